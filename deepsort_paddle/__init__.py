@@ -1,0 +1,72 @@
+"""Multi-object tracking of people with a learned appearance model, on PaddlePaddle.
+
+The public names load when they are first used, so that ``import deepsort_paddle`` stays
+quick and pulls in neither Paddle nor OpenCV.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from deepsort_paddle._version import __version__
+
+if TYPE_CHECKING:
+    from deepsort_paddle.detector import make_detector
+    from deepsort_paddle.draw import Trails, draw_tracks
+    from deepsort_paddle.encoder import AppearanceEncoder
+    from deepsort_paddle.mot import SequenceInfo, TrackWriter, read_detections, read_ground_truth, read_tracks
+    from deepsort_paddle.pipeline import TrackedFrame, track_frames
+    from deepsort_paddle.structures import Detections, Tracks
+    from deepsort_paddle.tracker import DeepSort
+    from deepsort_paddle.video import open_source
+    from deepsort_paddle.video_writer import VideoWriter
+
+_HOME = {
+    "AppearanceEncoder": "encoder",
+    "DeepSort": "tracker",
+    "Detections": "structures",
+    "SequenceInfo": "mot",
+    "TrackWriter": "mot",
+    "TrackedFrame": "pipeline",
+    "Tracks": "structures",
+    "Trails": "draw",
+    "VideoWriter": "video_writer",
+    "draw_tracks": "draw",
+    "make_detector": "detector",
+    "open_source": "video",
+    "read_detections": "mot",
+    "read_ground_truth": "mot",
+    "read_tracks": "mot",
+    "track_frames": "pipeline",
+}
+
+__all__ = [
+    "AppearanceEncoder",
+    "DeepSort",
+    "Detections",
+    "SequenceInfo",
+    "TrackWriter",
+    "TrackedFrame",
+    "Tracks",
+    "Trails",
+    "VideoWriter",
+    "__version__",
+    "draw_tracks",
+    "make_detector",
+    "open_source",
+    "read_detections",
+    "read_ground_truth",
+    "read_tracks",
+    "track_frames",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"deepsort_paddle.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'deepsort_paddle' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,117 @@
+"""From a detector's many candidate boxes to the detections of a frame.
+
+Every detector that looks at pictures ends in the same steps: drop what is below the threshold or of a
+class not asked for, suppress overlapping boxes of the same class, cut to the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle import boxes as geometry
+from deepsort_paddle.structures import Detections
+
+__all__ = ["class_ids", "select"]
+
+# Candidates that enter suppression, whose cost grows with their square; the most confident stay.
+MAX_CANDIDATES = 1000
+
+
+def select(
+    boxes: NDArray[np.floating],
+    confidence: NDArray[np.floating],
+    class_id: NDArray[np.integer],
+    *,
+    frame_shape: tuple[int, ...],
+    min_confidence: float,
+    classes: Sequence[int] | None,
+    max_iou: float,
+) -> Detections:
+    """The detections among candidate boxes, in falling order of confidence.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy pixels of the frame; rows that are not finite or empty once they are cut to
+            the frame are dropped.
+        confidence: ``(N,)`` in [0, 1].
+        class_id: ``(N,)``.
+        frame_shape: height and width of the frame, and whatever follows.
+        min_confidence: candidates below it are dropped.
+        classes: classes to keep; None keeps all.
+        max_iou: of two boxes of a class that overlap more, the less confident is dropped; 1 keeps all.
+    """
+    keep = np.isfinite(boxes).all(axis=1) & (confidence >= min_confidence)
+    if classes is not None:
+        keep &= np.isin(class_id, list(classes))
+    index = np.flatnonzero(keep)
+    index = index[np.argsort(-confidence[index], kind="stable")[:MAX_CANDIDATES]]
+    whole = np.asarray(boxes[index], dtype=np.float64)
+    if max_iou < 1 and len(index):
+        # Moving each class to a place of its own keeps one class from suppressing another.
+        span = float(np.ptp(whole)) + 1
+        ranks = np.unique(class_id[index], return_inverse=True)[1]
+        kept = geometry.nms(whole + (ranks * span)[:, None], confidence[index], max_iou)
+        index, whole = index[kept], whole[kept]
+    cut = geometry.clip(whole, frame_shape[0], frame_shape[1])
+    visible = (cut[:, 2:] > cut[:, :2]).all(axis=1)
+    index = index[visible]
+    return Detections.of(cut[visible], np.clip(confidence[index], 0, 1), class_id[index])
+
+
+def class_ids(
+    classes: Sequence[int | str] | None, labels: Sequence[str], default: Sequence[int] = (0,)
+) -> list[int]:
+    """Class numbers of a mix of numbers and names.
+
+    Args:
+        classes: numbers or names of classes, in any case; None takes the default.
+        labels: the detector's class names, by number.
+        default: the numbers to take for None.
+
+    Raises:
+        ValueError: a number or name that the detector doesn't have; the message lists those it has.
+    """
+    found = []
+    numbers = {label.casefold(): number for number, label in reversed(list(enumerate(labels)))}
+    for one in default if classes is None else classes:
+        if isinstance(one, str) and not one.isdigit():
+            if one.casefold() not in numbers:
+                near = get_close_matches(one.casefold(), numbers, n=1)
+                hint = f" (did you mean {labels[numbers[near[0]]]}?)" if near else ""
+                raise ValueError(f"class {one!r} is not among the detector's{hint}: {', '.join(labels)}")
+            found.append(numbers[one.casefold()])
+        elif 0 <= int(one) < len(labels):
+            found.append(int(one))
+        else:
+            raise ValueError(
+                f"class {one} is not among the detector's {len(labels)} classes, "
+                f"0 ({labels[0]}) to {len(labels) - 1} ({labels[-1]})"
+            )
+    return found
+
+
+def expect_picture(image: NDArray[np.uint8] | None, frame_number: int) -> NDArray[np.uint8]:
+    """The picture that a detector needs.
+
+    Raises:
+        ValueError: there is none, or it is not ``(H, W, 3)`` uint8.
+    """
+    if image is None:
+        raise ValueError(f"frame {frame_number} has no picture, and this detector needs one")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(f"frame must be uint8 (H, W, 3) in BGR order, got {image.dtype} {image.shape}")
+    return image
+
+
+def expect_confidence(confidence: float) -> float:
+    """The threshold itself.
+
+    Raises:
+        ValueError: it is outside [0, 1].
+    """
+    if not 0 <= confidence <= 1:
+        raise ValueError(f"confidence must be in [0, 1], got {confidence}")
+    return float(confidence)

@@ -1,0 +1,156 @@
+"""Boxes, ids and trails on a frame.
+
+Each id has a colour of its own for ever: hues advance by the golden ratio, so that ids born one after the
+other, which tend to stand side by side, differ most. As such hues come close again after 8, 13 and 21 ids,
+five shades alternate. Lines and text grow with the frame.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle.structures import Tracks
+
+__all__ = ["Trails", "draw_tracks", "track_color"]
+
+_GOLDEN_RATIO = 0.618033988749895
+# Saturation and value, in turn: of several sets tried, one whose smallest CIELAB distance among
+# any 40 ids in a row is large (13, against 2 with one shade).
+_SHADES = ((0.9, 1.0), (0.9, 0.65), (0.5, 0.75), (0.45, 1.0), (0.7, 0.85))
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+class Trails:
+    """Remembers where each track stood (the middle of its box's lower edge) in the last frames."""
+
+    def __init__(self, length: int = 40) -> None:
+        """Keep ``length`` frames of every track seen within the last ``length`` frames."""
+        self._length = length
+        self._frame = 0
+        self._points: dict[int, deque[tuple[int, float, float]]] = {}
+
+    def update(self, tracks: Tracks) -> dict[int, NDArray[np.float64]]:
+        """Take in one frame; returns ``(T, 2)`` x, y points, oldest first, for every id in ``tracks``."""
+        self._frame += 1
+        for track_id, (left, _, right, bottom) in zip(
+            tracks.ids.tolist(), tracks.boxes.tolist(), strict=True
+        ):
+            self._points.setdefault(track_id, deque()).append((self._frame, (left + right) / 2, bottom))
+        oldest = self._frame - self._length
+        for track_id, points in list(self._points.items()):
+            while points and points[0][0] <= oldest:
+                points.popleft()
+            if not points:
+                del self._points[track_id]
+        return {
+            track_id: np.array([point[1:] for point in self._points.get(track_id, ())]).reshape(-1, 2)
+            for track_id in tracks.ids.tolist()
+        }
+
+
+def track_color(track_id: int) -> tuple[int, int, int]:
+    """The BGR colour of an id, the same in every run."""
+    hue = track_id * _GOLDEN_RATIO % 1.0
+    red, green, blue = colorsys.hsv_to_rgb(hue, *_SHADES[(track_id - 1) % len(_SHADES)])
+    return round(255 * blue), round(255 * green), round(255 * red)
+
+
+def draw_tracks(
+    image: NDArray[np.uint8],
+    tracks: Tracks,
+    *,
+    trails: Mapping[int, NDArray[np.float64]] | None = None,
+    label: Callable[[Tracks, int], str] | None = None,
+) -> NDArray[np.uint8]:
+    """A copy of ``image`` with a box and a label for each track.
+
+    Nearer people (lower box edge) are drawn over farther ones, labels over all boxes, each inside the frame
+    and, where there is room, clear of other labels. Tracks without a detection in this frame have a thin box.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 BGR of any size; not modified.
+        tracks: of this frame, boxes may leave the frame.
+        trails: ``(T, 2)`` points by id, as from `Trails.update`.
+        label: text for row i of the tracks; the id when left out.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    height, width = canvas.shape[:2]
+    thickness = max(1, round(height / 300))
+    order = np.argsort(tracks.boxes[:, 3], kind="stable") if len(tracks) else np.zeros(0, np.int64)
+    colors = [track_color(track_id) for track_id in tracks.ids.tolist()]
+    for row in order.tolist():
+        if trails is not None:
+            _draw_trail(canvas, trails.get(int(tracks.ids[row])), colors[row], thickness)
+    # OpenCV's coordinates are 32-bit: a box far outside must not wrap around.
+    boxes = np.clip(tracks.boxes, -10_000, [width + 10_000, height + 10_000] * 2)
+    corners = np.rint(boxes).astype(int).tolist()
+    for row in order.tolist():
+        left, top, right, bottom = corners[row]
+        weight = thickness if tracks.detection_index[row] >= 0 else max(1, thickness // 2)
+        cv2.rectangle(canvas, (left, top), (right, bottom), colors[row], weight)
+    taken: list[tuple[int, int, int, int]] = []
+    for row in reversed(order.tolist()):
+        text = str(tracks.ids[row]) if label is None else label(tracks, row)
+        _draw_label(canvas, text, corners[row], colors[row], taken)
+    return canvas
+
+
+def _draw_trail(
+    canvas: NDArray[np.uint8],
+    points: NDArray[np.float64] | None,
+    color: tuple[int, int, int],
+    thickness: int,
+) -> None:
+    """A line through ``(T, 2)`` points, older half thinner."""
+    if points is None or len(points) < 2:
+        return
+    path = np.rint(np.clip(points, -10_000, 30_000)).astype(np.int32)
+    middle = len(path) // 2
+    for part, weight in ((path[: middle + 1], max(1, thickness // 2)), (path[middle:], thickness)):
+        if len(part) > 1:
+            cv2.polylines(canvas, [part[:, None, :]], False, color, weight, cv2.LINE_AA)
+
+
+def _draw_label(
+    canvas: NDArray[np.uint8],
+    text: str,
+    box: list[int],
+    color: tuple[int, int, int],
+    taken: list[tuple[int, int, int, int]],
+) -> None:
+    """A filled tag above the box, or inside where the frame ends or another tag is; adds it to ``taken``."""
+    height, width = canvas.shape[:2]
+    left, top, right, bottom = box
+    if not text or right < 0 or bottom < 0 or left >= width or top >= height:
+        return
+    scale = max(0.35, height / 1100)
+    weight = max(1, round(scale * 1.6))
+    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
+    pad = max(2, text_height // 4)
+    tag_width, tag_height = text_width + 2 * pad, text_height + 2 * pad
+    x = min(max(left, 0), max(width - tag_width, 0))
+    right_x = min(max(right - tag_width, 0), max(width - tag_width, 0))
+    places = [(x, top - tag_height), (right_x, top - tag_height), (x, top), (x, bottom), (right_x, bottom)]
+    inside = [
+        (px, py, px + tag_width, py + tag_height) for px, py in places if 0 <= py <= height - tag_height
+    ]
+    clamped = min(max(top, 0), max(height - tag_height, 0))
+    fallback = (x, clamped, x + tag_width, clamped + tag_height)
+    tag = next((t for t in inside if not any(_overlap(t, other) for other in taken)), None)
+    tag = tag or (inside[0] if inside else fallback)
+    taken.append(tag)
+    cv2.rectangle(canvas, tag[:2], (tag[2] - 1, tag[3] - 1), color, cv2.FILLED)
+    blue, green, red = color
+    ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)
+    origin = (tag[0] + pad, tag[3] - pad - 1)
+    cv2.putText(canvas, text, origin, _FONT, scale, ink, weight, cv2.LINE_AA)
+
+
+def _overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
+    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]

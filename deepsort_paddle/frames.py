@@ -1,0 +1,122 @@
+"""A frame, and the iterator over the frames of one source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+__all__ = ["Frame", "FrameSource", "Tally"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a source.
+
+    Attributes:
+        number: from 1.
+        image: ``(H, W, 3)`` uint8 BGR; None for a broken frame or a sequence without pictures.
+        timestamp: seconds since the first frame; None when the source has no clock.
+    """
+
+    number: int
+    image: NDArray[np.uint8] | None
+    timestamp: float | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a reader finds out on its way."""
+
+    broken: int = 0
+    reconnects: int = 0
+    note: str = ""
+
+
+class FrameSource:
+    """An iterator over `Frame`, made by `open_source`; holds one frame at a time.
+
+    Attributes:
+        name: for titles and file names: the file's stem, the folder's or sequence's name.
+        fps: frames per second; None when unknown. At variable frame rate the average.
+        width: of the frames in pixels; None when unknown (a sequence without pictures).
+        height: likewise.
+        frame_count: number of frames that the source claims to hold; None when it does not say.
+        live: whether it is a camera or a stream, which ends when it is gone.
+        has_images: False for a sequence without pictures.
+    """
+
+    def __init__(
+        self,
+        frames: Iterator[Frame],
+        tally: Tally,
+        *,
+        name: str,
+        fps: float | None = None,
+        frame_count: int | None = None,
+        size: tuple[int | None, int | None] = (None, None),
+        live: bool = False,
+        has_images: bool = True,
+    ) -> None:
+        self.name = name
+        self.fps = fps
+        self.frame_count = frame_count
+        self.live = live
+        self.has_images = has_images
+        self.height, self.width = size
+        self._tally = tally
+        self._close = getattr(frames, "close", None)
+        self._frames = self._start(frames) if has_images else frames
+
+    @property
+    def broken(self) -> int:
+        """Frames so far that could not be read, or that the decoder reports as damaged."""
+        return self._tally.broken
+
+    @property
+    def reconnects(self) -> int:
+        """How often a stream was lost and found again."""
+        return self._tally.reconnects
+
+    @property
+    def note(self) -> str:
+        """After the last frame: what was wrong with the source's end; empty when nothing was."""
+        return self._tally.note
+
+    def _start(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Read up to the first picture, so that a source without any fails when it is opened."""
+        first: list[Frame] = []
+        for frame in frames:
+            first.append(frame)
+            if frame.image is not None:
+                self.height, self.width = frame.image.shape[:2]
+                return chain(first, frames)
+        raise ValueError(f"{self.name}: no frame can be read" + (f" ({self.note})" if self.note else ""))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Frame:
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Let go of the file, camera or stream; iterating ends."""
+        self._frames = iter(())
+        if self._close is not None:
+            # Another thread may still be in it, when its caller has lost patience with a second Ctrl-C.
+            with suppress(ValueError):
+                self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,112 @@
+"""Files that get their name when they are complete.
+
+A run of hours must neither lose what it has written nor leave half a file that looks like
+a whole one. So a file grows as ``NAME.part`` and is renamed to ``NAME``, in one step of the file
+system, when it is closed. After ``kill -9`` or a crash ``NAME.part`` holds everything
+handed over until then, and an older ``NAME`` is untouched. Devices and pipes (``/dev/stdout``) can't be
+renamed: they are written to directly.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["check_writable", "claimed", "part_path", "publish"]
+
+
+def part_path(path: str | Path) -> Path:
+    """Where the content of ``path`` grows: ``NAME.part`` beside it, or a device or pipe itself."""
+    final = Path(path).resolve()  # a link stays a link: its target is what gets replaced
+    if final.exists() and not final.is_file():
+        return final
+    return final.with_name(final.name + ".part")
+
+
+def publish(path: str | Path) -> None:
+    """Give the finished and closed part file of ``path`` its name, replacing an older file.
+
+    Raises:
+        OSError: the file can't be renamed.
+    """
+    part = part_path(path)
+    final = Path(path).resolve()
+    if part != final:
+        part.replace(final)
+
+
+def check_writable(path: str | Path) -> None:
+    """Find out before the work starts whether ``path`` can be written; leaves no trace.
+
+    Raises:
+        OSError: the folder is missing or not writable, ``path`` is a folder, or another run is writing it.
+    """
+    final = Path(path).resolve()
+    if final.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, a file name was wanted")
+    if not final.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {Path(path).parent}")
+    with claimed(path):
+        pass
+
+
+@contextmanager
+def claimed(path: str | Path) -> Iterator[None]:
+    """Hold ``path`` for this run: its part file is there and locked, so that no second run writes to it.
+
+    The lock ends with the process, however that ends, and a part file that stayed empty goes with it.
+    Windows renames no open file, so nothing is locked there. Devices and pipes may be shared.
+
+    Raises:
+        OSError: it can't be written, or another run is writing it.
+    """
+    part = part_path(path)
+    while True:
+        try:
+            existed = part.exists()
+            file = part.open("ab")
+        except OSError as error:
+            raise OSError(f"cannot write {path}: {error.strerror or error}") from None
+        with file:
+            if fcntl is None:
+                break
+            if part.is_file() and not _locked(file):
+                raise OSError(f"cannot write {path}: another run is writing it")
+            if not _same(part, file):
+                continue  # who held it before has renamed or removed it since it was opened here
+            try:
+                yield
+            finally:
+                if not existed and part.is_file() and _same(part, file) and part.stat().st_size == 0:
+                    part.unlink()
+        return
+    if not existed:
+        part.unlink()
+    yield
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Whether the file could be locked; also where files have no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _same(path: Path, file: BinaryIO) -> bool:
+    """Whether the open file is still the one at ``path``."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

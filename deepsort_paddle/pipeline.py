@@ -1,0 +1,221 @@
+"""From frames to tracks: detect, describe, associate.
+
+The stages are callables, so that any detector and any appearance model can be put in. The tracker is
+called on every frame, also on broken ones and ones without detections: tracks age with time, not
+with detections.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle.ahead import ahead
+from deepsort_paddle.frames import Frame
+from deepsort_paddle.structures import Detections, Tracks
+
+__all__ = ["StageSeconds", "TrackedFrame", "prepare_detections", "skip_broken", "track_frames"]
+
+Detect = Callable[[int, "NDArray[np.uint8] | None"], Detections]
+
+
+class Encode(Protocol):
+    """An appearance model, as `AppearanceEncoder`: boxes of a frame to ``(N, D)`` unit rows."""
+
+    def __call__(self, frame: NDArray[np.uint8], boxes: NDArray[np.float64], /) -> NDArray[np.float32]:
+        """Embeddings of one frame's boxes."""
+
+    def encode_batch(
+        self, frames: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[np.float64]], /
+    ) -> list[NDArray[np.float32]]:
+        """Embeddings of several frames' boxes, one array a frame."""
+
+
+class Tracker(Protocol):
+    """A tracker, as `DeepSort`."""
+
+    def update(self, detections: Detections, /) -> Tracks:
+        """Take in one frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeconds:
+    """Wall-clock seconds that one frame took in each stage; a batch's time is shared out evenly."""
+
+    read: float
+    detect: float
+    encode: float
+    track: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """What is known of one frame.
+
+    Attributes:
+        frame: as it came, not drawn on.
+        detections: those handed to the tracker; `Tracks.detection_index` counts their rows.
+        tracks: the tracker's answer.
+        seconds: how long it took.
+    """
+
+    frame: Frame
+    detections: Detections
+    tracks: Tracks
+    seconds: StageSeconds
+
+
+def prepare_detections(
+    detections: Detections, *, min_confidence: float = 0.0, min_height: float = 0.0
+) -> Detections:
+    """The detections worth tracking, by falling confidence; all columns move together.
+
+    The order sets which id a new track gets. That of falling confidence, equal ones as they came, is what the
+    published DeepSORT runs had as a by-product of their non-maximum suppression. Boxes without area
+    are dropped: width over height is part of the filter's state.
+
+    Args:
+        detections: of one frame; not modified.
+        min_confidence: lower ones are dropped.
+        min_height: boxes less high than this, in pixels, are dropped.
+    """
+    with np.errstate(over="ignore"):  # the tracker leaves out boxes of such size
+        size = detections.boxes[:, 2:] - detections.boxes[:, :2]
+    # The threshold is compared in the precision of the scores: a score of 0.3 passes 0.3.
+    keep = (detections.confidence >= np.float32(min_confidence)) & (size > 0).all(axis=1)
+    rows = np.flatnonzero(keep & (size[:, 1] >= min_height))
+    return detections[rows[np.argsort(-detections.confidence[rows], kind="stable")]]
+
+
+def skip_broken(detect: Detect) -> Detect:
+    """A detector that finds nothing in a frame without image, made from one that needs images."""
+
+    def detect_or_skip(frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
+        return Detections.empty() if image is None else detect(frame_number, image)
+
+    return detect_or_skip
+
+
+def track_frames(
+    frames: Iterable[Frame],
+    detect: Detect,
+    encode: Encode | None,
+    tracker: Tracker,
+    *,
+    frames_per_batch: int = 1,
+    read_ahead: int = 0,
+    min_confidence: float = 0.0,
+    min_height: float = 0.0,
+) -> Generator[TrackedFrame, None, None]:
+    """Track through ``frames``, lazily.
+
+    Args:
+        frames: in order; an image of None (broken frame, sequence without pictures) is passed on to
+            ``detect`` and gets no embeddings.
+        detect: ``detect(frame_number, image)``; see `skip_broken` for detectors that look at images.
+        encode: the appearance model; None keeps the embeddings that the detections bring, if any.
+        tracker: its ``update`` is called once a frame, by the thread that iterates.
+        frames_per_batch: crops of so many frames are encoded in one go, with the same results; a live source
+            is seen that much later.
+        read_ahead: 0 runs the stages one after the other and holds ``frames_per_batch`` frames. Above,
+            reading, ``detect`` and ``encode`` each run in a thread of their own, with the same results and
+            errors, and so many batches wait behind each: at most ``3 * (read_ahead + 1)`` batches are held.
+            Close the iterator when it is not read to its end: it owns ``frames`` and the threads until then.
+        min_confidence: see `prepare_detections`.
+        min_height: likewise.
+
+    Raises:
+        ValueError: ``frames_per_batch`` is below 1 or ``read_ahead`` below 0.
+    """
+    if frames_per_batch < 1:
+        raise ValueError(f"frames_per_batch must be 1 or more, got {frames_per_batch}")
+    if read_ahead < 0:
+        raise ValueError(f"read_ahead must be 0 or more, got {read_ahead}")
+
+    def stage(batches: _Batches) -> _Batches:
+        return ahead(batches, read_ahead) if read_ahead else batches
+
+    batches = stage(_read(iter(frames), frames_per_batch))
+    batches = stage(_detect(batches, detect, min_confidence, min_height))
+    if encode is not None:
+        batches = stage(_encode(batches, encode))
+    return _track(batches, tracker)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Frames on their way through the stages, with the seconds that each of them took so far."""
+
+    frames: list[Frame]
+    read: float
+    detections: list[Detections] = field(default_factory=list)
+    detect: list[float] = field(default_factory=list)
+    encode: float = 0.0
+
+
+_Batches = Generator[_Batch, None, None]
+
+
+def _read(frames: Iterator[Frame], frames_per_batch: int) -> _Batches:
+    while True:
+        began = time.perf_counter()
+        batch = list(islice(frames, frames_per_batch))
+        if not batch:
+            return
+        yield _Batch(batch, (time.perf_counter() - began) / len(batch))
+
+
+def _detect(batches: _Batches, detect: Detect, min_confidence: float, min_height: float) -> _Batches:
+    with closing(batches):
+        for batch in batches:
+            for frame in batch.frames:
+                began = time.perf_counter()
+                found = detect(frame.number, frame.image)
+                found = prepare_detections(found, min_confidence=min_confidence, min_height=min_height)
+                batch.detections.append(found)
+                batch.detect.append(time.perf_counter() - began)
+            yield batch
+
+
+def _encode(batches: _Batches, encode: Encode) -> _Batches:
+    with closing(batches):
+        for batch in batches:
+            began = time.perf_counter()
+            batch.detections = _with_embeddings(batch.frames, batch.detections, encode)
+            batch.encode = (time.perf_counter() - began) / len(batch.frames)
+            yield batch
+
+
+def _track(batches: _Batches, tracker: Tracker) -> Generator[TrackedFrame, None, None]:
+    with closing(batches):
+        for batch in batches:
+            for frame, detections, seconds in zip(batch.frames, batch.detections, batch.detect, strict=True):
+                began = time.perf_counter()
+                tracks = tracker.update(detections)
+                track = time.perf_counter() - began
+                spent = StageSeconds(batch.read, seconds, batch.encode, track)
+                yield TrackedFrame(frame, detections, tracks, spent)
+
+
+def _with_embeddings(batch: list[Frame], detected: list[Detections], encode: Encode) -> list[Detections]:
+    """The detections of each frame with embeddings; frames without image or detections stay as they are."""
+    result = list(detected)
+    images, rows = [], []
+    for row, (frame, detections) in enumerate(zip(batch, detected, strict=True)):
+        if frame.image is not None and len(detections):
+            images.append(frame.image)
+            rows.append(row)
+    if len(images) == 1:
+        embeddings = [encode(images[0], detected[rows[0]].boxes)]
+    else:
+        embeddings = encode.encode_batch(images, [detected[row].boxes for row in rows]) if rows else []
+    for row, array in zip(rows, embeddings, strict=True):
+        result[row] = replace(detected[row], embeddings=array)
+    return result

@@ -1,0 +1,50 @@
+"""Ctrl-C and ``kill`` between two frames instead of in the middle of one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+__all__ = ["Stop"]
+
+
+class Stop:
+    """Ctrl-C and ``kill`` end the run between two frames, so that every output ends with a whole frame."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._holding = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # A shell starts background jobs with SIGINT ignored; they shall stay so.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self.signal = number
+        signal.signal(number, signal.default_int_handler)  # a second one ends at once
+        if not self._holding:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let what is inside finish first."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self.signal:
+            raise KeyboardInterrupt
