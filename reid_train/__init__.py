@@ -1,0 +1,1 @@
+"""Training, evaluation and export of person re-identification networks."""

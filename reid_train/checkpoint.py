@@ -1,0 +1,214 @@
+"""Checkpoints: one safetensors file with everything that a run needs to go on.
+
+safetensors holds plain arrays and a text header, so reading a checkpoint never executes
+anything. A file is written beside its final name, flushed to the disk and renamed, so that a
+kill or a full disk at any moment leaves either the old checkpoint or the new one, never half of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import nn
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+__all__ = [
+    "Checkpoint",
+    "checkpoint_path",
+    "layer_arrays",
+    "newest_checkpoint",
+    "numbered_checkpoints",
+    "optimizer_arrays",
+    "read_checkpoint",
+    "remove_old_checkpoints",
+    "restore_layer",
+    "restore_optimizer",
+    "write_checkpoint",
+]
+
+FORMAT = "deepsort-paddle.checkpoint.1"
+NUMBERED = "checkpoint_*.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        iteration: finished iterations.
+        arrays: ``<part>/<name>`` to array, with the parts network, ema, objective and optimizer.
+        config: the run's resolved configuration.
+        best: best evaluation so far, by name of its figure.
+        scaler: state of the loss scale of mixed precision; empty without.
+        origin: data, command and hours so far, for the model card.
+    """
+
+    iteration: int
+    arrays: dict[str, NDArray[Any]]
+    config: dict[str, Any]
+    best: dict[str, float]
+    scaler: dict[str, float] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def part(self, name: str) -> dict[str, NDArray[Any]]:
+        """The arrays of one part, without its prefix."""
+        return {
+            key[len(name) + 1 :]: value for key, value in self.arrays.items() if key.startswith(name + "/")
+        }
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write atomically; on an error the previous file stays as it was.
+
+    Raises:
+        OSError: the file cannot be written (disk full, no permission).
+    """
+    header = {
+        "format": FORMAT,
+        "iteration": str(checkpoint.iteration),
+        "config": json.dumps(checkpoint.config),
+        "best": json.dumps(checkpoint.best),
+        "scaler": json.dumps(checkpoint.scaler),
+        "origin": json.dumps(checkpoint.origin),
+    }
+    part = path.with_name(path.name + ".part")
+    # Not save_file: it makes files that only their owner may read.
+    content = save(checkpoint.arrays, metadata=header)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OSError(f"{path}: checkpoint not written, earlier ones stay: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a checkpoint of this project, or is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    if path.suffix == ".pdparams":
+        raise ValueError(
+            f"{path}: .pdparams holds weights alone; a training starts from it with --pretrained_model"
+        )
+    try:
+        with safe_open(path, framework="np") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise ValueError("its header is another one")
+            parts = {name: json.loads(header.get(name, "{}")) for name in ("scaler", "origin")}
+            parts |= {name: json.loads(header[name]) for name in ("config", "best")}
+            for name, part in parts.items():
+                if not isinstance(part, dict):
+                    raise ValueError(f"{name} must be fields, got {part!r:.40}")
+            return Checkpoint(
+                iteration=int(header["iteration"]),
+                arrays={key: file.get_tensor(key) for key in file.keys()},  # noqa: SIM118 (not a dict)
+                **parts,
+            )
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: damaged, or not a checkpoint of reid-train: {reason}") from error
+
+
+def checkpoint_path(folder: Path, iteration: int) -> Path:
+    """Where a run's checkpoint of an iteration is."""
+    return folder / NUMBERED.replace("*", f"{iteration:07d}")
+
+
+def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Iteration and file of each numbered checkpoint of a run, in rising order."""
+    before, after = NUMBERED.split("*")
+    found = [(path.name[len(before) : -len(after)], path) for path in folder.glob(NUMBERED)]
+    return sorted((int(number), path) for number, path in found if number.isdecimal())
+
+
+def newest_checkpoint(path: Path) -> Path:
+    """A checkpoint file as it is; of a folder the one with the most iterations.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if not path.is_dir():
+        return path
+    found = numbered_checkpoints(path)
+    if not found:
+        raise FileNotFoundError(f"{path}: holds no {NUMBERED}")
+    return found[-1][1]
+
+
+def remove_old_checkpoints(folder: Path, iteration: int, keep: int) -> None:
+    """Of the numbered checkpoints before an iteration, leave only the newest ``keep``."""
+    older = [path for number, path in numbered_checkpoints(folder) if number < iteration]
+    for path in older[: max(len(older) - keep, 0)]:
+        path.unlink()
+
+
+def layer_arrays(layer: nn.Layer) -> dict[str, NDArray[Any]]:
+    """A layer's parameters and buffers by structured name."""
+    return {name: np.ascontiguousarray(value.numpy()) for name, value in layer.state_dict().items()}
+
+
+def restore_layer(layer: nn.Layer, arrays: Mapping[str, NDArray[Any]], what: str) -> None:
+    """Load a layer's parameters and buffers.
+
+    Raises:
+        ValueError: names or shapes differ; the message names the first, and nothing was changed.
+    """
+    state = layer.state_dict()
+    for name in sorted(state.keys() ^ arrays.keys()):
+        side = "missing from the checkpoint" if name in state else "unknown to the model"
+        raise ValueError(f"{what}: {name} is {side}")
+    for name, value in state.items():
+        if tuple(value.shape) != arrays[name].shape:
+            raise ValueError(f"{what}: {name} must be {tuple(value.shape)}, got {arrays[name].shape}")
+    for name, value in state.items():
+        value.set_value(arrays[name])
+
+
+def optimizer_arrays(
+    optimizer: paddle.optimizer.Optimizer, names: Mapping[str, str]
+) -> dict[str, NDArray[Any]]:
+    """Optimiser state by structured parameter name; ``names`` maps Paddle's names to those."""
+    arrays = {}
+    for key, value in optimizer.state_dict().items():
+        # Paddle joins a name that depends on how many layers the process has built so far.
+        owner = max((name for name in names if key.startswith(name + "_")), key=len, default=None)
+        if owner is not None:
+            arrays[f"{names[owner]}|{key[len(owner) + 1 :]}"] = np.ascontiguousarray(value.numpy())
+    return arrays
+
+
+def restore_optimizer(
+    optimizer: paddle.optimizer.Optimizer, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, str]
+) -> None:
+    """Load what `optimizer_arrays` returned into an optimiser of the same kind and parameters.
+
+    Raises:
+        ValueError: a parameter is unknown; the message names it.
+    """
+    own = {structured: name for name, structured in names.items()}
+    state = {}
+    for key, value in arrays.items():
+        structured, _, slot = key.partition("|")
+        if structured not in own:
+            raise ValueError(f"checkpoint: optimizer: {structured} is unknown to the model")
+        state[f"{own[structured]}_{slot}"] = paddle.to_tensor(value)
+    optimizer.set_state_dict(state)

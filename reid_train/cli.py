@@ -1,0 +1,215 @@
+"""``reid-train``: parses, calls one function, formats.
+
+Flag names are the original trainer's, with hyphens or underscores. Exit codes: 0 done, 1 the run
+broke (a loss that is not finite, no memory, a killed process), 2 what the user can put right (bad
+input, a full disk); both with one line on stderr. Heavy imports happen in `reid_train.commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from reid_train.config import add_flags
+from reid_train.launcher import PEER_LOST, PeerLostError, cpu_environment, launch, launched
+
+__all__ = ["build_parser", "main"]
+
+MODEL_FLAGS = ("model", "embedding_size", "image_shape")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage in front, and whose flags are written out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = build_parser().parse_args(arguments)
+    try:
+        processes = getattr(options, "processes", 1)
+        if processes < 1:
+            raise ValueError(f"processes must be at least 1, got {processes}")
+        if processes > 1 and "PADDLE_TRAINERS_NUM" not in os.environ:
+            return launch_processes(options, arguments)
+        return run(options, arguments)
+    except (ValueError, OSError) as error:
+        code = _fail(error, 2)
+    except (FloatingPointError, MemoryError) as error:
+        code = _fail(error, 1)
+    except PeerLostError as error:
+        code = PEER_LOST if launched() else _fail(error, 1)
+    except KeyboardInterrupt:
+        sys.stderr.write("reid-train: stopped; the last checkpoint stays\n")
+        code = 130
+    if launched():
+        # Paddle's way out waits for processes that wait for this one.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def launch_processes(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Run the command in several processes."""
+    if options.use_gpu in ("true", "1"):
+        raise ValueError(
+            "processes are of this machine's CPUs; several GPUs train with: "
+            "python -m paddle.distributed.launch -m reid_train ..."
+        )
+    return launch(arguments, options.processes)
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Hand the parsed options to their command."""
+    # Before paddle loads its mathematics library.
+    os.environ.update(cpu_environment())
+    values = vars(options)
+    command = values.pop("command")
+    values.pop("processes", None)
+    if command in ("elem", "pair"):
+        values["command_line"] = arguments
+    with warnings.catch_warnings():
+        # Paddle warns of tools that only its own developers need, and of its own batch norm.
+        warnings.filterwarnings("ignore", module=r"paddle\.")
+        from reid_train import commands
+
+        for line in getattr(commands, command)(**values):
+            print(line, flush=True)
+    return 0
+
+
+def _fail(error: BaseException, code: int) -> int:
+    """Tell an error in one line."""
+    message = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        message = f"{error.filename}: {error.strerror}"
+    sys.stderr.write(f"reid-train: error: {message or type(error).__name__}\n")
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = OneLineParser(
+        prog="reid-train", description="Train, evaluate and export person re-identification networks."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _prepare(commands.add_parser("prepare", help="unpack, index, split and check a data set"))
+    _training(commands.add_parser("elem", help="train with a classification-type loss"))
+    _training(commands.add_parser("pair", help="fine-tune with a pair loss"))
+    evaluate = commands.add_parser("eval", help="Rank-k, mAP, mINP and Recall@k of a network")
+    _network(evaluate)
+    _dashed(evaluate, "--data", type=Path, help="images that are query and gallery at once: list or folder")
+    _dashed(evaluate, "--query", type=Path, help="query images: list file or folder")
+    _dashed(evaluate, "--gallery", type=Path, help="gallery images: list file or folder")
+    _dashed(evaluate, "--rerank", action="store_true", help="also report k-reciprocal re-ranking")
+    evaluate.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="one page with figures, rank lists and curves"
+    )
+    _dashed(evaluate, "--report_dir", type=Path, help="write report.json and pictures into this folder")
+    infer = commands.add_parser("infer", help="write the features of images, tied to their files")
+    _network(infer)
+    _dashed(infer, "--data", type=Path, required=True, help="list file, folder of images, or one image")
+    _dashed(
+        infer, "--output", type=Path, required=True, help="features as .npz, or as text by any other ending"
+    )
+    export = commands.add_parser("export", help="write weights/<name>/ for the tracker")
+    _network(export)
+    _dashed(
+        export, "--data", type=Path, required=True, help="images of persons not trained on: list or folder"
+    )
+    _dashed(
+        export, "--model_save_dir", type=Path, required=True, help="folder to write, such as weights/mine"
+    )
+    _dashed(
+        export, "--onnx", action="store_true", help="also write inference.onnx, with the same parity check"
+    )
+    return parser
+
+
+def _prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        type=Path,
+        nargs="+",
+        help="archive, folder or list file; several are merged, ids kept apart",
+    )
+    _dashed(parser, "--output", type=Path, required=True, help="folder to write train.txt and dev.txt into")
+    _dashed(
+        parser,
+        "--split",
+        choices=("held-out", "article", "official"),
+        default="held-out",
+        help="held-out: some ids by --seed; article: the last 1014 images; official: Market-1501's own",
+    )
+    _dashed(parser, "--held_out_ids", type=int, default=60, help="ids kept out of training (held-out)")
+    _dashed(parser, "--seed", type=int, default=0, help="which ids are kept out (held-out)")
+
+
+def _training(parser: argparse.ArgumentParser) -> None:
+    _dashed(parser, "--data", type=Path, help="folder made by prepare, with train.txt and dev.txt")
+    _dashed(parser, "--train", type=Path, help="training images instead: list file or folder")
+    _dashed(parser, "--dev", type=Path, help="images to evaluate on instead: list file or folder")
+    _dashed(parser, "--recipe", help="seed, strong, refine or a YAML file; flags override it")
+    _dashed(parser, "--model_save_dir", type=Path, default=Path("output"), help="folder of the run")
+    _dashed(
+        parser, "--checkpoint", type=Path, help="continue this run: a checkpoint, or the folder of the run"
+    )
+    _dashed(
+        parser,
+        "--pretrained_model",
+        type=Path,
+        help="start from these weights: a checkpoint, or ImageNet weights of PaddleClas (.pdparams)",
+    )
+    _use_gpu(parser)
+    _dashed(parser, "--processes", type=int, default=1, help="data-parallel processes on this machine's CPUs")
+    add_flags(parser)
+
+
+def _network(parser: argparse.ArgumentParser) -> None:
+    _dashed(
+        parser,
+        "--pretrained_model",
+        type=Path,
+        required=True,
+        help="checkpoint of reid-train, or the folder of a run (its newest)",
+    )
+    _use_gpu(parser)
+    _dashed(parser, "--batch_size", type=int, default=64, help="images a forward pass")
+    add_flags(parser, only=MODEL_FLAGS)
+
+
+def _use_gpu(parser: argparse.ArgumentParser) -> None:
+    _dashed(
+        parser,
+        "--use_gpu",
+        type=str.lower,
+        choices=("auto", "true", "false", "1", "0"),
+        default="auto",
+        help="auto: where there is one",
+    )
+
+
+def _dashed(parser: argparse.ArgumentParser, name: str, **options: object) -> None:
+    """Add a flag under its name with underscores and with hyphens."""
+    names = dict.fromkeys([name, "--" + name[2:].replace("_", "-")])
+    parser.add_argument(*names, dest=name[2:], **options)  # type: ignore[arg-type]

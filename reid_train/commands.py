@@ -1,0 +1,361 @@
+"""What the commands of ``reid-train`` do. Each yields lines to print."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+
+from reid_train.checkpoint import Checkpoint, newest_checkpoint, read_checkpoint, restore_layer
+from reid_train.config import Stage, TrainConfig, config_from_dict, resolve
+from reid_train.datasets import (
+    ImageIndex,
+    leak_between,
+    original_pids,
+    persons_only,
+    read_dataset,
+)
+from reid_train.engine import preprocessing_of
+from reid_train.engine import train as train_run
+from reid_train.evaluation import query_rows
+from reid_train.export import export as export_network
+from reid_train.features import infer as infer_features
+from reid_train.features import list_images, write_npz, write_text
+from reid_train.market1501 import MARKET_NAME
+from reid_train.parallel import World, join
+from reid_train.preparation import prepare
+from reid_train.pretrained import load_pretrained
+from reid_train.report import Report
+from reid_train.report import evaluate as evaluate_network
+from reid_train.report_page import write_report_page
+from reid_train.trainer import Trainer, network_of, require_same_network
+from reid_train.writing import writing
+
+__all__ = ["elem", "eval", "export", "infer", "pair", "prepare"]
+
+
+def elem(**options: Any) -> Iterator[str]:
+    """Train with a classification-type loss."""
+    return _train("elem", **options)
+
+
+def pair(**options: Any) -> Iterator[str]:
+    """Fine-tune with a pair loss."""
+    return _train("pair", **options)
+
+
+def eval(
+    pretrained_model: Path,
+    data: Path | None,
+    query: Path | None,
+    gallery: Path | None,
+    rerank: bool,
+    report: Path | None,
+    report_dir: Path | None,
+    use_gpu: str,
+    batch_size: int,
+    **expected: Any,
+) -> Iterator[str]:
+    """Figures of a network: within one set of images, or of queries against a gallery."""
+    if (data is None) == (query is None) or (query is None) != (gallery is None):
+        raise ValueError("name either --data, or both --query and --gallery")
+    _choose_device(use_gpu)
+    checkpoint = _open(pretrained_model, expected)
+    prepare_image = preprocessing_of(config_from_dict(checkpoint.config, str(pretrained_model)))
+    if data is not None:
+        gallery_index = read_dataset(_list_in(data, "dev.txt"))
+        query_index = gallery_index[query_rows(gallery_index)]
+    else:
+        assert query is not None
+        assert gallery is not None
+        query_index, gallery_index = read_dataset(query), read_dataset(gallery)
+    leak = leak_between(checkpoint.origin.get("pids", []), _market_pids(query_index))
+    if leak.seen:
+        raise ValueError(str(leak))
+
+    def evaluate(pictures: Path | None) -> Report:
+        return evaluate_network(
+            network_of(checkpoint),
+            query_index,
+            gallery_index,
+            prepare_image,
+            batch_size=batch_size,
+            rerank=rerank,
+            pictures=pictures,
+            progress=True,
+        )
+
+    if report is None:
+        figures = evaluate(report_dir)
+    else:
+        settings = {
+            "network": pretrained_model.name,
+            "iteration": checkpoint.iteration,
+            "model": checkpoint.config.get("model"),
+            "query": (query or data or Path()).name,
+            "gallery": (gallery or data or Path()).name,
+        }
+        figures = write_report_page(report, evaluate, settings, pictures=report_dir)
+    yield from _figures(figures.as_dict())
+    if report_dir is not None:
+        path = report_dir / "report.json"
+        with writing(path):
+            path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
+        yield f"written: {path} and {', '.join(figures.pictures)}"
+    if report is not None:
+        yield f"written: {report}"
+
+
+def infer(
+    pretrained_model: Path, data: Path, output: Path, use_gpu: str, batch_size: int, **expected: Any
+) -> Iterator[str]:
+    """Features of a list, a folder or an image, in order, tied to file names."""
+    _choose_device(use_gpu)
+    checkpoint = _open(pretrained_model, expected)
+    paths = list_images(data)
+    features = infer_features(
+        network_of(checkpoint),
+        paths,
+        preprocessing_of(config_from_dict(checkpoint.config, str(pretrained_model))),
+        batch_size=batch_size,
+        progress=True,
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    (write_npz if output.suffix == ".npz" else write_text)(output, features)
+    for image in features.unreadable:
+        yield f"left out: {image.name}: {image.reason}"
+    yield f"written: {output}, {len(features.names)} of {len(paths)} images"
+
+
+def export(
+    pretrained_model: Path,
+    data: Path,
+    model_save_dir: Path,
+    onnx: bool,
+    use_gpu: str,
+    batch_size: int,
+    **expected: Any,
+) -> Iterator[str]:
+    """Write the folder that the tracker opens."""
+    _choose_device(use_gpu)
+    checkpoint = _open(pretrained_model, expected)
+    dev = persons_only(read_dataset(_list_in(data, "dev.txt")))
+    leak = leak_between(checkpoint.origin.get("pids", []), _market_pids(dev))
+    if leak.seen:
+        raise ValueError(str(leak))
+    figures, recall, calibration = export_network(
+        checkpoint, dev, model_save_dir, onnx=onnx, batch_size=batch_size
+    )
+    yield from _figures({"market": None if figures is None else vars(figures), "recall": {"recall1": recall}})
+    yield (
+        f"max_cosine_distance {calibration.max_cosine_distance}: false accepts "
+        f"{calibration.false_accept_rate:.2%}, false rejects {calibration.false_reject_rate:.1%}"
+    )
+    yield f"written: {model_save_dir}"
+
+
+def _train(
+    stage: Stage,
+    data: Path | None,
+    train: Path | None,
+    dev: Path | None,
+    recipe: str | None,
+    model_save_dir: Path,
+    checkpoint: Path | None,
+    pretrained_model: Path | None,
+    use_gpu: str,
+    command_line: Sequence[str],
+    **flags: Any,
+) -> Iterator[str]:
+    if (data is None) == (train is None):
+        raise ValueError("name either --data, a folder made by prepare, or --train")
+    if checkpoint is not None and pretrained_model is not None:
+        raise ValueError("name either --checkpoint, to continue a run, or --pretrained_model, to start one")
+    resume = None if checkpoint is None else read_checkpoint(newest_checkpoint(checkpoint))
+    source = None
+    if pretrained_model is not None and pretrained_model.suffix != ".pdparams":
+        pretrained_model = newest_checkpoint(pretrained_model)
+        source = read_checkpoint(pretrained_model)
+    config = resolve(stage, recipe, flags, resumed=None if resume is None else resume.config)
+    if config.teacher:
+        # The file itself: a run that goes on may have another newest one when this run is resumed.
+        config = replace(config, teacher=str(newest_checkpoint(Path(config.teacher))))
+    if data is not None and not (data / "train.txt").is_file():
+        raise FileNotFoundError(
+            f"{data / 'train.txt'}: no such list; reid-train prepare makes it, or name images with --train"
+        )
+    train_list = data / "train.txt" if data is not None else train
+    dev_list = dev or (data / "dev.txt" if data is not None and (data / "dev.txt").is_file() else None)
+    assert train_list is not None
+    _choose_device(use_gpu)
+    index = read_dataset(train_list)
+    dev_index = None if dev_list is None else read_dataset(dev_list)
+    pids = _persons_seen(index, (resume, source), config.teacher)
+    world = join()
+    log = _print if world.rank == 0 else _silent
+    log(json.dumps(config.as_dict(), indent=2))
+    if config.amp and not paddle.device.get_device().startswith("gpu"):
+        log("note: amp has no effect on CPUs")
+    if dev_index is None:
+        log("note: no dev set, so no evaluation and no best checkpoint")
+    elif leak := leak_between(pids, _market_pids(dev_index)).seen:
+        log(
+            f"warning: {len(leak)} persons of the dev set are in the training set, of this run or of weights "
+            "that it uses: its figures mean nothing"
+        )
+    images = {"train_images": len(index), "train_ids": len(np.unique(index.pids))}
+    if resume is not None:
+        before = {**resume.config, **{name: resume.origin.get(name, images[name]) for name in images}}
+        for line in _changes(before, {**config.as_dict(), **images}):
+            log(line)
+
+    def start(trainer: Trainer) -> None:
+        if source is not None:
+            log(_load_weights(trainer, config, source, str(pretrained_model)))
+        elif pretrained_model is not None:
+            log(str(load_pretrained(trainer.network, pretrained_model)))
+
+    last = train_run(
+        config,
+        index,
+        dev_index,
+        model_save_dir,
+        world,
+        resume=resume,
+        start=start,
+        origin={
+            "data": _data_name(index),
+            **images,
+            "pids": pids,
+            **_beginning(resume, pretrained_model, config.teacher),
+            "command": _command(command_line),
+            "machine": _machine(world),
+        },
+        log=log,
+    )
+    if world.rank == 0:
+        yield f"written: {last}"
+
+
+def _persons_seen(index: ImageIndex, checkpoints: Sequence[Checkpoint | None], teacher: str) -> list[int]:
+    """Market-1501's ids of the training set, and of those that the weights at work here come from."""
+    seen = set(_market_pids(index))
+    if teacher:
+        checkpoints = [*checkpoints, read_checkpoint(Path(teacher))]
+    for checkpoint in checkpoints:
+        if checkpoint is not None:
+            seen.update(checkpoint.origin.get("pids", []))
+    return sorted(seen)
+
+
+def _beginning(resume: Checkpoint | None, pretrained_model: Path | None, teacher: str) -> dict[str, str]:
+    """What a run started from; a resumed run keeps what its checkpoint says."""
+    if resume is not None:
+        return {}
+    start = "From scratch" if pretrained_model is None else f"From {_run_name(pretrained_model)}"
+    return {"start": f"{start}, taught by {_run_name(Path(teacher))}" if teacher else start}
+
+
+def _run_name(path: Path) -> str:
+    """What a user calls weights: a checkpoint is known by its run's folder, other files by their own name."""
+    return path.resolve().parent.name if path.suffix == ".safetensors" else path.name
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command line for the model card; folders of this machine are nobody else's business."""
+    plain = [re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", argument) for argument in arguments]
+    return shlex.join(["reid-train", *plain])
+
+
+def _machine(world: World) -> str:
+    processes = f"{world.size} process{'es' if world.size > 1 else ''}"
+    return f"{processes} ({platform.machine()}, {paddle.device.get_device()})"
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A line for each setting, or size of the training set, that is not what the checkpoint was made with."""
+    return [
+        f"note: {name} was {before[name]} up to the checkpoint, is {now[name]} now"
+        for name in now
+        if name in before and before[name] != now[name]
+    ]
+
+
+def _load_weights(trainer: Trainer, config: TrainConfig, checkpoint: Checkpoint, path: str) -> str:
+    """Weights of a checkpoint into a fresh trainer's network; returns what was loaded."""
+    other = config_from_dict(checkpoint.config, path)
+    require_same_network(config, other, path)
+    restore_layer(trainer.network, checkpoint.part("ema" if other.ema_decay else "network"), path)
+    return f"weights of {path}, iteration {checkpoint.iteration}"
+
+
+def _open(path: Path, expected: Mapping[str, Any]) -> Checkpoint:
+    """Read a checkpoint and refuse one that is not what the flags say."""
+    checkpoint = read_checkpoint(newest_checkpoint(path))
+    config = config_from_dict(checkpoint.config, str(path))
+    for name, value in expected.items():
+        if getattr(config, name) != value:
+            raise ValueError(
+                f"{path}: {name} is {_shown(getattr(config, name))}, --{name} says {_shown(value)}"
+            )
+    return checkpoint
+
+
+def _shown(value: Any) -> str:
+    """A setting as its flag would say it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _choose_device(use_gpu: str) -> None:
+    wanted = use_gpu in ("true", "1")
+    gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    if wanted and not gpu:
+        raise ValueError(
+            "use_gpu is true, but this Paddle sees no GPU: install paddlepaddle-gpu, or leave it out"
+        )
+    paddle.set_device("gpu" if gpu and use_gpu not in ("false", "0") else "cpu")
+
+
+def _list_in(path: Path, name: str) -> Path:
+    """A list of a folder that prepare made, or the path itself."""
+    return path / name if (path / name).is_file() else path
+
+
+def _market_pids(index: ImageIndex) -> list[int]:
+    """Market-1501's own person ids; images of other data, whose numbering cannot be compared, give none."""
+    rows = np.array([bool(MARKET_NAME.match(path.name)) for path in index.paths], np.bool_)
+    return original_pids(index[rows]).tolist()
+
+
+def _data_name(index: ImageIndex) -> str:
+    market = all(MARKET_NAME.match(path.name) for path in index.paths)
+    return "Market-1501" if market else index.paths[0].parent.name
+
+
+def _figures(report: Mapping[str, Any]) -> Iterator[str]:
+    for title, key in (("Market-1501 protocol", "market"), ("re-ranked, k-reciprocal", "reranked")):
+        figures = report.get(key)
+        if figures:
+            yield (
+                f"{title}: rank-1 {figures['rank1']:.2%}, rank-5 {figures['rank5']:.2%}, "
+                f"rank-10 {figures['rank10']:.2%}, mAP {figures['mean_ap']:.2%}, "
+                f"mINP {figures['mean_inp']:.2%} ({figures['queries']} queries)"
+            )
+    yield f"all against all: Recall@1 {report['recall']['recall1']:.2%}"
+    yield from report.get("notes", ())
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silent(line: str) -> None:
+    del line

@@ -1,0 +1,150 @@
+"""What a run tells while it goes on: progress bar, JSON lines, TensorBoard events.
+
+The JSON lines are the record: one a report, written at once, and a resumed run first takes back the
+lines behind its checkpoint, so that the file reads as if the run had never been killed. TensorBoard
+events are for looking at; they are written by this thread, not tensorboardX's own, which stops for
+ever on a full disk.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
+from tqdm import tqdm
+from typing_extensions import Self
+
+from reid_train.config import TrainConfig
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Reports of one run; to be used in a ``with`` statement.
+
+    Losses are averaged over the iterations since the last line or checkpoint, so that a resumed run
+    writes the same lines. Evaluations and checkpoints do not count in ``images_per_second``.
+
+    Args:
+        config: the settings.
+        folder: receives ``log.jsonl`` and ``events``.
+        iteration: finished iterations; lines behind it are taken back.
+        log: receives each line too.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path, iteration: int, log: Callable[[str], None]) -> None:
+        self._config = config
+        self._path = folder / "log.jsonl"
+        self._log = log
+        _take_back(self._path, iteration)
+        (folder / "events").mkdir(exist_ok=True)
+        # Unbuffered: what was written once must not fail again when the file is closed.
+        self._file = self._path.open("ab", buffering=0)
+        self._events = EventsWriter(str(folder / "events" / "events"))
+        if iteration:
+            # Makes TensorBoard drop what an interrupted run had written behind the checkpoint.
+            start = Event(step=iteration + 1, session_log=SessionLog(status=SessionLog.START))
+            self._events.write_event(start)
+        batch = config.train_batch_size
+        self._bar = tqdm(
+            total=config.total_iter_num * batch,
+            initial=iteration * batch,
+            unit="image",
+            unit_scale=True,
+            disable=None,
+        )
+        self._losses: list[float] = []
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        self._file.close()
+        try:
+            self._events.close()
+        except OSError:
+            # A full disk ends the run with its own error, which must not be hidden by this one.
+            if error is None:
+                raise
+
+    def step(self, iteration: int, loss: float, rate: float) -> None:
+        """Count one iteration; report every ``display_iter_step``."""
+        self._losses.append(loss)
+        self._bar.update(self._config.train_batch_size)
+        if iteration % self._config.display_iter_step and iteration != self._config.total_iter_num:
+            return
+        speed = len(self._losses) * self._config.train_batch_size / (time.monotonic() - self._started)
+        mean = float(np.mean(self._losses))
+        self._bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
+        self.report(iteration, {"loss": mean, "lr": rate, "images_per_second": round(speed, 2)})
+        self._restart()
+
+    def report(self, iteration: int, values: Mapping[str, float]) -> None:
+        """Write values of an iteration to all three places.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        line = json.dumps({"iteration": iteration, **values})
+        try:
+            self._file.write(line.encode() + b"\n")
+            for name, value in values.items():
+                self._events.write_event(
+                    Event(wall_time=time.time(), step=iteration, summary=scalar(name, value))
+                )
+            self._events.flush()
+        except OSError as error:
+            raise OSError(
+                f"{self._path.parent}: log not written, checkpoints stay: {error.strerror}"
+            ) from error
+        with tqdm.external_write_mode():
+            self._log(line)
+
+    def resume(self, seconds: float, saved: bool) -> None:
+        """Go on after a pause for an evaluation or a checkpoint, which does not count in the speed.
+
+        Args:
+            seconds: that the pause took.
+            saved: a checkpoint was written: the next mean of losses starts here.
+        """
+        self._started += seconds
+        if saved:
+            self._restart()
+
+    def _restart(self) -> None:
+        self._losses.clear()
+        self._started = time.monotonic()
+
+
+def _take_back(path: Path, iteration: int) -> None:
+    """Drop the lines behind an iteration, and a last one that a kill cut off."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_bytes().splitlines():
+        try:
+            if json.loads(line)["iteration"] > iteration:
+                break
+        except (ValueError, KeyError, TypeError, RecursionError):
+            break
+        kept.append(line + b"\n")
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(b"".join(kept))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

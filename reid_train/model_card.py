@@ -1,0 +1,121 @@
+"""The model card of an export, written from its ``encoder.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["model_card"]
+
+RANKING = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mean_ap": "mAP", "mean_inp": "mINP"}
+RECALL = {"recall1": "Recall@1 (all against all)"}
+OFFICIAL_IDS = 750
+
+MARKET_LIMITS = """The weights were trained on Market-1501, which its authors give out for research; check
+that licence before any other use. All its pictures are from six cameras in front of one supermarket,
+by day, of mostly young adults; expect less at night, from above, of children, and for groups that
+the data hardly shows."""
+OTHER_LIMITS = """The weights were trained on {data}; its licence decides what they may be used for, and they
+know the places, cameras and people of its pictures and may fail on others."""
+LIMITS = """The network tells clothing apart more than faces: people in uniforms or alike clothes are
+confused, and one who changes clothes is a stranger. Do not use it to establish who somebody is, or
+for decisions about people."""
+
+
+def model_card(description: Mapping[str, Any], parameters: int) -> str:
+    """Markdown card.
+
+    Args:
+        description: the content of ``encoder.json``.
+        parameters: trainable parameters of the exported network.
+    """
+    origin, size, calibration = (description[name] for name in ("provenance", "input", "calibration"))
+    config = origin["config"]
+    parity = ", ".join(
+        f"{value:.1e} at {name.replace('_', ' ')}"
+        for name, value in description["parity"]["max_abs_error"].items()
+    )
+    resize = (
+        "stretched" if description["resize"]["mode"] == "stretch" else "resized by its short side and cut"
+    )
+    ranked = "rank1" in description["evaluation"]
+    limits = (MARKET_LIMITS if _data(origin) == "Market-1501" else OTHER_LIMITS).format(data=_data(origin))
+    return f"""# {description["name"]}
+
+Person re-identification network: a crop of a person in, a unit vector of
+{description["output"]["embedding_size"]} numbers out. The cosine distance of two vectors tells how
+alike two persons look.
+
+| | |
+|---|---|
+| backbone | {config["model"]}, last stride {config["last_stride"]} |
+| trainable parameters | {parameters:,} |
+| input | {size["height"]} x {size["width"]} (height x width), uint8 {size["channels"]}, crop {resize} |
+| output | {description["output"]["embedding_size"]} float32, unit length |
+| `max_cosine_distance` | {description["max_cosine_distance"]} |
+
+## Figures
+
+{_figures(description["evaluation"])}
+
+Threshold: at a cosine distance of {description["max_cosine_distance"]},
+{calibration["false_accept_rate"]:.2%} of {calibration["different_pairs"]:,} pairs of different persons are
+taken for one, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
+{"in different cameras " if ranked else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
+
+Exported against trained network, largest difference of any value: {parity}.
+
+## Training
+
+{_training(origin)}
+
+## Licence and limits
+
+{limits}
+
+{LIMITS}
+"""
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    ranked = "rank1" in figures
+    shown = {**(RANKING if ranked else {}), **RECALL}
+    protocol = (
+        f"; one query for each person and camera,\nimages of the same person in the same camera removed "
+        f"({figures['queries']} queries)"
+        if ranked
+        else ""
+    )
+    small = (
+        f"\n\nThe gallery is small ({figures['ids']} persons): figures of the official Market-1501 test set\n"
+        f"({OFFICIAL_IDS} persons) would be lower, and must not be compared with these."
+        if figures["ids"] < OFFICIAL_IDS
+        else ""
+    )
+    return f"""On {figures["images"]:,} images of {figures["ids"]} persons kept out of training{protocol}:
+
+| {" | ".join(shown.values())} |
+|{"---|" * len(shown)}
+| {" | ".join(f"{figures[name]:.1%}" for name in shown)} |{small}"""
+
+
+def _data(origin: Mapping[str, Any]) -> str:
+    return str(origin.get("data", "unnamed data"))
+
+
+def _training(origin: Mapping[str, Any]) -> str:
+    """What the checkpoint tells of its training; one made by a library call may tell little."""
+    config = origin["config"]
+    images = (
+        f": {origin['train_images']:,} images of {origin['train_ids']} persons"
+        if "train_ids" in origin
+        else ""
+    )
+    where = f" on {origin['machine']}" if "machine" in origin else ""
+    hours = f", {origin['hours']:.1f} hours{where}" if "hours" in origin else ""
+    command = f"\n\n    {origin['command']}" if "command" in origin else ""
+    start = f"{origin.get('start', 'Start unknown')}, {origin['iteration']:,} iterations"
+    return (
+        f"{_data(origin)}{images}.\n{start} of {config['train_batch_size']} images,\n"
+        f"{config['loss_name']} loss, seed {config['seed']}{hours}.{command}"
+    )

@@ -1,0 +1,90 @@
+"""Backbones by name, and the networks around them.
+
+A backbone maps ``(B, 3, H, W)`` to ``(B, out_channels, h, w)``. With ``last_stride`` 2 h is H / 32, with
+1 it is H / 16. ``imagenet_head`` gives the layers of its published classifier and ``head_names``
+the names of those among them that have parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from paddle import nn
+
+from reid_train.models.ghostnet import GhostNet
+from reid_train.models.mobilenet_v3 import MobileNetV3
+from reid_train.models.network import ReidNetwork
+from reid_train.models.osnet import OSNet
+from reid_train.models.resnet import DEPTHS, ResNet
+
+__all__ = ["MODELS", "build_backbone", "build_classifier", "build_network", "parameter_count"]
+
+
+def _width(text: str) -> float:
+    return float(text.replace("_", "."))
+
+
+MODELS: dict[str, Callable[..., nn.Layer]] = {
+    **{f"ResNet{depth}": partial(ResNet, depth, vd=False) for depth in DEPTHS},
+    **{f"ResNet{depth}_vd": partial(ResNet, depth, vd=True) for depth in DEPTHS},
+    **{f"GhostNet_x{width}": partial(GhostNet, _width(width)) for width in ("0_5", "1_0", "1_3")},
+    **{
+        f"MobileNetV3_{size}_x{width}": partial(MobileNetV3, size, _width(width))
+        for size in ("small", "large")
+        for width in ("0_35", "0_5", "0_75", "1_0", "1_25")
+    },
+    **{f"OSNet_x{width}": partial(OSNet, _width(width)) for width in ("0_25", "0_5", "0_75", "1_0")},
+}
+
+
+def build_backbone(name: str, *, last_stride: int | None = None) -> nn.Layer:
+    """Build a backbone with fresh weights.
+
+    Args:
+        name: a key of `MODELS`.
+        last_stride: 1 or 2; None takes the published network's, which is 1 for OSNet and 2 for all others.
+
+    Raises:
+        ValueError: the name is unknown, or the stride neither 1 nor 2.
+    """
+    if name not in MODELS:
+        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}")
+    if last_stride is None:
+        return MODELS[name]()
+    if last_stride not in (1, 2):
+        raise ValueError(f"last_stride must be 1 or 2, got {last_stride}")
+    return MODELS[name](last_stride=last_stride)
+
+
+def build_network(name: str, embedding_size: int, *, last_stride: int = 2, neck: bool = False) -> ReidNetwork:
+    """Build a re-identification network with fresh weights.
+
+    Args:
+        name: a key of `MODELS`.
+        embedding_size: D; 0 uses the pooled feature.
+        last_stride: stride of the backbone's last stage, 1 or 2.
+        neck: with a BNNeck.
+
+    Raises:
+        ValueError: the name is unknown, or the stride neither 1 nor 2.
+    """
+    return ReidNetwork(build_backbone(name, last_stride=last_stride), embedding_size, neck=neck)
+
+
+def build_classifier(name: str, class_dim: int = 1000) -> nn.Sequential:
+    """Build the published ImageNet classifier, with its layers named as in PaddleClas' checkpoints.
+
+    It maps normalised ``(B, 3, H, W)`` images, RGB when its weights are the published ones, to
+    ``(B, class_dim)`` logits.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    backbone = build_backbone(name)
+    return nn.Sequential(*backbone.named_children(), *backbone.imagenet_head(class_dim))
+
+
+def parameter_count(layer: nn.Layer) -> int:
+    """Number of trainable values; batch-norm statistics do not count."""
+    return sum(int(value.size) for value in layer.parameters() if not value.stop_gradient)

@@ -1,0 +1,130 @@
+"""ResNet and ResNet_vd backbones (He et al., arXiv 1512.03385; He et al., arXiv 1812.01187).
+
+The ``vd`` form ('bag of tricks' model D) replaces the 7x7 stem by three 3x3 convolutions and
+moves the stride of each shortcut from its 1x1 convolution into an average pooling, so that no
+activation is thrown away unseen. Parameter names are those of PaddleClas' checkpoints, so that
+its ImageNet weights load by name.
+"""
+
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+
+__all__ = ["DEPTHS", "ResNet"]
+
+DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+WIDTHS = (64, 128, 256, 512)
+
+
+class ConvBN(nn.Layer):
+    """Convolution without bias, batch norm, optional ReLU; ``pool`` averages 2x2 in front."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        relu: bool = True,
+        pool: int = 1,
+    ) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2D(pool, pool, ceil_mode=True) if pool > 1 else None
+        self.conv = nn.Conv2D(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=(kernel_size - 1) // 2,
+            bias_attr=False,
+        )
+        self.bn = nn.BatchNorm2D(out_channels)
+        self.relu = nn.ReLU() if relu else None
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """``(B, C, H, W)`` to ``(B, C', H', W')``."""
+        if self.pool is not None:
+            x = self.pool(x)
+        x = self.bn(self.conv(x))
+        return x if self.relu is None else self.relu(x)
+
+
+class Block(nn.Layer):
+    """A residual block: basic (two 3x3) or bottleneck (1x1, 3x3, 1x1 with four times the width)."""
+
+    def __init__(
+        self, in_channels: int, width: int, stride: int, *, bottleneck: bool, vd: bool, first: bool
+    ) -> None:
+        super().__init__()
+        out_channels = width * 4 if bottleneck else width
+        if bottleneck:
+            self.conv0 = ConvBN(in_channels, width, 1)
+            self.conv1 = ConvBN(width, width, 3, stride=stride)
+            self.conv2 = ConvBN(width, out_channels, 1, relu=False)
+        else:
+            self.conv0 = ConvBN(in_channels, width, 3, stride=stride)
+            self.conv1 = ConvBN(width, out_channels, 3, relu=False)
+        self.bottleneck = bottleneck
+        # PaddleClas' first block projects its shortcut at any depth, where the paper's 18 and 34 don't.
+        if in_channels == out_channels and stride == 1 and not first:
+            self.short = None
+        else:
+            # The first block of the network has nothing to pool: its input is the stem's.
+            pool = stride if vd and not first else 1
+            self.short = ConvBN(
+                in_channels, out_channels, 1, stride=1 if vd else stride, relu=False, pool=pool
+            )
+        self.relu = nn.ReLU()
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """``(B, C, H, W)`` to ``(B, C', H', W')``."""
+        y = self.conv1(self.conv0(x))
+        if self.bottleneck:
+            y = self.conv2(y)
+        return self.relu(y + (x if self.short is None else self.short(x)))
+
+
+class ResNet(nn.Layer):
+    """A ResNet without its classifier.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        vd: the ``vd`` form.
+        last_stride: stride of the last stage; 1 keeps a feature map of twice the height and
+            width, which re-identification gains from (Luo et al., arXiv 1903.07071).
+    """
+
+    head_names = ("fc",)
+
+    def __init__(self, depth: int, *, vd: bool, last_stride: int = 2) -> None:
+        super().__init__()
+        bottleneck = depth >= 50
+        if vd:
+            stem = [ConvBN(3, 32, 3, stride=2), ConvBN(32, 32, 3), ConvBN(32, 64, 3)]
+        else:
+            stem = [ConvBN(3, 64, 7, stride=2)]
+        self.stem = nn.Sequential(*stem)
+        self.max_pool = nn.MaxPool2D(3, 2, padding=1)
+        blocks: list[nn.Layer] = []
+        channels = 64
+        for stage, (count, width) in enumerate(zip(DEPTHS[depth], WIDTHS, strict=True)):
+            for i in range(count):
+                stride = 1 if i or stage == 0 else (last_stride if stage == 3 else 2)
+                blocks.append(Block(channels, width, stride, bottleneck=bottleneck, vd=vd, first=not blocks))
+                channels = width * 4 if bottleneck else width
+        self.blocks = nn.Sequential(*blocks)
+        self.out_channels = channels
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """``(B, 3, H, W)`` to ``(B, out_channels, H / 32, W / 32)`` (/ 16 with last_stride 1)."""
+        return self.blocks(self.max_pool(self.stem(x)))
+
+    def imagenet_head(self, class_dim: int) -> list[tuple[str, nn.Layer]]:
+        """Named layers that turn the feature map into ``(B, class_dim)`` logits."""
+        return [
+            ("avg_pool", nn.AdaptiveAvgPool2D(1)),
+            ("flatten", nn.Flatten()),
+            ("fc", nn.Linear(self.out_channels, class_dim)),
+        ]

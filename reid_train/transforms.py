@@ -1,0 +1,255 @@
+"""From decoded images to the network's input: training augmentation and test preprocessing.
+
+All of it works on uint8 BGR. Colour normalisation is not here: it is the first layer of the
+network (`models.network`), so that training, evaluation and the exported graph share it. Every
+sample draws from its own generator, keyed by seed, iteration and position in the batch: the same
+pictures come out with any number of workers or processes, and a resumed run continues exactly.
+
+`Preprocessing` is the one description of how a picture is brought to size at test time; the
+export writes it down and the tracker follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "INTERPOLATIONS",
+    "Preprocessing",
+    "RandomResizedCrop",
+    "StrongAugmentation",
+    "TrainTransform",
+    "resize",
+    "sample_generator",
+]
+
+TrainTransform = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
+
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+}
+MODES = ("stretch", "short_side_crop")
+
+# ImageNet's mean colour (models.network.MEAN_BGR, rounded): zero for the network.
+ERASED_BGR = (104, 116, 124)
+
+
+def sample_generator(seed: int, iteration: int, position: int) -> np.random.Generator:
+    """The random generator of one sample of one iteration."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, iteration, position]))
+
+
+def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Resize ``(H, W, 3)`` to ``(height, width, 3)`` without aliasing; the same size returns the input.
+
+    A side that shrinks is averaged over areas, one that grows is interpolated linearly; OpenCV
+    averages only where both sides shrink, so a mixed case takes two steps.
+    """
+    small = (min(height, image.shape[0]), min(width, image.shape[1]))
+    if small != image.shape[:2]:
+        image = np.asarray(cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    if small != (height, width):
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return image
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture of a person becomes the network's input at test time.
+
+    Attributes:
+        height: of the input in pixels.
+        width: of the input in pixels.
+        mode: ``stretch`` resizes the whole picture; ``short_side_crop`` resizes it, its shape kept, until
+            it just covers the input (for a square one: short side to its side) and cuts the centre out.
+        interpolation: a key of `INTERPOLATIONS`.
+
+    Raises:
+        ValueError: a size is not positive, or mode or interpolation is unknown.
+    """
+
+    height: int
+    width: int
+    mode: str = "stretch"
+    interpolation: str = "linear"
+
+    def __post_init__(self) -> None:
+        require_size(self.height, self.width)
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.interpolation not in INTERPOLATIONS:
+            names = ", ".join(INTERPOLATIONS)
+            raise ValueError(f"interpolation must be one of {names}, got {self.interpolation!r}")
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is.
+
+        Raises:
+            ValueError: the image is empty, or not uint8 with three channels.
+        """
+        require_image(image)
+        height, width = self.height, self.width
+        if self.mode == "short_side_crop":
+            scale = max(height / image.shape[0], width / image.shape[1])
+            height = max(height, round(image.shape[0] * scale))
+            width = max(width, round(image.shape[1] * scale))
+        if image.shape[:2] != (height, width):
+            image = np.asarray(
+                cv2.resize(image, (width, height), interpolation=INTERPOLATIONS[self.interpolation]), np.uint8
+            )
+        top, left = (height - self.height) // 2, (width - self.width) // 2
+        return image[top : top + self.height, left : left + self.width].copy()
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """The seed recipe's augmentation: a random part of the picture, resized, mirrored half of the time.
+
+    Attributes:
+        height: of the output in pixels.
+        width: of the output in pixels.
+        area: smallest and largest share of the picture that a crop covers.
+        aspect: smallest and largest width / height of a crop, times the output's own (1 for a square),
+            so this is also how much a person may be distorted.
+        mirror: probability of mirroring.
+
+    Raises:
+        ValueError: a size is not positive, or a range is not in order.
+    """
+
+    height: int
+    width: int
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    mirror: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_size(self.height, self.width)
+        if not 0 < self.area[0] <= self.area[1] <= 1:
+            raise ValueError(f"area must be a range within (0, 1], got {self.area}")
+        if not 0 < self.aspect[0] <= self.aspect[1]:
+            raise ValueError(f"aspect must be a range above 0, got {self.aspect}")
+
+    def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is."""
+        crop_at, area_at, top_at, left_at, mirror_at = rng.random(5)
+        height, width = image.shape[:2]
+        aspect = (self.aspect[0] + (self.aspect[1] - self.aspect[0]) * crop_at) * self.width / self.height
+        # The largest share that a crop of this aspect can cover: it touches two opposite sides.
+        largest = min(aspect * height / width, width / (aspect * height))
+        low, high = min(self.area[0], largest), min(self.area[1], largest)
+        pixels = (low + (high - low) * area_at) * height * width
+        crop_height = min(max(round((pixels / aspect) ** 0.5), 1), height)
+        crop_width = min(max(round((pixels * aspect) ** 0.5), 1), width)
+        top = int(top_at * (height - crop_height + 1))
+        left = int(left_at * (width - crop_width + 1))
+        part = image[top : top + crop_height, left : left + crop_width]
+        out = resize(part, self.height, self.width)
+        return np.asarray(cv2.flip(out, 1) if mirror_at < self.mirror else out.copy(), np.uint8)
+
+
+@dataclass(frozen=True)
+class StrongAugmentation:
+    """Mirror, pad-and-crop, colour change and random erasing.
+
+    Attributes:
+        height: of the output in pixels.
+        width: of the output in pixels.
+        pad: largest shift of the picture as a share of each side, black moving in; the same as padding by
+            that much and cropping (Luo et al., arXiv 1903.07071: 10 of 256).
+        colour: largest relative change of brightness, contrast and of each channel.
+        erase: probability of random erasing (Zhong et al., arXiv 1708.04896; area 2 to 30 %,
+            aspect 0.3 to 3.3), filled with the mean colour.
+
+    Raises:
+        ValueError: a size is not positive, or a share is outside [0, 1].
+    """
+
+    height: int
+    width: int
+    pad: float = 0.06
+    colour: float = 0.2
+    erase: float = 0.4
+
+    def __post_init__(self) -> None:
+        require_size(self.height, self.width)
+        for name in ("pad", "colour", "erase"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+
+    def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is."""
+        draws = rng.random(14)  # one call for all: a call costs more than its numbers
+        out = self._shift(resize(image, self.height, self.width), draws[:2], draws[2] < 0.5)
+        if self.colour > 0:
+            out = self._recolour(out, draws[3:8])
+        if draws[8] < self.erase:
+            self._erase(out, draws[9:13])
+        return out
+
+    def _shift(self, image: NDArray[np.uint8], draws: NDArray[np.float64], mirror: bool) -> NDArray[np.uint8]:
+        height, width = self.height, self.width
+        dy, dx = np.round((2 * draws - 1) * self.pad * (height, width)).astype(int).tolist()
+        if mirror:
+            image = np.asarray(cv2.flip(image, 1), np.uint8)
+        if dy == 0 and dx == 0:
+            return image.copy()
+        out = np.zeros((height, width, 3), np.uint8)
+        out[max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = image[
+            max(-dy, 0) : height - max(dy, 0), max(-dx, 0) : width - max(dx, 0)
+        ]
+        return out
+
+    def _recolour(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        change = (2 * draws - 1) * self.colour
+        gain = (1 + change[:3]) * (1 + change[3])
+        table = np.clip(centred_levels() * gain + (128 + change[4] * 64), 0, 255).astype(np.uint8)
+        return np.asarray(cv2.LUT(image, table[None]), np.uint8)  # table: (1, 256, 3)
+
+    def _erase(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> None:
+        area = (0.02 + 0.28 * draws[0]) * self.height * self.width
+        aspect = 0.3 * (3.3 / 0.3) ** draws[1]
+        height = min(int((area * aspect) ** 0.5), self.height - 1)
+        width = min(int((area / aspect) ** 0.5), self.width - 1)
+        top = int(draws[2] * (self.height - height))
+        left = int(draws[3] * (self.width - width))
+        image[top : top + height, left : left + width] = ERASED_BGR
+
+
+@lru_cache(maxsize=1)
+def centred_levels() -> NDArray[np.float32]:
+    """``(256, 1)`` grey levels around 128, which a change of contrast leaves in place."""
+    levels = np.arange(256, dtype=np.float32)[:, None] - 128
+    levels.setflags(write=False)
+    return levels
+
+
+def require_size(height: int, width: int) -> None:
+    """Refuse an output without pixels.
+
+    Raises:
+        ValueError: a side is not positive.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"height and width must be at least 1, got {height} and {width}")
+
+
+def require_image(image: NDArray[np.uint8]) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        ValueError: it is empty, or not ``(H, W, 3)`` uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    if image.size == 0:
+        raise ValueError(f"image must not be empty, got {image.shape}")
