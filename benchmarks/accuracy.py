@@ -1,0 +1,220 @@
+"""What each option brings and where other trackers stand, on the same detections and embeddings.
+
+Data sets: `motion` is MOT17 half-val 02, 05, 10, 13 with YOLOX-x detections; `mot17-05` has FRCNN
+detections and real DeepSORT embeddings; `pets` is PETS09-S2L1, frames 1 to 400, public detections and the
+encoder given by --reid; `crowd` is made up, with known truth. All but the last are research data outside the
+repository (--data).
+
+    python benchmarks/accuracy.py                                     # presets, all data sets
+    python benchmarks/accuracy.py --ablation                          # and each option put on or off
+    python benchmarks/accuracy.py --peers /path/to/venv/bin/python    # and other trackers
+
+HOTA, CLEAR and identity measures are TrackEval's, by deepsort_paddle.metrics, over the sequences of a set
+together. ms: CPU milliseconds a frame of the tracker alone, on one thread.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before numpy is imported: the figures are those of one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accuracy_data import MOT17, crowd, mot17, mot17_with_looks, pets
+from accuracy_data import Sequence as Scene
+from numpy.typing import NDArray
+
+from deepsort_paddle import DeepSort
+from deepsort_paddle.frames import Frame
+from deepsort_paddle.metrics import evaluate, prepare_sequence
+from deepsort_paddle.mot import TrackTable
+from deepsort_paddle.offline import Recorder
+from deepsort_paddle.pipeline import StageSeconds, TrackedFrame
+from deepsort_paddle.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"
+# The published runs' lowest confidence; below, the faithful tracker would follow noise.
+FAITHFUL = {"min_confidence": 0.3}
+# What is put on or off one at a time, from each preset.
+CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+    "motion": {
+        "without camera from boxes": {"min_camera_pairs": 0},
+        "filter's boxes": {"detection_weight": 0.0},
+        "without low-score stage": {"min_confidence": 0.6},
+        "without confirmed first": {"confirmed_first": False},
+        "observation-centred": {"observation_centred": True},
+        "noise by confidence": {"noise_by_confidence": True},
+        "direction 0.2": {"direction_weight": 0.2},
+        "height 0.5": {"height_weight": 0.5},
+        "confidence in cost": {"confidence_weight": 1.0},
+        "margin 0.15": {"box_margin": 0.15},
+        "duplicates 0.85": {"max_duplicate_iou": 0.85},
+        "coast 2": {"coast": 2},
+    },
+    "strong": {
+        "without camera from boxes": {"min_camera_pairs": 0},
+        "without low-score stage": {"min_confidence": 0.3},
+        "high and new as motion": {"high_confidence": 0.6, "new_track_confidence": 0.7},
+        "running mean 0.9": {"gallery_momentum": 0.9},
+        "30 frames, not 2.5 s": {"max_seconds": 0.0},
+        "5 seconds": {"max_seconds": 5.0},
+        "filter's boxes": {"detection_weight": 0.0},
+        "3 to confirm": {"n_init": 3},
+        "cascade, not blended": {"appearance_weight": 0.0},
+        "not observation-centred": {"observation_centred": False},
+        "noise by confidence": {"noise_by_confidence": True},
+        "direction 0.2": {"direction_weight": 0.2},
+        "height 0.5": {"height_weight": 0.5},
+        "duplicates 0.85": {"max_duplicate_iou": 0.85},
+        "coast 2": {"coast": 2},
+    },
+}
+
+
+def track(
+    scene: Scene, options: Mapping[str, Any], *, offline: bool = False
+) -> tuple[NDArray[np.float64], float]:
+    """Rows frame, id, x1, y1, x2, y2 of all frames, and CPU milliseconds a frame."""
+    own = {"max_cosine_distance": scene.max_cosine_distance, "frame_rate": scene.frame_rate}
+    tracker = DeepSort(**{**own, **options})
+    recorder, none = Recorder(), StageSeconds(0, 0, 0, 0)
+    rows, spent = [], 0.0
+    for number, detections in enumerate(scene.frames, 1):
+        start = time.process_time()
+        tracks = tracker.update(detections)
+        if offline:
+            recorder.add(TrackedFrame(Frame(number, None, None), detections, tracks, none))
+        spent += time.process_time() - start
+        rows.append(np.column_stack([np.full(len(tracks), number), tracks.ids, tracks.boxes]))
+    if offline:
+        start = time.process_time()
+        refined = list(recorder.frames(max_cosine_distance=scene.max_cosine_distance, fps=scene.frame_rate))
+        spent += time.process_time() - start
+        rows = [
+            np.column_stack([np.full(len(one.tracks), one.frame.number), one.tracks.ids, one.tracks.boxes])
+            for one in refined
+        ]
+    return np.concatenate(rows), 1e3 * spent / len(scene.frames)
+
+
+def report(label: str, scenes: Sequence[Scene], results: Sequence[tuple[NDArray[np.float64], float]]) -> None:
+    """Print one row of the table, and IDF1 / HOTA of each sequence behind it."""
+    prepared = []
+    for scene, (rows, _) in zip(scenes, results, strict=True):
+        ones = np.ones(len(rows))
+        table = TrackTable(
+            rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:], ones, ones.astype(int), ones
+        )
+        prepared.append(prepare_sequence(scene.name, scene.truth, table, frames=(1, scene.last_frame)))
+    scores = evaluate(prepared, clear="trackeval")
+    all_of = scores.overall
+    figures = (all_of.hota, all_of.assa, all_of.deta, all_of.idf1, all_of.mota)
+    frames = sum(len(scene.frames) for scene in scenes)
+    spent = sum(ms * len(scene.frames) for scene, (_, ms) in zip(scenes, results, strict=True)) / frames
+    each = " ".join(f"{100 * one.hota:.1f}/{100 * one.idf1:.1f}" for one in scores.sequences)
+    print(
+        f"{label:38s}" + "".join(f"{100 * figure:7.2f}" for figure in figures),
+        f"{all_of.id_switches:6d} {spent:6.2f}" + (f"   {each}" if len(scenes) > 1 else ""),
+        flush=True,
+    )
+
+
+def ours(scenes: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
+    """Rows of the presets and, if wanted, of each change."""
+    for name in names:
+        preset = {**PRESETS[name], **(FAITHFUL if name == "deepsort" else {})}
+        report(f"preset {name}", scenes, [track(scene, preset) for scene in scenes])
+        report("  --offline", scenes, [track(scene, preset, offline=True) for scene in scenes])
+        for label, change in CHANGES.get(name, {}).items() if ablation else ():
+            report(f"  {label}", scenes, [track(scene, {**preset, **change}) for scene in scenes])
+
+
+def peers(scenes: Sequence[Scene], python: Path) -> None:
+    """Rows of the other trackers, from a process in their own environment."""
+    outputs: list[dict[str, NDArray[np.float64]]] = []
+    for scene in scenes:
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder) / "in.npz", Path(folder) / "out.npz"
+            np.savez(source, **as_arrays(scene))  # type: ignore[arg-type]
+            script = Path(__file__).with_name("accuracy_peers.py")
+            done = subprocess.run([python, script, source, target], capture_output=True, text=True)
+            notes = [line for line in done.stderr.splitlines() if "left out" in line]
+            sys.stderr.write("".join(f"{note}\n" for note in notes))
+            if done.returncode:
+                raise OSError(f"{script.name} failed in {python}: {done.stderr[-500:]}")
+            with np.load(target) as archive:
+                outputs.append({name: archive[name] for name in archive.files})
+    for name in [name for name in outputs[0] if not name.endswith(" ms")]:
+        if all(name in output for output in outputs):
+            report(name, scenes, [(output[name], float(output[f"{name} ms"])) for output in outputs])
+
+
+def as_arrays(scene: Scene) -> dict[str, NDArray[Any]]:
+    """A sequence as the columns that accuracy_peers.py reads."""
+    looks = scene.frames[0].embeddings is not None
+    meta = {
+        "name": scene.name,
+        "length": len(scene.frames),
+        "size": scene.size,
+        "frame_rate": scene.frame_rate,
+        "appearance": looks,
+        "max_cosine_distance": scene.max_cosine_distance,
+    }
+    columns: dict[str, NDArray[Any]] = {
+        "meta": np.array(json.dumps(meta)),
+        "frame": np.repeat(np.arange(1, len(scene.frames) + 1), [len(frame) for frame in scene.frames]),
+        "boxes": np.concatenate([frame.boxes for frame in scene.frames]),
+        "confidence": np.concatenate([frame.confidence for frame in scene.frames]),
+    }
+    if looks:
+        columns["embeddings"] = np.concatenate([np.asarray(frame.embeddings) for frame in scene.frames])
+    return columns
+
+
+def main() -> None:
+    """Parse the command line and print the tables asked for."""
+    sets: dict[str, Callable[[], list[Scene]]] = {
+        "motion": lambda: [mot17(arguments.data, name) for name in MOT17],
+        "mot17-05": lambda: [mot17_with_looks(arguments.data)],
+        "pets": lambda: [pets(arguments.data, arguments.reid, arguments.cache)],
+        "crowd": lambda: [crowd(seed=seed) for seed in range(3)],
+    }
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sets", nargs="+", choices=sets, default=list(sets))
+    parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--peers", type=Path, metavar="PYTHON", help="interpreter with the other trackers")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the research data")
+    parser.add_argument("--reid", type=Path, default=ROOT / "weights" / "resnet50vd")
+    parser.add_argument("--cache", type=Path, metavar="FILE.npy", help="keeps the embeddings of pets")
+    arguments = parser.parse_args()
+    for name in arguments.sets:
+        try:
+            scenes = sets[name]()
+        except (OSError, ValueError) as error:
+            print(f"{name}: left out, {error}")
+            continue
+        print(
+            f"\n{name:38s}   HOTA   AssA   DetA   IDF1   MOTA switch     ms   HOTA/IDF1 of each", flush=True
+        )
+        ours(scenes, ["deepsort", "motion"] + ["strong"] * (name != "motion"), arguments.ablation)
+        if arguments.peers is not None:
+            peers(scenes, arguments.peers)
+
+
+if __name__ == "__main__":
+    main()

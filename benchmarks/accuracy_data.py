@@ -1,0 +1,172 @@
+"""The sequences of `accuracy.py`: detections, embeddings where there are some, and ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle import Detections
+from deepsort_paddle.boxes import xyxy_from_tlwh
+from deepsort_paddle.mot import SequenceInfo, TrackTable, read_detections, read_ground_truth
+
+MOT17 = ("MOT17-02", "MOT17-05", "MOT17-10", "MOT17-13")
+# Detections below are given to no tracker: ByteTrack's own lowest threshold.
+LOWEST = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One sequence, ready to be tracked and counted.
+
+    Attributes:
+        name: as in MOTChallenge; the evaluation goes by it.
+        frames: detections of every frame, by falling confidence.
+        truth: ground truth.
+        last_frame: frames from 1 to here are counted.
+        size: height and width of the picture.
+        frame_rate: frames a second.
+        max_cosine_distance: the threshold that belongs to the embeddings.
+    """
+
+    name: str
+    frames: tuple[Detections, ...]
+    truth: TrackTable
+    last_frame: int
+    size: tuple[int, int]
+    frame_rate: float
+    max_cosine_distance: float = 0.2
+
+
+def by_confidence(detections: Detections) -> Detections:
+    """Detections of at least the lowest confidence, the best first."""
+    detections = detections[detections.confidence >= np.float32(LOWEST)]
+    return detections[np.argsort(-detections.confidence, kind="stable")]
+
+
+def mot17(data: Path, name: str) -> Sequence:
+    """A half of a MOT17 sequence with YOLOX-x detections."""
+    folder = data / "mot" / "MOT17-half-val" / name
+    info = SequenceInfo.read(folder)
+    found = read_detections(folder / "det" / "det.txt")
+    frames = tuple(by_confidence(found.get(n, Detections.empty())) for n in range(1, info.length + 1))
+    truth = read_ground_truth(folder / "gt" / "gt.txt")
+    return Sequence(name, frames, truth, info.length, (info.height, info.width), info.frame_rate)
+
+
+def mot17_with_looks(data: Path) -> Sequence:
+    """MOT17-05 with public FRCNN detections and the embeddings that DeepSORT's authors' network gives."""
+    plain = mot17(data, "MOT17-05")
+    with np.load(data / "mot" / "MOT17-half-val" / "MOT17-05" / "det" / "frcnn_deepsort128.npz") as columns:
+        number, boxes_tlwh = columns["frame"], columns["tlwh"].astype(float)
+        confidence, embeddings = np.clip(columns["confidence"], 0, 1), columns["embedding"]
+    boxes = xyxy_from_tlwh(boxes_tlwh - [1.0, 1.0, 0.0, 0.0])
+    frames = tuple(
+        by_confidence(Detections.of(boxes[here], confidence[here], embeddings=embeddings[here]))
+        for here in (number == n for n in range(1, plain.last_frame + 1))
+    )
+    # DeepSORT's own threshold for its own network.
+    return replace(plain, frames=frames, max_cosine_distance=0.2)
+
+
+def pets(data: Path, reid: Path, cache: Path | None) -> Sequence:
+    """PETS09-S2L1, frames 1 to 400, public detections, embeddings of the encoder in ``reid``.
+
+    ``cache`` is a file that keeps the embeddings; encoding is what takes the time.
+    """
+    from deepsort_paddle.encoder import AppearanceEncoder
+
+    folder = data / "mot" / "PETS09-S2L1"
+    found = read_detections(folder / "det" / "det.txt")
+    frames = [by_confidence(found.get(n, Detections.empty())) for n in range(1, 401)]
+    encoder = AppearanceEncoder(reid)
+    if cache is not None and cache.is_file():
+        embeddings = np.load(cache)
+    else:
+        embeddings = np.concatenate(list(encoded(folder / "vtest.avi", frames, encoder)))
+        if cache is not None:
+            np.save(cache, embeddings)
+    parts = np.split(embeddings, np.cumsum([len(frame) for frame in frames])[:-1])
+    frames = [replace(frame, embeddings=part) for frame, part in zip(frames, parts, strict=True)]
+    truth = read_ground_truth(folder / "gt" / "gt.txt")
+    limit = 0.2 if encoder.max_cosine_distance is None else encoder.max_cosine_distance
+    return Sequence("PETS09-S2L1", tuple(frames), truth, 400, (576, 768), 10.0, limit)
+
+
+def encoded(
+    video: Path,
+    frames: list[Detections],
+    encode: Callable[[NDArray[np.uint8], NDArray[np.float64]], NDArray[np.float32]],
+) -> Iterator[NDArray[np.float32]]:
+    """Embeddings of each frame's detections."""
+    import cv2
+
+    capture = cv2.VideoCapture(str(video))
+    for detections in frames:
+        read, image = capture.read()
+        if not read:
+            raise OSError(f"{video} ends before frame {len(frames)}")
+        yield encode(image, detections.boxes)
+    capture.release()
+
+
+def crowd(people: int = 30, length: int = 400, seed: int = 0) -> Sequence:
+    """A made-up scene: people who turn, hide one another and look partly alike, before a camera that shakes.
+
+    The nearer (lower) of two overlapping people is in front. What is more than 60 % covered is not
+    detected, what is covered in part is detected with less confidence, and its embedding takes on the
+    look of the one in front.
+    """
+    rng = np.random.default_rng(seed)
+    size = (720, 1280)
+    centre = rng.uniform([100, 200], [1180, 650], (people, 2))
+    velocity = rng.normal(0, 3, (people, 2)) * [1.0, 0.3]
+    look = (
+        rng.standard_normal((people, 64)) + rng.standard_normal((people // 3 + 1, 64))[np.arange(people) // 3]
+    )
+    look /= np.linalg.norm(look, axis=1, keepdims=True)
+    frames, rows = [], []
+    for number in range(1, length + 1):
+        velocity += rng.normal(0, 0.25, (people, 2)) * [1.0, 0.3]
+        velocity *= np.where(
+            (centre < [60, 180]) & (velocity < 0) | (centre > [1220, 660]) & (velocity > 0), -1, 1
+        )
+        centre = centre + np.clip(velocity, -7, 7)
+        height = 0.30 * centre[:, 1:]  # nearer people are lower and larger
+        shake = rng.normal(0, 4.0, 2)
+        foot = centre + shake
+        boxes = np.hstack([foot - height * [0.2, 1.0], foot + height * [0.2, 0.0]])
+        rows.append(np.column_stack([np.full(people, number), np.arange(1, people + 1), boxes]))
+        front = centre[None, :, 1] > centre[:, None, 1]  # (N, N): the second hides the first
+        shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(
+            boxes[:, None, :2], boxes[None, :, :2]
+        )
+        own = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        part = np.where(front, np.maximum(shared, 0).prod(axis=2) / own[:, None], 0.0)
+        covered, by = part.max(axis=1), part.argmax(axis=1)
+        seen = np.flatnonzero((covered < 0.6) & (rng.random(people) < 0.95))
+        mixed = (1 - covered[seen, None]) * look[seen] + covered[seen, None] * look[by[seen]]
+        mixed += rng.normal(0, 0.05, mixed.shape)
+        noisy = boxes[seen] + rng.normal(0, 0.02, (len(seen), 4)) * height[seen]
+        false = rng.poisson(1.0)
+        corner = rng.uniform([0, 100], [1200, 500], (false, 2))
+        found = Detections.of(
+            np.vstack([noisy, np.hstack([corner, corner + np.array([50.0, 125.0])])]),
+            np.concatenate(
+                [
+                    np.clip(0.95 - covered[seen] + rng.normal(0, 0.05, len(seen)), 0, 1),
+                    rng.uniform(0.1, 0.8, false),
+                ]
+            ),
+            embeddings=np.vstack([mixed, rng.standard_normal((false, 64))]),
+        )
+        frames.append(by_confidence(found))
+    table = np.concatenate(rows)
+    count = np.ones(len(table))
+    truth = TrackTable(
+        table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:], count, count.astype(int), count
+    )
+    return Sequence("crowd", tuple(frames), truth, length, size, 25.0, 0.3)

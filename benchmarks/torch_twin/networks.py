@@ -1,0 +1,224 @@
+"""PyTorch twins of the backbones that were trained with PyTorch; see `reid_train.models` for what they are.
+
+Modules are named as in `reid_train.models`, so that a parameter's Paddle name follows from its own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+__all__ = ["NETWORKS", "TwinNetwork", "paddle_arrays", "restore"]
+
+MEAN_BGR = (0.406 * 255, 0.456 * 255, 0.485 * 255)
+STD_BGR = (0.225 * 255, 0.224 * 255, 0.229 * 255)
+# What PyTorch and Paddle call batch norm's statistics.
+STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
+
+
+class ConvBN(nn.Module):
+    """Convolution without bias, batch norm, optional ReLU; ``pool`` averages 2x2 in front."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        relu: bool = True,
+        pool: int = 1,
+    ) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(pool, pool, ceil_mode=True) if pool > 1 else None
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False
+        )
+        self.bn = nn.BatchNorm2d(out_channels)
+        self._relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.conv(x if self.pool is None else self.pool(x)))
+        return F.relu(x) if self._relu else x
+
+
+class LightConv3x3(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv2(self.conv1(x))))
+
+
+class ChannelGate(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, channels // 16, 1)
+        self.fc2 = nn.Conv2d(channels // 16, channels, 1)
+
+    def forward(self, streams: list[Tensor]) -> Tensor:
+        pooled = torch.cat([stream.mean((2, 3), keepdim=True) for stream in streams])
+        weights = torch.sigmoid(self.fc2(F.relu(self.fc1(pooled)))).chunk(len(streams))
+        total = streams[0] * weights[0]
+        for stream, weight in zip(streams[1:], weights[1:], strict=True):
+            total = total + stream * weight
+        return total
+
+
+class OSBlock(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        middle = out_channels // 4
+        self.conv1 = ConvBN(in_channels, middle, 1)
+        self.conv2a = LightConv3x3(middle)
+        self.conv2b, self.conv2c, self.conv2d = (
+            nn.Sequential(*(LightConv3x3(middle) for _ in range(scale))) for scale in (2, 3, 4)
+        )
+        self.gate = ChannelGate(middle)
+        self.conv3 = ConvBN(middle, out_channels, 1, relu=False)
+        self.downsample = (
+            ConvBN(in_channels, out_channels, 1, relu=False) if in_channels != out_channels else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(x)
+        y = self.gate([stream(y) for stream in (self.conv2a, self.conv2b, self.conv2c, self.conv2d)])
+        return F.relu(self.conv3(y) + (x if self.downsample is None else self.downsample(x)))
+
+
+class OSNet(nn.Sequential):
+    def __init__(self, width: float, last_stride: int) -> None:
+        stem, *stages = (int(channels * width) for channels in (64, 256, 384, 512))
+        layers: list[tuple[str, nn.Module]] = [
+            ("conv1", ConvBN(3, stem, 7, stride=2)),
+            ("maxpool", nn.MaxPool2d(3, 2, padding=1)),
+        ]
+        channels = stem
+        for stage, out_channels in enumerate(stages, 2):
+            blocks: list[nn.Module] = [OSBlock(channels, out_channels), OSBlock(out_channels, out_channels)]
+            channels = out_channels
+            if stage < 4:
+                blocks.append(nn.Sequential(ConvBN(channels, channels, 1), nn.AvgPool2d(2, 2)))
+            elif last_stride == 2:
+                layers.append(("pool4", nn.AvgPool2d(2, 2)))
+            layers.append((f"conv{stage}", nn.Sequential(*blocks)))
+        super().__init__(OrderedDict([*layers, ("conv5", ConvBN(channels, channels, 1))]))
+        self.out_channels = channels
+
+
+class Block(nn.Module):
+    def __init__(self, in_channels: int, width: int, stride: int, bottleneck: bool, first: bool) -> None:
+        super().__init__()
+        out_channels = width * 4 if bottleneck else width
+        if bottleneck:
+            self.conv0 = ConvBN(in_channels, width, 1)
+            self.conv1 = ConvBN(width, width, 3, stride=stride)
+            self.conv2 = ConvBN(width, out_channels, 1, relu=False)
+        else:
+            self.conv0 = ConvBN(in_channels, width, 3, stride=stride)
+            self.conv1 = ConvBN(width, out_channels, 3, relu=False)
+        self.bottleneck = bottleneck
+        self.short = None
+        if in_channels != out_channels or stride > 1 or first:
+            self.short = ConvBN(in_channels, out_channels, 1, relu=False, pool=1 if first else stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(self.conv0(x))
+        if self.bottleneck:
+            y = self.conv2(y)
+        return F.relu(y + (x if self.short is None else self.short(x)))
+
+
+class ResNetVd(nn.Module):
+    def __init__(self, depths: tuple[int, ...], bottleneck: bool, last_stride: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(ConvBN(3, 32, 3, stride=2), ConvBN(32, 32, 3), ConvBN(32, 64, 3))
+        self.max_pool = nn.MaxPool2d(3, 2, padding=1)
+        blocks: list[nn.Module] = []
+        channels = 64
+        for stage, (count, width) in enumerate(zip(depths, (64, 128, 256, 512), strict=True)):
+            for i in range(count):
+                stride = 1 if i or stage == 0 else (last_stride if stage == 3 else 2)
+                blocks.append(Block(channels, width, stride, bottleneck, first=not blocks))
+                channels = width * 4 if bottleneck else width
+        self.blocks = nn.Sequential(*blocks)
+        self.out_channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.max_pool(self.stem(x)))
+
+
+NETWORKS = {
+    **{
+        f"OSNet_x{width}": lambda last_stride, width=width: OSNet(float(width.replace("_", ".")), last_stride)
+        for width in ("0_25", "0_5", "0_75", "1_0")
+    },
+    "ResNet18_vd": lambda last_stride: ResNetVd((2, 2, 2, 2), False, last_stride),
+    "ResNet50_vd": lambda last_stride: ResNetVd((3, 4, 6, 3), True, last_stride),
+}
+
+
+class TwinNetwork(nn.Module):
+    """The twin of `reid_train.models.ReidNetwork`."""
+
+    def __init__(self, model: str, embedding_size: int, last_stride: int, neck: bool) -> None:
+        super().__init__()
+        self.backbone = NETWORKS[model](last_stride)
+        channels = self.backbone.out_channels
+        self.embedding_size = embedding_size or channels
+        self.embedding = nn.Linear(channels, embedding_size) if embedding_size else None
+        self.neck = nn.BatchNorm1d(self.embedding_size) if neck else None
+        self.register_buffer("mean", torch.tensor(MEAN_BGR), persistent=False)
+        self.register_buffer("scale", 1 / torch.tensor(STD_BGR), persistent=False)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, H, W, 3)`` uint8 BGR to raw ``(B, D)`` embeddings."""
+        # (B, H, W, 3) permuted is channels-last already, the layout that CPUs convolve fastest.
+        pixels = ((images.float() - self.mean) * self.scale).permute(0, 3, 1, 2)
+        pooled = self.backbone(pixels).mean((2, 3))
+        if self.embedding is not None:
+            pooled = self.embedding(pooled)
+        return pooled if self.neck is None else self.neck(pooled)
+
+
+def paddle_arrays(network: TwinNetwork) -> dict[str, NDArray[np.float32]]:
+    """Parameters and statistics by Paddle's names and in its layouts."""
+    arrays = {}
+    for name, value in network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            array = value.detach().cpu().numpy().astype(np.float32)
+            linear = name == "embedding.weight"  # Paddle stores (in, out)
+            arrays[_paddle_name(name)] = np.array(array.T if linear else array, order="C")
+    return arrays
+
+
+def restore(network: TwinNetwork, arrays: dict[str, NDArray[np.float32]]) -> None:
+    """The reverse of `paddle_arrays`.
+
+    Raises:
+        KeyError: an array is missing.
+        RuntimeError: a shape is another one.
+    """
+    state = network.state_dict()
+    for name in state:
+        if not name.endswith("num_batches_tracked"):
+            array = arrays[_paddle_name(name)]
+            state[name] = torch.from_numpy(np.array(array.T if name == "embedding.weight" else array))
+    network.load_state_dict(state)
+
+
+def _paddle_name(name: str) -> str:
+    owner, _, last = name.rpartition(".")
+    return f"{owner}.{STATISTICS.get(last, last)}"
