@@ -1,0 +1,398 @@
+import csv
+import inspect
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from deepsort_paddle import pipeline, tracker
+from deepsort_paddle.cli import make_parser, normalise, track
+from deepsort_paddle.mot import read_tracks
+from deepsort_paddle.video import VideoWriter, open_source
+
+FRAMES = 30
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip of two people who walk past each other, and its detections."""
+    folder = tmp_path_factory.mktemp("clip")
+    lines = []
+    with VideoWriter(folder / "clip.mp4", fps=10) as writer:
+        for number in range(1, FRAMES + 1):
+            image = np.full((120, 200, 3), 128, np.uint8)
+            for x, y, color, score in (
+                (4 * number, 30, (200, 60, 20), 0.9),
+                (180 - 4 * number, 60, (20, 60, 200), 0.8),
+            ):
+                image[y : y + 40, x : x + 16] = color
+                lines.append(f"{number},-1,{x + 1},{y + 1},16,40,{score},-1,-1,-1")
+            writer.write(image)
+    (folder / "det.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def scene(clip: Path, tmp_path: Path) -> SimpleNamespace:
+    """A copy of `clip` in a folder of its own."""
+    for path in clip.iterdir():
+        shutil.copy(path, tmp_path)
+    return SimpleNamespace(folder=tmp_path, video=str(tmp_path / "clip.mp4"), det=str(tmp_path / "det.txt"))
+
+
+def endless(folder: Path) -> Path:
+    """A sequence of a million frames without pictures, with a detection in each of the first 2000."""
+    folder.mkdir()
+    (folder / "seqinfo.ini").write_text("[Sequence]\nseqLength=1000000\n")
+    (folder / "det").mkdir()
+    text = "".join(f"{number},-1,100,50,20,60,1\n" for number in range(1, 2001))
+    (folder / "det" / "det.txt").write_text(text)
+    return folder
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on stderr of a run that must end with 2."""
+    try:
+        code = track(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len([line for line in lines if "error" in line]) == 1
+    assert all(line.startswith("deepsort-track: ") for line in lines)
+    return lines[-1].removeprefix("deepsort-track: error: ")
+
+
+def test_all_outputs_of_one_run_agree(scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    out = scene.folder
+    files = {"output": "out.txt", "csv": "out.csv", "json": "out.json", "save-video": "out.mp4"}
+    options = [f"--{option}={out}/{name}" for option, name in {**files, "save-crops": "crops"}.items()]
+    code = track([scene.video, "--detections", scene.det, "--reid", "none", *options])
+    captured = capsys.readouterr()
+    assert code == 0
+    assert captured.out.startswith("30 frames, 2 tracks, 0 broken frames; ")
+    assert "appearance" not in captured.err
+    table = read_tracks(out / "out.txt")
+    assert len(table) == 2 * (FRAMES - 2)  # confirmed in the third frame
+    assert set(table.ids.tolist()) == {1, 2}
+
+    document = json.loads((out / "out.json").read_text())
+    assert document["format"] == 1
+    assert document["meta"]["fps"] == 10
+    assert (document["meta"]["height"], document["meta"]["width"]) == (120, 200)
+    assert document["meta"]["settings"]["max_cosine_distance"] == 0.2
+    assert document["summary"] == {"frames": FRAMES, "tracks": 2, "broken_frames": 0}
+    assert [frame["frame"] for frame in document["frames"]] == list(range(1, FRAMES + 1))
+    assert document["frames"][0]["tracks"] == []
+    last = document["frames"][-1]
+    assert last["timestamp"] == pytest.approx(2.9)
+    assert [entry["id"] for entry in last["tracks"]] == [1, 2]
+    own = last["tracks"][0]["detection"]
+    assert own == {"box": [120, 30, 136, 70], "confidence": 0.9}
+
+    with (out / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(table)
+    assert rows[-2]["id"] == "1"
+    assert float(rows[-2]["detection_x1"]) == 120
+    boxes = [[float(row[name]) for name in ("x1", "y1", "x2", "y2")] for row in rows]
+    np.testing.assert_allclose(boxes, table.boxes, atol=2e-3)
+
+    source = open_source(out / "out.mp4")
+    assert (source.frame_count, source.fps) == (FRAMES, 10)
+    crops = sorted(path.relative_to(out / "crops").as_posix() for path in (out / "crops").glob("*/*"))
+    assert len(crops) == len(table)
+    assert crops[0] == "1/000003.jpg"
+    crop = cv2.imread(str(out / "crops" / "1" / "000030.jpg"))
+    assert crop.shape == (40, 16, 3)
+    np.testing.assert_allclose(crop.mean(axis=(0, 1)), [200, 60, 20], atol=12)
+    assert not list(out.glob("*.part*"))
+
+
+def test_reading_ahead_writes_the_same_bytes(scene: SimpleNamespace) -> None:
+    written = []
+    for number, ahead in enumerate((["--read-ahead", "0"], [], ["--read-ahead=3", "--frames-per-batch=4"])):
+        out = scene.folder / str(number)
+        out.mkdir()
+        files = {"--output": "o.txt", "--csv": "o.csv", "--json": "o.json", "--save-video": "o.mp4"}
+        outputs = [text for option, name in files.items() for text in (option, str(out / name))]
+        arguments = [scene.video, "--detections", scene.det, "--quiet", "--save-crops", str(out / "crops")]
+        assert track([*arguments, *outputs, *ahead]) == 0
+        paths = sorted(path for path in out.rglob("*") if path.is_file())
+        written.append({path.relative_to(out).as_posix(): path.read_bytes() for path in paths})
+    assert len(written[0]) > 50
+    assert written[1] == written[0]
+    assert written[2] == written[0]
+
+
+def test_standard_outputs_have_the_name_of_the_source(
+    scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(scene.folder)
+    assert track([scene.video, "--detections", scene.det, "--quiet"]) == 0
+    assert sorted(path.name for path in (scene.folder / "output").iterdir()) == ["clip.mp4", "clip.txt"]
+
+
+def test_the_predecessors_flags_do_the_same(scene: SimpleNamespace) -> None:
+    out = scene.folder
+    old = ["--video_path", scene.video, "--save_dir", f"{out}/old", "--max_cosine_distance", "0.3"]
+    old += ["--nn_budget=50", "--threshold", "0.85", "--use_gpu=False", "--display", "False"]
+    assert track([*old, "--detections", scene.det, "--quiet", "--cpu_threads=1"]) == 0
+    new = ["--output", f"{out}/new.txt", "--max-cosine-distance", "0.3", "--gallery-size", "50"]
+    assert track([scene.video, *new, "--min-confidence", "0.85", "--detections", scene.det, "--quiet"]) == 0
+    assert (out / "old" / "clip.txt").read_bytes() == (out / "new.txt").read_bytes()
+    assert set(read_tracks(out / "new.txt").ids.tolist()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (["--Max_Age", "5"], ["--max-age", "5"]),
+        (["--save_dir=a_b"], ["--save-dir=a_b"]),
+        (["a_b.mp4"], ["a_b.mp4"]),
+        (["--use_gpu", "True", "x"], ["--use-gpu", "x"]),
+        (["--use_gpu=false", "x"], ["x"]),
+        (["--display", "0"], ["--show", "0"]),
+        (["--emb_model_dir", "w", "--det_model_dir=d"], ["--reid", "w", "--detector=d"]),
+        (["--", "--use_gpu"], ["--", "--use_gpu"]),
+    ],
+)
+def test_options_are_spelled_one_way(given: list[str], wanted: list[str]) -> None:
+    assert normalise(given) == wanted
+
+
+def test_tracker_defaults_are_those_of_the_tracker() -> None:
+    defaults = inspect.signature(tracker.DeepSort).parameters
+    options = vars(make_parser().parse_args(["x"]))
+    for name in ("max_iou_distance", "max_age", "n_init", "gallery_size", "coast", "class_gate"):
+        assert options[name] == defaults[name].default, name
+    help_text = make_parser().format_help()
+    assert "else 0.2]" in " ".join(help_text.split())
+    assert defaults["max_cosine_distance"].default == 0.2
+    assert defaults["iou_max_age"].default == 1
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from deepsort_paddle.cli import track\n"
+        "try: track(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "print(sorted({'numpy', 'cv2', 'av', 'paddle', 'scipy', 'tqdm'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "--reid DIR" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one SOURCE wanted, got 0"),
+        (["a", "--video_path", "b"], "one SOURCE wanted, got 2"),
+        (["a", "--bogus"], "unrecognized arguments: --bogus"),
+        (
+            ["a", "--max-cosine-distance", "-0.2"],
+            "--max-cosine-distance: a number from 0 to 2 wanted, got '-0.2'",
+        ),
+        (["a", "--min-confidence", "nan"], "--min-confidence: a number from 0 to 1 wanted"),
+        (["a", "--max-iou-distance=-1"], "--max-iou-distance: a number from 0 to 1 wanted"),
+        (["a", "--fps", "0"], "--fps: a number above 0 wanted"),
+        (["a", "--max-age", "0"], "--max-age: a whole number from 1 wanted"),
+        (["a", "--read-ahead", "-1"], "--read-ahead: a whole number from 0 wanted"),
+        (["a", "--threads", "1.5"], "--threads: a whole number from 1 wanted"),
+        (["a", "--detections", "d", "--detector", "hog"], "not allowed with argument"),
+        (["absent.mp4"], "no such file or folder: absent.mp4"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in error_of(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{video}", "--detections", "{dir}/absent.txt", "--output", "{dir}/o.txt"], "absent.txt"),
+        (["{video}", "--detections", "{dir}/nan.txt", "--output", "{dir}/o.txt"], "nan.txt, line 1: NaN"),
+        (
+            ["{video}", "--detections", "{dir}/wide.txt", "--output", "{dir}/o.txt"],
+            "wide.txt, line 1: at least 6",
+        ),
+        (["{dir}/det.txt", "--detections", "{det}", "--output", "{dir}/o.txt"], "det.txt is not a video"),
+        (["{dir}/empty.mp4", "--detections", "{det}"], "empty.mp4 is empty"),
+        (["{video}", "--detections", "{det}", "--output", "{dir}/absent/o.txt"], "there is no folder"),
+        (["{video}", "--detections", "{det}", "--output", "{dir}"], "is a folder, a file name was wanted"),
+        (["{video}", "--detections", "{det}", "--output", "{det}"], "would replace an input"),
+        (["{video}", "--detections", "{det}", "--save-video", "{video}"], "would replace an input"),
+        (["{video}", "--detections", "{det}", "--csv", "{dir}/o", "--json", "{dir}/o"], "name the same file"),
+        (["{video}", "--detections", "{det}", "--save-video", "{dir}/o.avi"], "a video is written as .mp4"),
+        (["{video}", "--detections", "{det}", "--save-crops", "{dir}"], "wants a new or empty folder"),
+        (["{video}", "--detections", "{det}", "--save-dir", "{video}"], "is not a folder"),
+        (["{video}", "--detections", "{det}", "--classes", "person"], "--classes is for detectors"),
+        (["{video}", "--detections", "{det}", "--reid", "{dir}", "--csv", "{dir}/o"], "encoder.json"),
+        (["{dir}/seq", "--output", "{dir}/o.txt"], "has no pictures to detect in: give --detections"),
+        (["{dir}/seq", "--detections", "{det}", "--save-video", "{dir}/o.mp4"], "leave out --save-video"),
+        (["{dir}/seq", "--detections", "{det}", "--reid", "x", "--csv", "{dir}/o"], "leave out --reid"),
+    ],
+)
+def test_wrong_files_are_one_line(
+    arguments: list[str], message: str, scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scene.folder / "nan.txt").write_text("1,-1,nan,1,2,3,1\n")
+    (scene.folder / "wide.txt").write_text("1,-1,1\n")
+    (scene.folder / "empty.mp4").touch()
+    (scene.folder / "seq").mkdir()
+    (scene.folder / "seq" / "seqinfo.ini").write_text("[Sequence]\nseqLength=3\n")
+    filled = [text.format(video=scene.video, det=scene.det, dir=scene.folder) for text in arguments]
+    before = {path: path.read_bytes() for path in scene.folder.rglob("*") if path.is_file()}
+    assert message in error_of(capsys, *filled)
+    assert before == {path: path.read_bytes() for path in scene.folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there OpenCV ends the process")
+def test_show_without_a_display_is_refused(
+    scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "--show needs a display" in error_of(capsys, scene.video, "--show")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
+    assert "--show needs windows, and this OpenCV has none" in error_of(capsys, scene.video, "--show")
+
+
+def test_a_sequence_without_pictures_is_tracked_from_its_detections(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = scene.folder / "seq"
+    folder.mkdir()
+    (folder / "seqinfo.ini").write_text(f"[Sequence]\nseqLength={FRAMES}\n")
+    for source, name in ((str(folder), "a.txt"), (scene.video, "b.txt")):
+        assert track([source, "--detections", scene.det, "--output", str(scene.folder / name)]) == 0
+    assert (scene.folder / "a.txt").read_bytes() == (scene.folder / "b.txt").read_bytes()
+
+
+def test_clipped_scores_are_a_note_and_quiet_is_silent(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    high = scene.folder / "high.txt"
+    high.write_text("".join(f"{number},-1,1,1,20,40,7\n" for number in range(1, 9)))
+    arguments = [scene.video, "--detections", str(high), "--output", str(scene.folder / "o.txt")]
+    assert track(arguments) == 0
+    assert "note: " + str(high) + ": 8 of 8 confidences" in capsys.readouterr().err
+    assert track([*arguments, "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_the_encoders_calibrated_distance_is_used_unless_one_is_given(
+    scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Encoder:
+        max_cosine_distance = 0.125
+
+        def __init__(self, directory: str, *, device: str, threads: int | None, backend: str) -> None:
+            pass
+
+        def __call__(self, frame: object, boxes: np.ndarray) -> np.ndarray:
+            return np.tile(np.float32([1, 0]), (len(boxes), 1))
+
+    monkeypatch.setattr("deepsort_paddle.encoder.AppearanceEncoder", Encoder)
+    arguments = [
+        scene.video,
+        "--detections",
+        scene.det,
+        "--reid",
+        "w",
+        "--json",
+        str(scene.folder / "o.json"),
+    ]
+    for extra, wanted, noted in (([], 0.125, True), (["--max_cosine_distance", "0.5"], 0.5, False)):
+        assert track([*arguments, *extra]) == 0
+        settings = json.loads((scene.folder / "o.json").read_text())["meta"]["settings"]
+        assert settings["max_cosine_distance"] == wanted
+        assert settings["iou_max_age"] == 1
+        assert ("max_cosine_distance 0.125, as calibrated for w" in capsys.readouterr().err) is noted
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as in a terminal; a test run in the background of a shell inherits it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_closes_every_output_after_a_whole_frame(
+    scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update, calls = tracker.DeepSort.update, []
+
+    def interrupted(self: tracker.DeepSort, detections: pipeline.Detections) -> object:
+        calls.append(1)
+        if len(calls) == 21:
+            signal.raise_signal(signal.SIGINT)
+        return update(self, detections)
+
+    monkeypatch.setattr(tracker.DeepSort, "update", interrupted)
+    out = scene.folder
+    files = {"output": "o.txt", "csv": "o.csv", "json": "o.json", "save-video": "o.mp4"}
+    options = [f"--{option}={out}/{name}" for option, name in files.items()]
+    code = track([scene.video, "--detections", scene.det, *options])
+    assert code == 130
+    captured = capsys.readouterr()
+    assert "stopped by SIGINT; outputs hold frames 1 to 20" in captured.err
+    assert captured.out.startswith("20 frames")
+    assert read_tracks(out / "o.txt").frame.max() == 20
+    assert json.loads((out / "o.json").read_text())["summary"]["frames"] == 20
+    assert open_source(out / "o.mp4").frame_count == 20
+    assert not list(out.glob("*.part*"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_stopped_process_keeps_whole_frames(tmp_path: Path, number: int, code: int) -> None:
+    folder = endless(tmp_path / "seq")
+    arguments = [
+        str(folder),
+        "--detections",
+        str(folder / "det" / "det.txt"),
+        "--output",
+        f"{tmp_path}/o.txt",
+    ]
+    script = "import sys; from deepsort_paddle.cli import track; sys.exit(track())"
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE, text=True)
+    part = tmp_path / "o.txt.part"
+    deadline = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 2000) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    try:
+        message = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == code
+    left = part if number == signal.SIGKILL else tmp_path / "o.txt"
+    table = read_tracks(left)
+    assert table.frame.tolist() == list(range(3, len(table) + 3))
+    assert left.read_bytes().endswith(b"\n")
+    if number != signal.SIGKILL:
+        held = re.search(r"outputs hold frames 1 to (\d+)", message)
+        assert held is not None
+        assert int(held[1]) >= table.frame.max()

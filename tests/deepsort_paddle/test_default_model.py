@@ -1,0 +1,113 @@
+"""What deepsort-track and AppearanceEncoder do where no appearance model is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from deepsort_paddle import default_model as module
+from deepsort_paddle.cli import track
+from deepsort_paddle.default_model import DEFAULT_MODEL, default_model
+from deepsort_paddle.encoder import AppearanceEncoder
+from deepsort_paddle.encoder_spec import verify_checksums
+
+BOX = (30, 20, 70, 100)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four pictures with one person-sized patch, and their detections."""
+    lines = []
+    for number in range(1, 5):
+        image = np.full((120, 100, 3), 128, np.uint8)
+        image[20:100, 30:70] = 40 * number
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+        lines.append(f"{number},-1,31,21,40,80,0.9")
+    (tmp_path / "det.txt").write_text("\n".join(lines))
+    return tmp_path
+
+
+def settings_of(folder: Path, *arguments: str) -> dict[str, object]:
+    """Settings in the JSON document of a run."""
+    output = folder / "out.json"
+    assert (
+        track([str(folder), "--detections", str(folder / "det.txt"), "--json", str(output), *arguments]) == 0
+    )
+    settings: dict[str, object] = json.loads(output.read_text())["meta"]["settings"]
+    return settings
+
+
+def test_the_model_is_whole_and_small_enough_for_the_wheel() -> None:
+    folder = default_model()
+    files = [path.name for path in folder.iterdir()]
+    verify_checksums(folder, [name for name in files if name != "SHA256SUMS"])
+    assert sum((folder / name).stat().st_size for name in files) < 15e6
+    assert (folder / "MODEL_CARD.md").is_file()
+
+
+def test_the_wheel_carries_it() -> None:
+    setup = (Path(module.__file__).parents[1] / "setup.cfg").read_text()
+    assert f"deepsort_paddle.weights = {DEFAULT_MODEL}/*" in setup
+
+
+def test_an_installed_package_finds_its_own_copy_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "deepsort_paddle"
+    for weights in (package / "weights", tmp_path / "weights"):
+        (weights / DEFAULT_MODEL).mkdir(parents=True)
+        (weights / DEFAULT_MODEL / "encoder.json").write_text("{}")
+    monkeypatch.setattr(module, "__file__", str(package / "default_model.py"))
+    assert default_model() == package / "weights" / DEFAULT_MODEL
+    (package / "weights" / DEFAULT_MODEL / "encoder.json").unlink()
+    assert default_model() == tmp_path / "weights" / DEFAULT_MODEL
+    (tmp_path / "weights" / DEFAULT_MODEL / "encoder.json").unlink()
+    with pytest.raises(FileNotFoundError, match=f"{DEFAULT_MODEL} is not installed"):
+        default_model()
+
+
+def test_the_encoder_opens_it_where_no_folder_is_named() -> None:
+    encoder = AppearanceEncoder(threads=1)
+    assert encoder.spec.name == DEFAULT_MODEL
+    rows = encoder(np.zeros((120, 100, 3), np.uint8), [BOX, (0, 0, 50, 100)])
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+
+
+def test_the_command_tracks_with_it(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = settings_of(pictures)
+    assert f"appearance by {DEFAULT_MODEL}" in capsys.readouterr().err
+    assert found["reid"] == DEFAULT_MODEL
+    assert found["iou_max_age"] == 1
+    assert found["max_cosine_distance"] == AppearanceEncoder().max_cosine_distance
+
+
+@pytest.mark.parametrize("arguments", [("--reid", "none"), ("--preset", "motion")])
+def test_motion_only_where_that_was_asked_for(pictures: Path, arguments: tuple[str, ...]) -> None:
+    assert settings_of(pictures, *arguments)["reid"] is None
+
+
+def test_it_needs_no_paddle() -> None:
+    script = (
+        "import sys; sys.modules['paddle'] = None; import numpy as np; "
+        "from deepsort_paddle import AppearanceEncoder; "
+        "print(AppearanceEncoder()(np.zeros((100, 60, 3), np.uint8), [(0, 0, 40, 90)]).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "(1, 128)\n"
+
+
+def test_a_sequence_without_pictures_is_tracked_by_motion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "det").mkdir()
+    (tmp_path / "seqinfo.ini").write_text("[Sequence]\nseqLength=4\n")
+    det = tmp_path / "det" / "det.txt"
+    det.write_text("".join(f"{number},-1,31,21,40,80,0.9\n" for number in range(1, 5)))
+    assert track([str(tmp_path), "--detections", str(det), "--output", str(tmp_path / "o.txt")]) == 0
+    assert "tracking by motion only: there are no pictures" in capsys.readouterr().err

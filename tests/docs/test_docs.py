@@ -1,0 +1,242 @@
+"""The documentation is run: its Python, its commands, its links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import yaml
+from onnx import TensorProto, helper, numpy_helper
+
+from deepsort_paddle import cli, eval_cli
+from deepsort_paddle.structures import Detections, Tracks
+from deepsort_paddle.video_writer import VideoWriter
+from reid_train import cli as reid_train
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *DOCS]
+EVERYTHING = [*PAGES, *(ROOT / name for name in ("README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md"))]
+EVERYTHING += [ROOT / "benchmarks" / "README.md", ROOT / "weights" / "README.md"]
+PROGRAMS = ("deepsort-track", "deepsort-eval", "reid-train")
+HEIGHT, WIDTH, FRAMES = 48, 96, 6
+BOXES = np.array([[4.0, 4.0, 20.0, 44.0], [60.0, 6.0, 76.0, 46.0]])
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of a page that are complete: no capitals in place of a name, no brackets, no variables."""
+    lines = re.findall(rf"^(?: {{4}})?((?:{'|'.join(PROGRAMS)}) .*)$", page.read_text("utf-8"), re.MULTILINE)
+    plain = [re.sub(r"\s+# .*| \[--onnx\]$", "", line) for line in lines]
+    return [line for line in plain if not re.search(r"\[|\$| [A-Z_]{2,}\b", line)]
+
+
+def scene(number: int) -> np.ndarray:
+    """A grey frame with somebody in red on the left and somebody in blue on the right."""
+    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    moved = BOXES.astype(int) + np.array([number, 0, number, 0])
+    for (x1, y1, x2, y2), colour in zip(moved, [2, 0], strict=True):
+        image[y1:y2, x1:x2] = np.eye(3, dtype=np.uint8)[colour] * 255
+    return image
+
+
+def save_detector(path: Path) -> None:
+    """A YOLOX network of COCO's 80 classes that finds a person in the same place of every picture."""
+    rows = np.zeros((1, 64 + 16 + 4, 85), np.float32)
+    rows[0, 25, :6] = [0.0, 0.0, np.log(2), np.log(4), 0.9, 1.0]
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["rows"], value=numpy_helper.from_array(rows))],
+        "constant",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, list(rows.shape))],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def save_reid(folder: Path) -> None:
+    """A re-ID network of mean colours."""
+    folder.mkdir(parents=True)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["pixels"], ["colour"], axes=[1, 2], keepdims=0),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 16, 8, 3])],
+        [helper.make_tensor_value_info("colour", TensorProto.FLOAT, ["n", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, folder / "colours.onnx")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with every file that the pages name, tiny."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("video.mp4", "street.mp4"):
+        with VideoWriter(tmp_path / name, fps=25) as video:
+            for number in range(FRAMES):
+                video.write(scene(number))
+    rows = [
+        (number, track + 1, *(BOXES[track, :2] + 1 + [number - 1, 0]), *(BOXES[track, 2:] - BOXES[track, :2]))
+        for number in range(1, FRAMES + 1)
+        for track in (0, 1)
+    ]
+    for name, tail in (("gt.txt", "1,1,1"), ("tracks.txt", "0.9,-1,-1,-1"), ("det.txt", "0.9,-1,-1,-1")):
+        (tmp_path / name).write_text("".join(f"{','.join(map(str, row))},{tail}\n" for row in rows))
+    save_detector(tmp_path / "yolox_nano.onnx")
+    save_reid(tmp_path / "weights" / "resnet50vd")
+    embeddings = np.eye(3, dtype=np.float32)
+    np.savez("features.npz", names=np.array(["a.jpg", "b.jpg", "c.jpg"]), embeddings=embeddings)
+    return tmp_path
+
+
+def save_persons(folder: Path, persons: int, images: int) -> None:
+    """A Market-1501 folder of noise around a colour for each person, in two cameras."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for person in range(1, persons + 1):
+        colour = rng.integers(40, 215, (2, 3)).repeat([20, 12], axis=0)[:, None]
+        for number in range(images):
+            picture = colour + rng.normal(0, 12, (32, 16, 3))
+            name = f"{person:04}_c{number % 2 + 1}s1_{number:06}_01.jpg"
+            cv2.imwrite(str(folder / name), np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def names_for(page: str) -> dict[str, Any]:
+    """What the text around a page's example says is there already."""
+    found = Detections.of(BOXES, np.array([0.9, 0.8]))
+    embeddings = np.eye(2, 3, dtype=np.float32)
+    tracks = Tracks.empty()
+    images = [scene(number) for number in range(FRAMES)]
+    return {
+        "README.md": {"frames": images, "detect": lambda frame: (BOXES, np.array([0.9, 0.8]))},
+        "docs/counting.md": {"tracks": tracks, "timestamp": 0.04},
+        "docs/detectors.md": {"image": images[0]},
+        "docs/encoder.md": {
+            **{"frame": images[0], "frame1": images[1], "frame2": images[2]},
+            **{"boxes": BOXES, "boxes1": BOXES, "boxes2": BOXES[:1]},
+        },
+        "docs/explain.md": {"frames": [found] * 8},
+        "docs/tracker.md": {"frames": [(BOXES, np.array([0.9, 0.8]), embeddings)] * 4},
+    }.get(page, {})
+
+
+EXAMPLES = [(page, number) for page in PAGES for number in range(len(python_blocks(page)))]
+
+
+@pytest.mark.parametrize(("page", "number"), EXAMPLES, ids=[f"{name_of(p)}-{n}" for p, n in EXAMPLES])
+def test_the_python_of_the_pages_runs(page: Path, number: int, desk: Path) -> None:
+    code = python_blocks(page)[number]
+    if name_of(page) == "docs/data.md":
+        save_persons(desk / "Market-1501" / "bounding_box_train", persons=64, images=4)
+    if "AppearanceEncoder()" in code:
+        pytest.importorskip("paddle")
+    names = names_for(name_of(page))
+    if name_of(page) == "docs/explain.md":
+        code = code.replace("7)", "1)")  # the tiny scene has no seventh person
+    exec(compile(code, name_of(page), "exec"), names)
+    assert set(names) - set(names_for(name_of(page))) - {"__builtins__"}, "the example defines nothing"
+
+
+def deepsort_commands() -> Iterator[Any]:
+    for page in PAGES:
+        for line in commands(page):
+            trained = "weights/mine" in line or "folder/" in line
+            if line.startswith(("deepsort-track", "deepsort-eval")) and not trained:
+                yield pytest.param(line, id=f"{name_of(page)}: {line}")
+
+
+@pytest.mark.parametrize("line", list(deepsort_commands()))
+def test_the_commands_of_the_pages_run(line: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program, *words = shlex.split(line)
+    if program == "deepsort-track":
+        if not {"--detector", "--detections"} & set(words):
+            words += ["--detections", "det.txt"]  # HOG takes a second for these frames
+        if "--reid" not in words:
+            words += ["--reid", "weights/resnet50vd"]
+        words = [re.sub(r"^3,7$|^7$", "1", word) for word in words]  # an id that this video has
+    assert (cli.track if program == "deepsort-track" else eval_cli.main)(words) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_readme_trains_a_network_that_tracks(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("paddle")
+    save_persons(desk / "Market-1501" / "bounding_box_train", persons=64, images=4)
+    with tarfile.open(desk / "market1501.tar", "w") as archive:
+        archive.add(desk / "Market-1501", "Market-1501")
+    lines = [line for line in commands(ROOT / "README.md") if "reid-train" in line or "weights/mine" in line]
+    assert [line.split()[1] for line in lines] == ["prepare", "elem", "eval", "export", "video.mp4"]
+    small = shlex.split(
+        "--model MobileNetV3_small_x0_35 --image_shape 3,32,16 --resolutions '' --total_iter_num 1"
+    )
+    small += ["--train_batch_size", "8", "--test_batch_size", "64"]
+    for line in lines:
+        program, *words = shlex.split(line)
+        if program == "reid-train":
+            assert reid_train.main(words + (small if words[0] == "elem" else [])) == 0, line
+        else:
+            assert cli.track([*words, "--detections", "det.txt"]) == 0
+    assert "written: weights/mine" in capsys.readouterr().out
+    assert (desk / "output" / "video.txt").read_text().count("\n") > 0
+
+
+def test_every_reid_train_command_of_the_pages_is_understood() -> None:
+    lines = [line for page in PAGES for line in commands(page) if line.startswith("reid-train")]
+    assert len(lines) >= 8
+    for line in lines:
+        options = reid_train.build_parser().parse_args(shlex.split(line)[1:])
+        assert options.command == line.split()[1]
+
+
+def test_links_lead_somewhere() -> None:
+    dead = [
+        f"{name_of(page)}: {target}"
+        for page in EVERYTHING
+        for target in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_every_page_is_on_the_site() -> None:
+    def pages(part: Any) -> Iterator[str]:
+        if isinstance(part, str):
+            yield part
+        else:
+            for item in part.values() if isinstance(part, dict) else part:
+                yield from pages(item)
+
+    listed = set(pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]))
+    assert {page.name for page in DOCS} <= listed
+    outside = {name for name in listed if not (ROOT / "docs" / name).is_file()} - {"index.md"}
+    assert all((ROOT / name).is_file() for name in outside)
+
+
+def test_the_chinese_readme_shows_the_same_code() -> None:
+    def code(name: str) -> list[str]:
+        text = (ROOT / name).read_text("utf-8")
+        lines = re.findall(r"^ {4}\S.*$", text, re.MULTILINE) + re.findall(r"\]\(([^)]+)\)", text)
+        return [re.sub(r"\s+#.*", "", line) for line in lines if "README" not in line]
+
+    def places(lines: list[str]) -> list[str]:
+        return [line.replace("/en/install", "/install") for line in lines]
+
+    assert places(code("README.md")) == places(code("README.zh-CN.md"))
+    assert "README.zh-CN.md" in (ROOT / "README.md").read_text("utf-8")
+    assert "(README.md)" in (ROOT / "README.zh-CN.md").read_text("utf-8")

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reid_train import cli, commands
+from reid_train.cli import build_parser, main
+from reid_train.config import TrainConfig
+from reid_train.launcher import PEER_LOST, PeerLostError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def code_of(arguments):
+    try:
+        return main(arguments)
+    except SystemExit as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("fly", "invalid choice: 'fly'"),
+        ("elem --learning_rate 1", "unrecognized arguments: --learning_rate 1"),
+        ("elem --tot 5", "unrecognized arguments: --tot 5"),
+        ("elem --lr fast", "lr must be a number, got 'fast'"),
+        ("elem --image-shape 3x64x32", "image_shape must be 3,height,width, got '3x64x32'"),
+        ("elem --arc_easy_margin maybe", "arc_easy_margin must be true or false, got 'maybe'"),
+        ("elem --use_gpu perhaps", "argument --use_gpu/--use-gpu: invalid choice: 'perhaps'"),
+        ("elem --processes 0", "processes must be at least 1, got 0"),
+        ("elem --processes 2 --use_gpu true", "python -m paddle.distributed.launch"),
+        ("elem --train x --recipe weak", "recipe 'weak': neither seed, strong, refine nor a YAML file"),
+        ("elem --train x --image_shape 3,0,9", "image_shape must be 3,height,width, got 3,0,9"),
+        ("elem --train x --lr nan", "lr must be a finite number, got nan"),
+        ("infer --data x", "--pretrained_model"),
+        ("prepare --output x", "the following arguments are required: source"),
+        ("eval --pretrained_model x", "name either --data, or both --query and --gallery"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, line, message):
+    monkeypatch.chdir(tmp_path)
+    assert code_of(line.split()) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.startswith("reid-train")
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (ValueError("two\nlines"), 2, "reid-train: error: two lines\n"),
+        (
+            PermissionError(13, "Permission denied", "run/x"),
+            2,
+            "reid-train: error: run/x: Permission denied\n",
+        ),
+        (OSError("x: checkpoint not written"), 2, "reid-train: error: x: checkpoint not written\n"),
+        (
+            FloatingPointError("loss is nan in iteration 7"),
+            1,
+            "reid-train: error: loss is nan in iteration 7\n",
+        ),
+        (MemoryError(), 1, "reid-train: error: MemoryError\n"),
+        (PeerLostError("another process has ended"), 1, "reid-train: error: another process has ended\n"),
+        (KeyboardInterrupt(), 130, "reid-train: stopped; the last checkpoint stays\n"),
+    ],
+)
+def test_every_end_has_its_code_and_one_line(capsys, monkeypatch, error, code, told):
+    def elem(**options):
+        raise error
+
+    monkeypatch.setattr(commands, "elem", elem)
+    assert main(["elem"]) == code
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(("error", "code"), [(PeerLostError("lost"), PEER_LOST), (ValueError("bad"), 2)])
+def test_a_process_of_several_leaves_at_once(monkeypatch, capsys, error, code):
+    def elem(**options):
+        raise error
+
+    left = []
+    monkeypatch.setattr(commands, "elem", elem)
+    monkeypatch.setattr(cli, "launched", lambda: True)
+    monkeypatch.setattr(os, "_exit", left.append)
+    main(["elem"])
+    assert left == [code]
+    assert "lost" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["prepare", "elem", "pair", "eval", "infer", "export"])
+def test_every_command_has_help(capsys, command):
+    assert code_of([command, "--help"]) == 0
+    assert f"reid-train {command}" in capsys.readouterr().out
+
+
+def test_the_original_flags_are_there_with_hyphens_and_underscores():
+    original = """
+    model embedding_size train_batch_size test_batch_size image_shape class_dim lr lr_strategy lr_steps
+    total_iter_num display_iter_step test_iter_step save_iter_step use_gpu pretrained_model checkpoint
+    model_save_dir loss_name arc_scale arc_margin arc_easy_margin samples_each_class margin npairs_reg_lambda
+    """
+    help_of = {}
+    for command in ("elem", "pair"):
+        parser = build_parser()._subparsers._group_actions[0].choices[command]
+        help_of[command] = parser.format_help()
+        for name in original.split():
+            for flag in {f"--{name}", f"--{name.replace('_', '-')}"}:
+                assert flag in help_of[command].replace(",", " ").split(), flag
+    for name in TrainConfig.__dataclass_fields__:
+        assert f"--{name}" in help_of["elem"]
+
+
+def test_asking_for_help_loads_no_paddle():
+    check = (
+        "import sys; from reid_train.cli import main\n"
+        "try: main(['elem', '--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'paddle', 'cv2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+
+
+def test_the_module_is_the_command():
+    result = subprocess.run(
+        [sys.executable, "-m", "reid_train", "elem", "--train", "gone", "--total_iter_num", "1"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (result.returncode, result.stderr) == (2, "reid-train: error: gone: no such list file or folder\n")

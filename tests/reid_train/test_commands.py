@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from reid_train import preparation
+from reid_train.checkpoint import read_checkpoint
+from reid_train.cli import main
+from reid_train.commands import _command
+from reid_train.features import read_npz
+from reid_train.models import MODELS
+
+SETTINGS = """
+--model PlainNorm --embedding_size 6 --image_shape 3,16,16 --train_batch_size 12 --test-batch-size 8 --lr 0.05
+--total_iter_num 4 --display_iter_step 2 --test_iter_step 2 --save_iter_step 2
+"""
+
+
+@pytest.fixture
+def command(capsys):
+    """Function that runs a command line and gives its code, stdout and stderr."""
+
+    def run(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as error:
+            code = error.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Function that runs a command line which must fail with 2 and one line; gives the line."""
+
+    def run(*arguments):
+        code, _, told = command(*arguments)
+        assert code == 2, told
+        assert told.startswith("reid-train")
+        assert told.count("\n") == 1
+        assert told.endswith("\n")
+        return told
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(people, strangers, tiny_models, tmp_path_factory):
+    """A finished run of the elem command."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, backbone in tiny_models.items():
+            patch.setitem(MODELS, name, backbone)
+        arguments = ["elem", "--train", str(people), "--dev", str(strangers), "--model_save_dir", str(folder)]
+        assert main([*arguments, *SETTINGS.split()]) == 0
+    return folder
+
+
+def printed_configuration(out):
+    return json.loads(out[out.index("{") : out.index("\n}") + 2])
+
+
+def test_all_commands_work_together(write_people, command, tmp_path):
+    source = write_people(tmp_path / "Market-1501" / "bounding_box_train", ids=10, each=6)
+    data, elem, pair = (tmp_path / name for name in ("data", "elem", "pair"))
+    code, out, _ = command("prepare", source, "--output", data, "--held-out-ids", 3, "--seed", 1)
+    assert code == 0
+    assert re.search(r"train +42 +7 +2", out)
+    assert re.search(r"dev +18 +3 +2", out)
+
+    arguments = ["--data", data, *SETTINGS.split()]
+    code, out, err = command(
+        "elem", *arguments, "--loss_name", "arcmargin", "--use_gpu", "False", "--model_save_dir", elem
+    )
+    assert (code, err) == (0, "")
+    settings = printed_configuration(out)
+    assert settings == json.loads((elem / "config.json").read_text())
+    assert (settings["loss_name"], settings["arc_scale"]) == ("arcmargin", 80.0)
+    assert settings["image_shape"] == [3, 16, 16]
+    code, out, err = command(
+        *("pair", *arguments, "--loss_name", "eml", "--samples_each_class", 3),
+        *("--pretrained_model", elem, "--model_save_dir", pair),
+    )
+    assert (code, err) == (0, "")
+    assert f"weights of {elem / 'checkpoint_0000004.safetensors'}, iteration 4" in out
+    origin = read_checkpoint(pair / "checkpoint_0000004.safetensors").origin
+    assert origin["start"] == "From elem"
+    assert origin["data"] == "Market-1501"
+    assert (origin["train_images"], origin["train_ids"], len(origin["pids"])) == (42, 7, 7)
+    assert str(tmp_path) not in origin["command"]
+
+    report = tmp_path / "report"
+    code, out, err = command("eval", "--pretrained_model", pair, "--data", data, "--report_dir", report)
+    assert (code, err) == (0, "")
+    assert "Market-1501 protocol: rank-1" in out
+    assert json.loads((report / "report.json").read_text())["gallery_images"] == 18
+
+    features, text = tmp_path / "out" / "features.npz", tmp_path / "out" / "features.txt"
+    for output in (features, text):
+        code, out, err = command("infer", "--pretrained_model", pair, "--data", source, "--output", output)
+        assert (code, err) == (0, "")
+    assert read_npz(features).names == tuple(str(path) for path in sorted(source.iterdir()))
+    assert len(text.read_text().splitlines()) == 60
+
+    weights = tmp_path / "weights" / "toy"
+    code, out, _ = command("export", "--pretrained_model", pair, "--data", data, "--model_save_dir", weights)
+    assert code == 0
+    assert "max_cosine_distance 0." in out
+    assert json.loads((weights / "encoder.json").read_text())["evaluation"]["ids"] == 3
+
+
+def test_a_recipe_from_a_file_is_overridden_by_flags(command, people, tmp_path):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "elem: {model: Plain, embedding_size: 6, image_shape: '3,16,16', train_batch_size: 12, "
+        "total_iter_num: 2, lr: 0.5}"
+    )
+    code, out, _ = command(
+        "elem", "--train", people, "--recipe", recipe, "--lr", "0.25", "--model_save_dir", tmp_path / "run"
+    )
+    assert code == 0
+    settings = printed_configuration(out)
+    assert (settings["model"], settings["total_iter_num"], settings["lr"]) == ("Plain", 2, 0.25)
+    assert "note: no dev set" in out
+
+
+def test_a_run_goes_on_with_the_settings_of_its_checkpoint(command, people, strangers, trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    arguments = ["--train", people, "--dev", strangers, "--checkpoint", folder, "--model_save_dir", folder]
+    code, out, err = command("elem", *arguments, "--total_iter_num", 6)
+    assert (code, err) == (0, "")
+    assert printed_configuration(out)["model"] == "PlainNorm"
+    assert "note: total_iter_num was 4 up to the checkpoint, is 6 now" in out
+    origin = read_checkpoint(folder / "checkpoint_0000006.safetensors").origin
+    assert origin["start"] == "From scratch"
+    code, _, told = command("elem", *arguments)
+    assert (code, told) == (2, "reid-train: error: the checkpoint is at iteration 6 of 6: nothing to do\n")
+
+
+def test_bad_data_is_refused(write_people, refused, people, tmp_path):
+    empty, one = tmp_path / "empty.txt", tmp_path / "one.txt"
+    empty.write_text("image_id class_id super_class_id path\n")
+    first = sorted(people.iterdir())[0]
+    one.write_text(f"image_id class_id super_class_id path\n1 1 1 {first}\n2 1 1 {first}\n")
+    bad = write_people(tmp_path / "bad" / "bounding_box_train", ids=3, each=2)
+    (bad / "0002_c1s1_000000_01.jpg").write_bytes(b"no picture")
+    run = tmp_path / "run"
+    arguments = [*SETTINGS.split(), "--model_save_dir", run]
+    assert "the list is empty" in refused("elem", "--train", empty, *arguments)
+    assert "one id only" in refused("elem", "--train", one, *arguments)
+    assert "0002_c1s1_000000_01.jpg: not a readable image" in refused("elem", "--train", bad, *arguments)
+    assert "gone: no such list file or folder" in refused("elem", "--train", tmp_path / "gone", *arguments)
+    told = refused("elem", "--data", tmp_path / "gone", *arguments)
+    assert "no such list; reid-train prepare makes it" in told
+    assert "name either --data" in refused("elem", *arguments)
+    assert "name either --data" in refused("elem", "--data", tmp_path, "--train", people, *arguments)
+    told = refused("elem", "--train", people, *arguments, "--class_dim", 9)
+    assert "class_dim must be at least 10" in told
+    assert "no id has more than 6 images" in refused(
+        *("pair", "--train", people, *arguments, "--loss_name", "eml", "--samples_each_class", 12)
+    )
+    assert not run.exists()
+
+
+def test_a_wrong_checkpoint_is_refused(refused, people, trained, tmp_path):
+    last = trained / "checkpoint_0000004.safetensors"
+    cut, pickled, weights = (tmp_path / name for name in ("cut.safetensors", "p.safetensors", "w.pdparams"))
+    cut.write_bytes(last.read_bytes()[:-9])
+    pickled.write_bytes(pickle.dumps({"weights": [1, 2]}))
+    weights.write_bytes(pickle.dumps({}))
+    run = tmp_path / "run"
+    arguments = ["elem", "--train", people, "--model_save_dir", run]
+    assert "damaged, or not a checkpoint" in refused(*arguments, "--checkpoint", cut)
+    assert "damaged, or not a checkpoint" in refused(*arguments, "--checkpoint", pickled)
+    assert "--pretrained_model" in refused(*arguments, "--checkpoint", weights)
+    assert "no such checkpoint" in refused(*arguments, "--checkpoint", tmp_path / "gone.safetensors")
+    assert "holds no checkpoint_*" in refused(*arguments, "--checkpoint", tmp_path)
+    assert "model is PlainNorm, this run's is Plain" in refused(
+        *arguments, "--checkpoint", last, "--model", "Plain", "--total_iter_num", 9
+    )
+    assert "model is PlainNorm, this run's is Plain" in refused(
+        *arguments, *SETTINGS.split(), "--pretrained_model", last, "--model", "Plain"
+    )
+    assert "either --checkpoint" in refused(*arguments, "--checkpoint", last, "--pretrained_model", last)
+    told = refused("pair", "--train", people, "--model_save_dir", run, "--checkpoint", last)
+    assert "another stage starts from weights with --pretrained_model" in told
+    for name in ("eval", "export", "infer"):
+        extra = {"export": ["--model_save_dir", run], "infer": ["--output", run / "f.npz"]}.get(name, [])
+        told = refused(name, "--data", people, "--pretrained_model", cut, *extra)
+        assert "damaged, or not a checkpoint" in told
+        told = refused(name, "--data", people, "--pretrained_model", last, "--image-shape", "3,16,8", *extra)
+        assert "image_shape is 3,16,16, --image_shape says 3,16,8" in told
+    assert not run.exists()
+
+
+def test_a_second_run_in_a_folder_is_refused(refused, people, trained):
+    before = sorted(path.name for path in trained.iterdir())
+    told = refused("elem", "--train", people, *SETTINGS.split(), "--model_save_dir", trained)
+    assert "continue it with --checkpoint" in told
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+def test_figures_on_persons_seen_in_training_are_refused(refused, people, trained, tmp_path):
+    for name in ("eval", "export"):
+        extra = ["--model_save_dir", tmp_path / "toy"] if name == "export" else []
+        told = refused(name, "--pretrained_model", trained, "--data", people, *extra)
+        assert "the network has seen 10 of the 10" in told
+
+
+def test_persons_that_earlier_weights_have_seen_are_not_forgotten(
+    write_people, command, refused, trained, tmp_path
+):
+    # The persons of `trained` are 1 to 10; these runs train on others, and use its weights.
+    others = write_people(tmp_path / "others" / "bounding_box_train", ids=4, each=4, first=21)
+    seen = write_people(tmp_path / "seen" / "bounding_box_train", ids=3, each=4, first=8)
+    arguments = ["elem", "--train", others, "--dev", seen, *SETTINGS.split(), "--total_iter_num", "2"]
+    for flag in ("--pretrained_model", "--teacher"):
+        run = tmp_path / flag.strip("-")
+        code, out, _ = command(*arguments, flag, trained, "--model_save_dir", run)
+        assert code == 0
+        assert "warning: 3 persons of the dev set are in the training set" in out
+        told = refused("eval", "--pretrained_model", run, "--data", seen)
+        assert "the network has seen 3 of the 3" in told
+        origin = read_checkpoint(run / "checkpoint_0000002.safetensors").origin
+        assert origin["pids"] == [*range(1, 11), *range(21, 25)]
+        assert origin["train_ids"] == 4
+
+
+def test_a_taught_run_is_resumed_with_its_teacher(command, refused, people, strangers, trained, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["--train", people, "--dev", strangers, "--model_save_dir", run]
+    settings = [*SETTINGS.split(), "--loss_name", "arcmargin", "--teacher", trained, "--teacher-weight", "2"]
+    code, out, _ = command("elem", *arguments, *settings, "--total_iter_num", "2")
+    assert code == 0
+    assert printed_configuration(out)["teacher"] == str(trained / "checkpoint_0000004.safetensors")
+    origin = read_checkpoint(run / "checkpoint_0000002.safetensors").origin
+    assert origin["start"] == f"From scratch, taught by {trained.name}"
+    code, out, _ = command("elem", *arguments, "--checkpoint", run, "--total_iter_num", "4")
+    assert code == 0
+    settings = printed_configuration(out)
+    assert (settings["teacher_weight"], settings["teacher"]) == (
+        2.0,
+        str(trained / "checkpoint_0000004.safetensors"),
+    )
+    assert "embedding_size of" in refused(
+        *("elem", "--train", people, *SETTINGS.split(), "--embedding_size", "5", "--teacher", trained),
+        *("--model_save_dir", tmp_path / "other"),
+    )
+    assert "teacher_weight must not be negative" in refused(
+        *("elem", "--train", people, "--teacher_weight", "-1", "--model_save_dir", tmp_path / "other")
+    )
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_run_that_goes_on_with_other_images_says_so(write_people, command, trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    more = write_people(tmp_path / "more" / "bounding_box_train", ids=10, each=7)
+    arguments = ["--train", more, "--checkpoint", folder, "--model_save_dir", folder, "--total_iter_num", "5"]
+    code, out, _ = command("elem", *arguments)
+    assert code == 0
+    assert "note: train_images was 60 up to the checkpoint, is 70 now" in out
+
+
+def test_the_articles_split_of_other_data_is_cut_between_persons(
+    write_people, command, tmp_path, monkeypatch
+):
+    source = write_people(tmp_path / "bounding_box_train", ids=6, each=3)
+    plain = preparation.article_split
+    monkeypatch.setattr(preparation, "article_split", lambda index: plain(index, 4))
+    code, out, _ = command("prepare", source, "--output", tmp_path / "data", "--split", "article")
+    assert code == 0
+    assert re.search(r"train +12 +4 ", out)
+    assert re.search(r"dev +6 +2 ", out)
+    assert "this is not all of gt_bbox, so figures are not comparable with the article's" in out
+    assert "has seen at least 670 of the 750 persons" in out
+
+
+def test_a_dev_set_of_persons_in_training_is_warned_of(command, people, tmp_path):
+    arguments = ["--train", people, "--dev", people, "--model_save_dir", tmp_path / "run"]
+    code, out, _ = command("elem", *SETTINGS.split(), *arguments, "--total_iter_num", 2)
+    assert code == 0
+    assert "warning: 10 persons of the dev set are in the training set" in out
+
+
+def test_what_a_gpu_alone_can_do_is_refused_or_noted_on_a_cpu(command, refused, people, tmp_path):
+    import paddle
+
+    if paddle.is_compiled_with_cuda():
+        pytest.skip("this Paddle may see a GPU")
+    arguments = ["elem", "--train", people, *SETTINGS.split(), "--model_save_dir", tmp_path / "run"]
+    assert "use_gpu is true, but this Paddle sees no GPU" in refused(*arguments, "--use_gpu", "1")
+    code, out, _ = command(*arguments, "--use-gpu", "0", "--amp", "true", "--total_iter_num", 2)
+    assert code == 0
+    assert "note: amp has no effect on CPUs" in out
+
+
+def test_prepare_writes_nothing_of_unreadable_images(write_people, refused, tmp_path):
+    source = write_people(tmp_path / "bounding_box_train", ids=4, each=2)
+    (source / "0003_c1s1_000000_01.jpg").write_bytes(b"no picture")
+    told = refused("prepare", source, "--output", tmp_path / "data", "--held_out_ids", 1)
+    assert "no list written, 1 images are unreadable" in told
+    assert not list((tmp_path / "data").glob("*.txt"))
+
+
+def test_prepare_refuses_lists_of_another_split(write_people, refused, command, tmp_path):
+    source = write_people(tmp_path / "Market-1501" / "bounding_box_train", ids=4, each=2)
+    for name in ("query", "bounding_box_test"):
+        write_people(source.with_name(name), ids=3, each=2, first=11)
+    data = tmp_path / "data"
+    assert command("prepare", source, "--output", data, "--held_out_ids", 1)[0] == 0
+    before = (data / "train.txt").read_text()
+    told = refused("prepare", tmp_path / "Market-1501", "--output", data, "--split", "official")
+    assert "dev.txt: of an earlier split, this one has none: remove it" in told
+    assert (data / "train.txt").read_text() == before
+    told = refused("prepare", source, source, "--output", data, "--split", "official")
+    assert "several sources were named" in told
+
+
+def test_two_sources_are_merged_with_their_persons_apart(write_people, command, tmp_path):
+    sources = [write_people(tmp_path / name / "bounding_box_train", ids=3, each=2) for name in "ab"]
+    code, out, _ = command("prepare", *sources, "--output", tmp_path / "data", "--held_out_ids", 2)
+    assert code == 0
+    assert re.search(r"train +8 +4", out)
+
+
+def test_an_unreadable_image_is_left_out_and_named_by_infer(write_people, command, trained, tmp_path):
+    source = write_people(tmp_path / "pictures", ids=2, each=2)
+    (source / "0001_c1s1_000000_01.jpg").write_bytes(b"no picture")
+    features = tmp_path / "f.npz"
+    code, out, _ = command("infer", "--pretrained_model", trained, "--data", source, "--output", features)
+    assert code == 0
+    assert "left out: " in out
+    assert "3 of 4 images" in out
+    assert np.isfinite(read_npz(features).embeddings).all()
+
+
+def test_the_command_of_the_card_names_no_folder_of_the_machine():
+    line = "elem --data /home/me/data --train=/x/y/list.txt --lr 0.1 --recipe a/b.yaml"
+    told = _command(line.split())
+    assert told == "reid-train elem --data data --train=list.txt --lr 0.1 --recipe a/b.yaml"

@@ -1,0 +1,245 @@
+import warnings
+from functools import cache
+
+import numpy as np
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # importing paddle warns about absent compilers
+    paddle = pytest.importorskip("paddle")
+    from reid_train.models import (
+        MODELS,
+        build_backbone,
+        build_classifier,
+        build_network,
+        ghostnet,
+        mobilenet_v3,
+        osnet,
+        parameter_count,
+    )
+
+# One of each family, and the width of its pooled feature.
+SMALL = {"ResNet18_vd": 512, "GhostNet_x0_5": 480, "MobileNetV3_small_x0_35": 200, "OSNet_x0_25": 128}
+
+
+def shapes(layer):
+    return {name: tuple(value.shape) for name, value in layer.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """Classifiers by name, each built once and without values."""
+
+    @cache
+    def build(name):
+        with paddle.LazyGuard():
+            return build_classifier(name)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("ResNet18", 11_693_736),
+        ("ResNet50", 25_557_032),
+        ("ResNet18_vd", 11_712_968),
+        ("ResNet34_vd", 21_821_128),
+        ("ResNet50_vd", 25_576_264),
+        ("ResNet101_vd", 44_568_392),
+        ("GhostNet_x0_5", 2_588_232),
+        ("GhostNet_x1_0", 5_183_016),
+        ("GhostNet_x1_3", 7_352_622),
+        ("MobileNetV3_small_x0_35", 1_665_954),
+        ("MobileNetV3_small_x1_0", 2_939_958),
+        ("MobileNetV3_large_x1_0", 5_480_206),
+        ("MobileNetV3_large_x1_25", 7_443_308),
+    ],
+)
+def test_imagenet_classifier_has_the_published_number_of_parameters(name, count, classifier):
+    assert parameter_count(classifier(name)) == count
+
+
+@pytest.mark.parametrize(("name", "distinct", "published"), [
+    ("OSNet_x1_0", 2_169_508, 2_193_616),
+    ("OSNet_x0_25", 201_864, 203_568),
+])  # fmt: skip
+def test_osnet_has_the_published_number_of_parameters(name, distinct, published, classifier):
+    # The authors' counter sees the shared gate once for each of the four streams that use it.
+    network = classifier(name)
+    gates = sum(
+        parameter_count(layer) for layer in network.sublayers() if isinstance(layer, osnet.ChannelGate)
+    )
+    features = parameter_count(network) - parameter_count(network.classifier)
+    assert features == distinct
+    assert features + 3 * gates == published
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "shape"),
+    [
+        ("ResNet50_vd", "stem.0.conv.weight", (32, 3, 3, 3)),
+        ("ResNet50_vd", "stem.2.bn._variance", (64,)),
+        ("ResNet50_vd", "blocks.3.conv1.bn._mean", (128,)),
+        ("ResNet50_vd", "blocks.15.conv2.conv.weight", (2048, 512, 1, 1)),
+        ("ResNet50_vd", "fc.weight", (2048, 1000)),
+        ("ResNet18", "blocks.0.short.conv.weight", (64, 64, 1, 1)),
+        ("GhostNet_x1_0", "conv1._conv.weight", (16, 3, 3, 3)),
+        ("GhostNet_x1_0", "_ghostbottleneck_3.se_block.squeeze.weight", (72, 18)),
+        ("GhostNet_x1_0", "_ghostbottleneck_11.shortcut_depthwise._batch_norm._mean", (112,)),
+        ("GhostNet_x1_0", "_ghostbottleneck_15.ghost_module_2.cheap_operation._conv.weight", (80, 1, 3, 3)),
+        ("GhostNet_x1_0", "fc_0._conv.weight", (1280, 960, 1, 1)),
+        ("GhostNet_x1_3", "conv_last._conv.weight", (1248, 208, 1, 1)),
+        ("MobileNetV3_large_x1_0", "conv.conv.weight", (16, 3, 3, 3)),
+        ("MobileNetV3_large_x1_0", "blocks.14.mid_se.conv2.bias", (960,)),
+        ("MobileNetV3_large_x1_0", "last_conv.weight", (1280, 960, 1, 1)),
+        ("MobileNetV3_small_x0_35", "blocks.8.bottleneck_conv.conv.weight", (104, 1, 5, 5)),
+        ("OSNet_x1_0", "conv2.0.conv2d.3.conv2.weight", (64, 1, 3, 3)),
+        ("OSNet_x1_0", "conv4.0.downsample.conv.weight", (512, 384, 1, 1)),
+    ],
+)
+def test_parameters_are_named_and_shaped_as_published(model, name, shape, classifier):
+    assert tuple(classifier(model).state_dict()[name].shape) == shape
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_published_stride_and_head_are_those_of_the_default(model):
+    with paddle.LazyGuard():
+        backbone = build_backbone(model)
+        coarse, fine = (repr(build_backbone(model, last_stride=stride)) for stride in (2, 1))
+        head = backbone.imagenet_head(10)
+    assert coarse != fine
+    assert repr(backbone) == (fine if model == "OSNet_x0_25" else coarse)
+    assert tuple(name for name, layer in head if layer.parameters()) == backbone.head_names
+    assert not set(backbone.head_names) & {name for name, _ in backbone.named_children()}
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_last_stride_changes_the_map_and_not_the_parameters(model):
+    coarse, fine = (build_backbone(model, last_stride=stride) for stride in (2, 1))
+    assert shapes(coarse) == shapes(fine)
+    fine.set_state_dict(coarse.state_dict())
+    images = paddle.randn([2, 3, 64, 32])
+    for backbone, size in ((coarse, [2, 1]), (fine, [4, 2])):
+        backbone.eval()
+        with paddle.no_grad():
+            assert backbone(images).shape == [2, SMALL[model], *size]
+
+
+@pytest.mark.parametrize("model", ["GhostNet_x0_5", "MobileNetV3_small_x0_35"])
+def test_network_can_be_built_twice_in_one_process(model):
+    with paddle.LazyGuard():
+        first, second = (build_network(model, 8, neck=True) for _ in range(2))
+    assert list(first.state_dict()) == list(second.state_dict())
+    assert not {value.name for value in first.parameters()} & {value.name for value in second.parameters()}
+
+
+@pytest.mark.filterwarnings("ignore:When training, we now always track")
+@pytest.mark.parametrize("model", SMALL)
+def test_every_parameter_learns(model):
+    paddle.seed(0)
+    network = build_network(model, 8)
+    rng = np.random.default_rng(0)
+    images = paddle.to_tensor(rng.integers(0, 256, (4, 64, 32, 3), np.uint8))
+    loss = (network(images) * paddle.to_tensor(rng.normal(size=(4, 8)).astype(np.float32))).sum()
+    loss.backward()
+    trainable = {name: value for name, value in network.named_parameters() if not value.stop_gradient}
+    for name, value in trainable.items():
+        assert value.grad is not None, name
+        assert np.isfinite(value.grad.numpy()).all(), name
+    assert network.backbone.parameters()[0].grad.abs().sum().item() > 0
+
+
+@pytest.mark.filterwarnings("ignore")  # of the translator, about its own code
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: osnet.OSBlock(16, 64),
+        lambda: ghostnet.GhostBottleneck(16, ghostnet.Unit(5, 32, 24, True, 2), stride=2),
+        lambda: mobilenet_v3.InvertedResidual(16, mobilenet_v3.Unit(3, 32, 16, True, "hardswish", 1)),
+    ],
+)
+def test_blocks_export(build, tmp_path):
+    block = build()
+    block.eval()
+    maps = paddle.randn([3, 16, 8, 4])
+    with paddle.no_grad():
+        wanted = block(maps).numpy()
+    spec = paddle.static.InputSpec([None, 16, 8, 4], "float32", "maps")
+    paddle.jit.save(paddle.jit.to_static(block, input_spec=[spec]), str(tmp_path / "block"))
+    exported = paddle.jit.load(str(tmp_path / "block"))
+    exported.eval()
+    np.testing.assert_allclose(exported(maps).numpy(), wanted, atol=1e-5)
+
+
+def test_embedding_size_zero_takes_the_pooled_feature():
+    with paddle.LazyGuard():
+        assert build_network("MobileNetV3_small_x0_35", 0).embedding_size == 200
+
+
+def test_batch_norm_of_small_nets_follows_quickly(classifier):
+    # With a momentum of 0.99 the statistics of 100 iterations still hold a third of their start.
+    for model in SMALL:
+        for layer in classifier(model).sublayers():
+            if isinstance(layer, paddle.nn.BatchNorm2D):
+                assert (layer._momentum, layer._epsilon) == (0.9, 1e-5)
+
+
+def test_shared_gate_equals_a_gate_applied_to_each_stream():
+    paddle.seed(0)
+    gate = osnet.ChannelGate(16)
+    streams = [paddle.randn([3, 16, 4, 2]) for _ in range(4)]
+    together = gate(streams)
+    alone = sum(gate([stream]).numpy() for stream in streams)
+    np.testing.assert_allclose(together.numpy(), alone, atol=1e-5)
+
+
+def test_depthwise_convolutions_start_with_outputs_of_the_scale_of_their_inputs():
+    paddle.seed(0)
+    depthwise = osnet.LightConv3x3(32).conv2
+    variance = depthwise(paddle.randn([8, 32, 16, 16])).var().item()
+    assert 1 < variance < 4  # 2 by He's rule; Paddle's default for groups gives 2 / 32
+
+
+@pytest.mark.parametrize(
+    ("channels", "multiple", "rounded"),
+    [
+        (16, 8, 16),
+        (5.6, 8, 8),
+        (33.6, 8, 32),
+        (31.2, 4, 32),
+        (93.6, 4, 92),
+        (201.6, 8, 200),
+        (1, 8, 8),
+        (18, 16, 32),
+    ],
+)
+def test_channels_round_to_the_nearest_multiple_and_lose_at_most_a_tenth(channels, multiple, rounded):
+    assert mobilenet_v3.round_channels(channels, multiple) == rounded
+
+
+def test_unknown_model_names_the_choices():
+    with pytest.raises(ValueError, match=r"model must be one of ResNet18, .*OSNet_x1_0, got 'VGG16'"):
+        build_network("VGG16", 128)
+
+
+def test_last_stride_must_be_1_or_2():
+    with pytest.raises(ValueError, match="last_stride must be 1 or 2, got 4"):
+        build_network("OSNet_x0_25", 128, last_stride=4)
+
+
+def test_registry_holds_every_family():
+    families = {name.split("_x")[0].rstrip("0123456789_vd") for name in MODELS}
+    assert len(MODELS) == 27
+    assert families == {"ResNet", "GhostNet", "MobileNetV3_small", "MobileNetV3_large", "OSNet"}
+
+
+def test_osnets_gate_weighs_every_stream_by_itself():
+    paddle.seed(3)
+    gate = osnet.ChannelGate(32)
+    streams = [paddle.randn([3, 32, 4, 2]) for _ in range(4)]
+    total = paddle.zeros([3, 32, 4, 2])
+    for stream in streams:
+        pooled = stream.mean(axis=[2, 3], keepdim=True)
+        total += stream * paddle.nn.functional.sigmoid(gate.fc2(paddle.nn.functional.relu(gate.fc1(pooled))))
+    np.testing.assert_allclose(gate(streams).numpy(), total.numpy(), atol=1e-6)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from reid_train.writing import writing
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path):
+    path = tmp_path / "report.json"
+    with pytest.raises(OSError, match=r"report.json: not written: No space left on device$"), writing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_write_that_the_system_cuts_off_is_told_with_the_file(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "report.json"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match=r"report.json: not written: File too large"), writing(path):
+            path.write_text("x" * 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_other_errors_and_own_words_pass(tmp_path):
+    with pytest.raises(OSError, match=r"^cannot be read$"), writing(tmp_path):
+        raise OSError("cannot be read")
+    with pytest.raises(ValueError, match="^bad$"), writing(tmp_path):
+        raise ValueError("bad")
+    with writing(tmp_path):
+        (tmp_path / "fine").write_text("")

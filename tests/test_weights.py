@@ -1,0 +1,59 @@
+"""The committed networks: whole, described, and still computing what the trained ones did."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepsort_paddle.encoder import AppearanceEncoder
+from deepsort_paddle.encoder_spec import verify_checksums
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+FOLDERS = sorted(path.parent for path in WEIGHTS.glob("*/encoder.json"))
+
+
+@pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
+def folder(request: pytest.FixtureRequest) -> Path:
+    """Each folder of weights/ in turn."""
+    path: Path = request.param
+    return path
+
+
+def test_there_are_networks() -> None:
+    assert {"osnet_x0_25", "resnet50vd"} <= {folder.name for folder in FOLDERS}
+
+
+def test_files_are_as_exported(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()} - {"SHA256SUMS"}
+    verify_checksums(folder, sorted(names))
+    assert {"encoder.json", "MODEL_CARD.md"} <= names
+
+
+def test_embeddings_are_those_of_the_trained_network(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("paddle")
+        from reid_train.export import probe_image
+        from reid_train.transforms import Preprocessing
+    description = json.loads((folder / "encoder.json").read_text())
+    wanted = np.array(description["probe"]["embedding"])
+    encoder = AppearanceEncoder(folder, device="cpu")
+    image = probe_image(Preprocessing(encoder.spec.height, encoder.spec.width))[0]
+    height, width = image.shape[:2]
+    found = encoder(image, [(0, 0, width, height)])[0]
+    assert np.linalg.norm(wanted) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(found, wanted, atol=description["parity"]["tolerance"])
+
+
+def test_the_table_of_models_has_the_figures_of_the_export(folder: Path) -> None:
+    description = json.loads((folder / "encoder.json").read_text())
+    lines = (WEIGHTS / "README.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith(f"| [{folder.name}]"))
+    cells = [cell.strip() for cell in row.split("|")]
+    for name in ("rank1", "mean_ap", "recall1"):
+        assert f"{100 * description['evaluation'][name]:.1f}" in cells
+    assert f"{description['max_cosine_distance']:g}" in cells
