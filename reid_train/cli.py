@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from reid_train.config import add_flags
-from reid_train.launcher import PEER_LOST, PeerLostError, cpu_environment, launch, launched
+from reid_train.launcher import (
+    NOT_JOINED,
+    PEER_LOST,
+    NotJoinedError,
+    PeerLostError,
+    cpu_environment,
+    launch,
+    launched,
+)
 
 __all__ = ["build_parser", "main"]
 
@@ -58,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _fail(error, 1)
     except PeerLostError as error:
         code = PEER_LOST if launched() else _fail(error, 1)
+    except NotJoinedError as error:
+        code = NOT_JOINED if launched() else _fail(error, 1)
     except KeyboardInterrupt:
         sys.stderr.write("reid-train: stopped; the last checkpoint stays\n")
         code = 130

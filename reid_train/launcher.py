@@ -19,18 +19,35 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-__all__ = ["PEER_LOST", "PeerLostError", "cpu_environment", "launch", "launched", "process_environments"]
+__all__ = [
+    "NOT_JOINED",
+    "PEER_LOST",
+    "NotJoinedError",
+    "PeerLostError",
+    "cpu_environment",
+    "launch",
+    "launched",
+    "process_environments",
+]
 
 # Set for processes that `launch` started.
 LAUNCHED = "REID_TRAIN_LAUNCHED"
 # Exit code of a process that failed only because another one did (EX_TEMPFAIL).
 PEER_LOST = 75
+# Exit code of a process that did not find the others at the start, before anything was done.
+NOT_JOINED = 76
+# gloo gives up when a connection is not made in time, which a busy machine may need another try for.
+ATTEMPTS = 3
 # Seconds in which the first process may itself tell what another one failed of.
 GRACE = 5.0
 
 
 class PeerLostError(Exception):
     """Another process of the run ended or did not answer in time, so that this one cannot go on."""
+
+
+class NotJoinedError(Exception):
+    """The processes of the run did not find each other at its start."""
 
 
 def launched() -> bool:
@@ -76,8 +93,18 @@ def launch(arguments: Sequence[str], processes: int, *, module: str = "reid_trai
 
     When one process fails the others are ended. The first process writes to this one's stderr; what
     another one wrote is passed on only where that one failed on its own, so that an error of all of
-    them is told once.
+    them is told once. Processes that do not find each other are started again, twice at most.
     """
+    for _ in range(ATTEMPTS):
+        code = _run(arguments, processes, module)
+        if code != NOT_JOINED:
+            return code
+    sys.stderr.write(f"reid-train: error: the processes did not find each other in {ATTEMPTS} attempts\n")
+    return 1
+
+
+def _run(arguments: Sequence[str], processes: int, module: str) -> int:
+    """Start the processes once and wait for them; returns the exit code."""
     children: list[subprocess.Popen[bytes]] = []
     with ExitStack() as stack:
         stack.callback(_end, children)
@@ -110,9 +137,12 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], errors: Sequence[IO[bytes
         time.sleep(0.1)
     codes = [child.poll() for child in children]
     failed = min(
-        (rank for rank, code in enumerate(codes) if code), key=lambda rank: (codes[rank] == PEER_LOST, rank)
+        (rank for rank, code in enumerate(codes) if code),
+        key=lambda rank: (codes[rank] in (PEER_LOST, NOT_JOINED), rank),
     )
     code = codes[failed] or 0
+    if code == NOT_JOINED:
+        return code
     if code == PEER_LOST:
         sys.stderr.write("reid-train: error: the processes lost each other; the last checkpoint stays\n")
         return 1

@@ -25,7 +25,7 @@ import paddle
 import paddle.distributed as dist
 from numpy.typing import NDArray
 
-from reid_train.launcher import PeerLostError, launched
+from reid_train.launcher import NotJoinedError, PeerLostError, launched
 
 __all__ = ["World", "join"]
 
@@ -110,7 +110,11 @@ def _talking() -> Iterator[None]:
 
 
 def join() -> World:
-    """Join the processes that `launch` or ``paddle.distributed.launch`` started, if any."""
+    """Join the processes that `launch` or ``paddle.distributed.launch`` started, if any.
+
+    Raises:
+        NotJoinedError: they did not find each other in time.
+    """
     size = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if size == 1:
         return World(0, 1)
@@ -118,7 +122,10 @@ def join() -> World:
         threading.Thread(target=_end_with_launcher, daemon=True).start()
     # It shows there which of Paddle's flags are not at their defaults.
     with redirect_stderr(io.StringIO()):
-        dist.init_parallel_env()
+        try:
+            dist.init_parallel_env()
+        except RuntimeError as error:
+            raise NotJoinedError("the processes did not find each other") from error
     return World(int(os.environ.get("PADDLE_TRAINER_ID", "0")), size)
 
 

@@ -114,13 +114,44 @@ RANK = "import os, sys, time\nrank = int(os.environ['PADDLE_TRAINER_ID'])\n"
             "reid-train: error: process 1 was ended by SIGKILL; checkpoints stay\n",
         ),
         ("sys.exit(75)", 1, "reid-train: error: the processes lost each other; the last checkpoint stays\n"),
+        ("sys.exit(76)", 1, "reid-train: error: the processes did not find each other in 3 attempts\n"),
+        # One gives up while the other still looks for it.
+        (
+            "if rank == 1: sys.exit(76)\ntime.sleep(60)",
+            1,
+            "reid-train: error: the processes did not find each other in 3 attempts\n",
+        ),
     ],
-    ids=["well", "all fail", "one fails", "one is killed", "the other notices", "silence"],
+    ids="well,all fail,one fails,one is killed,the other notices,silence,strangers,one gives up".split(","),
 )
 def test_the_end_of_the_processes_is_told_as_of_one(module, monkeypatch, capfd, text, code, told):
     monkeypatch.setattr("reid_train.launcher.GRACE", 1.0)
     assert launch([], 3, module=module(RANK + text)) == code
     assert capfd.readouterr().err == told
+
+
+def test_processes_that_did_not_find_each_other_are_started_again(module, tmp_path, capfd):
+    # The first time the second process fails as gloo does on a busy machine.
+    name = module(
+        RANK + "import warnings\nfrom pathlib import Path\n"
+        "warnings.simplefilter('ignore')\n"
+        "import paddle.distributed as dist\n"
+        "from reid_train.launcher import NOT_JOINED, NotJoinedError\n"
+        "from reid_train.parallel import join\n"
+        "def late(): raise RuntimeError('[/gloo/transport/tcp/pair.cc:584] TIMEOUT')\n"
+        "log = Path(sys.argv[1], str(rank))\n"
+        "if rank == 1 and not log.exists(): dist.init_parallel_env = late\n"
+        "log.open('a').write('started ')\n"
+        "try: world = join()\n"
+        "except NotJoinedError: os._exit(NOT_JOINED)\n"
+        "log.open('a').write(f'{world.rank} of {world.size}')\n"
+        "world.barrier()\n"
+        "os._exit(0)"
+    )
+    assert launch([str(tmp_path)], 2, module=name) == 0
+    told = [(tmp_path / str(rank)).read_text() for rank in (0, 1)]
+    assert told == ["started started 0 of 2", "started started 1 of 2"]
+    assert capfd.readouterr().err == ""
 
 
 def test_each_process_gets_its_rank_one_thread_and_no_gpu(module, tmp_path):
