@@ -4,8 +4,10 @@ The twin takes the same flags and recipes, draws the same batches and the same a
 the same seed, and writes the same checkpoint file, so `reid-train eval`, `export` and a further
 `reid-train elem --pretrained_model` work on what it leaves. Only the arithmetic is PyTorch's, so
 figures agree in kind and not to the digit. Losses: softmax and arcmargin, with a batch-hard triplet
-loss beside them, and distillation from an earlier checkpoint. In an environment of its own with torch,
-safetensors, opencv-python-headless, pyyaml, scipy and tqdm, no Paddle:
+loss beside them, and distillation from an earlier checkpoint, whose embeddings are computed once, of
+each training image as it is and at full size. `--bf16` computes in bfloat16 where the CPU does (AVX512-BF16,
+AMX): 1.6 to 1.9 times as fast for ResNet50_vd. In an environment of its own with torch, safetensors,
+opencv-python-headless, pyyaml, scipy and tqdm, no Paddle:
 
     export PYTHONPATH=.
     python benchmarks/torch_twin/train.py --data data/market --recipe small --model_save_dir runs/small
@@ -116,12 +118,19 @@ def embed(network: TwinNetwork, images: np.ndarray) -> np.ndarray:
     return torch.cat(rows).numpy()
 
 
+def teacher_rows(teacher: TwinNetwork, images: np.ndarray) -> Tensor:
+    """``(N, D)`` unit rows to imitate: a teacher's of ``(N, H, W, 3)`` images and their mirror images."""
+    both = embed(teacher, images) + embed(teacher, np.ascontiguousarray(images[:, :, ::-1]))
+    return F.normalize(torch.from_numpy(both))
+
+
 class Run:
     """Everything that a run changes."""
 
-    def __init__(self, config: TrainConfig, classes: int) -> None:
+    def __init__(self, config: TrainConfig, classes: int, bf16: bool = False) -> None:
         torch.manual_seed(config.seed)
         self.config = config
+        self._bf16 = bf16
         self.network = build(config)
         self.head = ClassLayer(config, self.network.embedding_size, classes)
         self.average = copy.deepcopy(self.network)
@@ -143,15 +152,13 @@ class Run:
             foreach=True,
         )
 
-        self.teacher = read_twin(Path(config.teacher))[0].eval() if config.teacher else None
-
     def begin_at(self, network: TwinNetwork) -> None:
         """Take over another network's weights."""
         self.network.load_state_dict(network.state_dict())
         self.average.load_state_dict(network.state_dict())
 
-    def step(self, images: Tensor, labels: Tensor) -> float:
-        """One update; returns the loss.
+    def step(self, images: Tensor, labels: Tensor, goals: Tensor | None = None) -> float:
+        """One update, towards ``(B, D)`` unit rows of a teacher where there are some; returns the loss.
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -160,15 +167,15 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, self.iteration)
         self.network.train()
-        embeddings = self.network(images)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bf16):
+            embeddings = self.network(images)
+        embeddings = embeddings.float()
         margin = config.arc_margin * ramp(config, self.iteration, config.margin_warmup)
         loss = self.head(embeddings, labels, margin)
         if config.batch_hard_weight:
             loss = loss + config.batch_hard_weight * batch_hard(embeddings, labels, config.batch_hard_margin)
-        if self.teacher is not None:
-            with torch.no_grad():
-                goal = F.normalize(self.teacher(images))
-            loss = loss + config.teacher_weight * (1 - (F.normalize(embeddings) * goal).sum(1)).mean()
+        if goals is not None:
+            loss = loss + config.teacher_weight * (1 - (F.normalize(embeddings) * goals).sum(1)).mean()
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"loss is {value} in iteration {self.iteration + 1}")
@@ -277,9 +284,15 @@ def train(run: Run, index: ImageIndex, judge: Judge, folder: Path, origin: dict[
         seed=config.seed,
     )
     report(iteration=run.iteration, config=config.as_dict())
+    images, goals = ImageCache(index.paths), None
+    if config.teacher:
+        _, height, width = config.image_shape
+        whole = np.stack([resize(images[row], height, width) for row in range(len(index))])
+        goals = teacher_rows(read_twin(Path(config.teacher))[0], whole)
     started, losses = time.monotonic(), []
-    for batch in stream(config, ImageCache(index.paths), labels, sampler, slice(None), run.iteration):
-        losses.append(run.step(torch.from_numpy(batch.images), torch.from_numpy(batch.labels)))
+    for batch in stream(config, images, labels, sampler, slice(None), run.iteration):
+        wanted = None if goals is None else goals[sampler.batch(batch.iteration)]
+        losses.append(run.step(torch.from_numpy(batch.images), torch.from_numpy(batch.labels), wanted))
         last = run.iteration == config.total_iter_num
         if run.iteration % config.display_iter_step == 0 or last:
             spent = time.monotonic() - started
@@ -315,6 +328,7 @@ def main() -> None:
     parser.add_argument("--model_save_dir", type=Path, required=True)
     parser.add_argument("--pretrained_model", type=Path, help="checkpoint to start from")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="network in bfloat16, weights in float32")
     own = [action.dest for action in parser._actions if action.dest != "help"]
     add_flags(parser)
     flags = vars(parser.parse_args())
@@ -326,7 +340,7 @@ def main() -> None:
     folder: Path = options.model_save_dir
     folder.mkdir(parents=True, exist_ok=True)
     persons = len(np.unique(index.pids))
-    run = Run(config, persons)
+    run = Run(config, persons, options.bf16)
     start = "From scratch"
     if options.pretrained_model is not None:
         network, before = read_twin(options.pretrained_model)
@@ -338,6 +352,7 @@ def main() -> None:
     if (folder / "state.pt").is_file():
         run.load(torch.load(folder / "state.pt", weights_only=True))
     threads = f"{options.threads} CPU thread{'s' if options.threads > 1 else ''}"
+    precision = ", bfloat16" if options.bf16 else ""
     origin = {
         "data": "Market-1501",
         "train_images": len(index),
@@ -347,7 +362,7 @@ def main() -> None:
         "command": shlex.join(
             ["python", "benchmarks/torch_twin/train.py", *map(without_folders, sys.argv[1:])]
         ),
-        "machine": f"{threads}, PyTorch {torch.__version__}",
+        "machine": f"{threads}, PyTorch {torch.__version__}{precision}",
     }
     train(run, index, Judge(config, dev), folder, origin)
 
