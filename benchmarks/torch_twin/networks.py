@@ -182,6 +182,9 @@ class TwinNetwork(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+            if isinstance(module, Block):
+                # As reid_train.models.resnet: each block begins as the identity.
+                nn.init.zeros_((module.conv2 if module.bottleneck else module.conv1).bn.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, H, W, 3)`` uint8 BGR to raw ``(B, D)`` embeddings."""

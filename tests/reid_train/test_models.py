@@ -17,6 +17,7 @@ with warnings.catch_warnings():
         osnet,
         parameter_count,
     )
+    from reid_train.models.resnet import Block
 
 # One of each family, and the width of its pooled feature.
 SMALL = {"ResNet18_vd": 512, "GhostNet_x0_5": 480, "MobileNetV3_small_x0_35": 200, "OSNet_x0_25": 128}
@@ -243,3 +244,11 @@ def test_osnets_gate_weighs_every_stream_by_itself():
         pooled = stream.mean(axis=[2, 3], keepdim=True)
         total += stream * paddle.nn.functional.sigmoid(gate.fc2(paddle.nn.functional.relu(gate.fc1(pooled))))
     np.testing.assert_allclose(gate(streams).numpy(), total.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+def test_a_fresh_residual_block_passes_its_input_on(bottleneck):
+    width = 2 if bottleneck else 8
+    block = Block(8, width, 1, bottleneck=bottleneck, vd=True, first=False)
+    images = paddle.to_tensor(np.random.default_rng(0).random((2, 8, 5, 3), np.float32))
+    np.testing.assert_array_equal(block(images).numpy(), images.numpy())

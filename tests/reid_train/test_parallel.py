@@ -122,7 +122,16 @@ RANK = "import os, sys, time\nrank = int(os.environ['PADDLE_TRAINER_ID'])\n"
             "reid-train: error: the processes did not find each other in 3 attempts\n",
         ),
     ],
-    ids="well,all fail,one fails,one is killed,the other notices,silence,strangers,one gives up".split(","),
+    ids=[
+        "well",
+        "all fail",
+        "one fails",
+        "one is killed",
+        "one notices",
+        "silence",
+        "strangers",
+        "one gives up",
+    ],
 )
 def test_the_end_of_the_processes_is_told_as_of_one(module, monkeypatch, capfd, text, code, told):
     monkeypatch.setattr("reid_train.launcher.GRACE", 1.0)
