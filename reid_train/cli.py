@@ -188,7 +188,8 @@ def _training(parser: argparse.ArgumentParser) -> None:
         parser,
         "--pretrained_model",
         type=Path,
-        help="start from these weights: a checkpoint, or ImageNet weights of PaddleClas (.pdparams)",
+        help="start from these weights: a checkpoint, an exported folder such as weights/osnet_x0_25, or "
+        "ImageNet weights of PaddleClas (.pdparams)",
     )
     _use_gpu(parser)
     _dashed(parser, "--processes", type=int, default=1, help="data-parallel processes on this machine's CPUs")
@@ -201,7 +202,7 @@ def _network(parser: argparse.ArgumentParser) -> None:
         "--pretrained_model",
         type=Path,
         required=True,
-        help="checkpoint of reid-train, or the folder of a run (its newest)",
+        help="checkpoint of reid-train, the folder of a run (its newest), or an exported folder",
     )
     _use_gpu(parser)
     _dashed(parser, "--batch_size", type=int, default=64, help="images a forward pass")

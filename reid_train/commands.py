@@ -27,6 +27,7 @@ from reid_train.engine import preprocessing_of
 from reid_train.engine import train as train_run
 from reid_train.evaluation import query_rows
 from reid_train.export import export as export_network
+from reid_train.exported import read_weights, weights_path
 from reid_train.features import infer as infer_features
 from reid_train.features import list_images, write_npz, write_text
 from reid_train.market1501 import MARKET_NAME
@@ -182,12 +183,12 @@ def _train(
     resume = None if checkpoint is None else read_checkpoint(newest_checkpoint(checkpoint))
     source = None
     if pretrained_model is not None and pretrained_model.suffix != ".pdparams":
-        pretrained_model = newest_checkpoint(pretrained_model)
-        source = read_checkpoint(pretrained_model)
+        pretrained_model = weights_path(pretrained_model)
+        source = read_weights(pretrained_model)
     config = resolve(stage, recipe, flags, resumed=None if resume is None else resume.config)
     if config.teacher:
         # The file itself: a run that goes on may have another newest one when this run is resumed.
-        config = replace(config, teacher=str(newest_checkpoint(Path(config.teacher))))
+        config = replace(config, teacher=str(weights_path(Path(config.teacher))))
     if data is not None and not (data / "train.txt").is_file():
         raise FileNotFoundError(
             f"{data / 'train.txt'}: no such list; reid-train prepare makes it, or name images with --train"
@@ -249,7 +250,7 @@ def _persons_seen(index: ImageIndex, checkpoints: Sequence[Checkpoint | None], t
     """Market-1501's ids of the training set, and of those that the weights at work here come from."""
     seen = set(_market_pids(index))
     if teacher:
-        checkpoints = [*checkpoints, read_checkpoint(Path(teacher))]
+        checkpoints = [*checkpoints, read_weights(Path(teacher))]
     for checkpoint in checkpoints:
         if checkpoint is not None:
             seen.update(checkpoint.origin.get("pids", []))
@@ -298,8 +299,8 @@ def _load_weights(trainer: Trainer, config: TrainConfig, checkpoint: Checkpoint,
 
 
 def _open(path: Path, expected: Mapping[str, Any]) -> Checkpoint:
-    """Read a checkpoint and refuse one that is not what the flags say."""
-    checkpoint = read_checkpoint(newest_checkpoint(path))
+    """Read weights and refuse some that are not what the flags say."""
+    checkpoint = read_weights(path)
     config = config_from_dict(checkpoint.config, str(path))
     for name, value in expected.items():
         if getattr(config, name) != value:

@@ -63,7 +63,7 @@ class TrainConfig:
     batch_hard_margin: float = setting(0.3, "its margin")
     circle_weight: float = setting(0.0, "weight of a circle loss beside a class loss")
     center_weight: float = setting(0.0, "weight of a center loss beside a class loss")
-    teacher: str = setting("", "checkpoint or run whose embeddings of the same images are imitated")
+    teacher: str = setting("", "checkpoint, run or export whose embeddings of the same images are imitated")
     teacher_weight: float = setting(1.0, "weight of that beside the loss")
     optimizer: str = setting("momentum", "momentum, nesterov, adam or adamw")
     lr: float = setting(0.01, "base learning rate")

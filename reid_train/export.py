@@ -31,13 +31,13 @@ from reid_train.image_cache import decode_images
 from reid_train.model_card import model_card
 from reid_train.models import parameter_count
 from reid_train.models.network import unit_rows
+from reid_train.probe import PARITY_TOLERANCE, probe_image
 from reid_train.trainer import network_of
 from reid_train.transforms import Preprocessing
 from reid_train.writing import writing
 
-__all__ = ["PARITY_TOLERANCE", "export", "probe_image", "write_checksums"]
+__all__ = ["export", "write_checksums"]
 
-PARITY_TOLERANCE = 1e-4
 PARITY_BATCHES = (1, 7)
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -99,7 +99,7 @@ def export(
             "max_cosine_distance": calibration.max_cosine_distance,
             "parity": {"max_abs_error": parity, "tolerance": PARITY_TOLERANCE},
             # What the trained network makes of `probe_image`, for those who hold the files only.
-            "probe": {"embedding": embed(network, probe_image(prepare))[0].tolist()},
+            "probe": {"embedding": embed(network, probe_image(prepare.height, prepare.width))[0].tolist()},
             "evaluation": {
                 **({} if figures is None else asdict(figures)),
                 "recall1": recall,
@@ -285,13 +285,6 @@ def parity_errors(
                 f"allowed is {PARITY_TOLERANCE:g}"
             )
     return errors
-
-
-def probe_image(prepare: Preprocessing) -> NDArray[np.uint8]:
-    """``(1, H, W, 3)`` uint8: a fixed picture of smooth colours, by arithmetic that no library changes."""
-    y, x = np.mgrid[: prepare.height, : prepare.width]
-    channels = [(3 * y + 5 * x) % 256, (7 * y + 2 * x + 40) % 256, (y * x // 16 + 80) % 256]
-    return np.stack(channels, axis=-1).astype(np.uint8)[None]
 
 
 def write_checksums(folder: Path) -> None:

@@ -25,13 +25,12 @@ from reid_train.batches import Batch
 from reid_train.checkpoint import (
     Checkpoint,
     layer_arrays,
-    newest_checkpoint,
     optimizer_arrays,
-    read_checkpoint,
     restore_layer,
     restore_optimizer,
 )
 from reid_train.config import TrainConfig, config_from_dict
+from reid_train.exported import read_weights, weights_path
 from reid_train.models import build_network
 from reid_train.objective import Objective, imitation
 from reid_train.parallel import World
@@ -258,9 +257,9 @@ class Trainer:
 
 
 def _teacher(path: Path, network: nn.Layer) -> nn.Layer:
-    """The deployed network of a checkpoint, to be imitated by a network."""
-    path = newest_checkpoint(path)
-    teacher = network_of(read_checkpoint(path))
+    """The deployed network of a checkpoint or an export, to be imitated by a network."""
+    path = weights_path(path)
+    teacher = network_of(read_weights(path))
     if teacher.embedding_size != network.embedding_size:
         raise ValueError(
             f"teacher: embedding_size of {path} is {teacher.embedding_size}, this run's is "

@@ -37,12 +37,11 @@ def test_embeddings_are_those_of_the_trained_network(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pytest.importorskip("paddle")
-        from reid_train.export import probe_image
-        from reid_train.transforms import Preprocessing
+        from reid_train.probe import probe_image
     description = json.loads((folder / "encoder.json").read_text())
     wanted = np.array(description["probe"]["embedding"])
     encoder = AppearanceEncoder(folder, device="cpu")
-    image = probe_image(Preprocessing(encoder.spec.height, encoder.spec.width))[0]
+    image = probe_image(encoder.spec.height, encoder.spec.width)[0]
     height, width = image.shape[:2]
     found = encoder(image, [(0, 0, width, height)])[0]
     assert np.linalg.norm(wanted) == pytest.approx(1, abs=1e-5)
