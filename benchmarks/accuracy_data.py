@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from deepsort_paddle import Detections
 from deepsort_paddle.boxes import xyxy_from_tlwh
-from deepsort_paddle.mot import SequenceInfo, TrackTable, read_detections, read_ground_truth
+from deepsort_paddle.mot import TrackTable, read_detections, read_ground_truth
+from deepsort_paddle.sequence import SequenceInfo
 
 MOT17 = ("MOT17-02", "MOT17-05", "MOT17-10", "MOT17-13")
 # Detections below are given to no tracker: ByteTrack's own lowest threshold.

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from deepsort_paddle.detector import make_detector
     from deepsort_paddle.draw import Trails, draw_tracks
     from deepsort_paddle.encoder import AppearanceEncoder
-    from deepsort_paddle.mot import SequenceInfo, TrackWriter, read_detections, read_ground_truth, read_tracks
+    from deepsort_paddle.mot import TrackWriter, read_detections, read_ground_truth, read_tracks
     from deepsort_paddle.pipeline import TrackedFrame, track_frames
+    from deepsort_paddle.sequence import SequenceInfo
     from deepsort_paddle.structures import Detections, Tracks
     from deepsort_paddle.tracker import DeepSort
     from deepsort_paddle.video import open_source
@@ -26,7 +27,7 @@ _HOME = {
     "AppearanceEncoder": "encoder",
     "DeepSort": "tracker",
     "Detections": "structures",
-    "SequenceInfo": "mot",
+    "SequenceInfo": "sequence",
     "TrackWriter": "mot",
     "TrackedFrame": "pipeline",
     "Tracks": "structures",

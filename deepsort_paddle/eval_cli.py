@@ -22,8 +22,9 @@ from deepsort_paddle.metrics import (
     evaluate,
     prepare_sequence,
 )
-from deepsort_paddle.mot import SequenceInfo, TrackTable, read_ground_truth, read_tracks
+from deepsort_paddle.mot import TrackTable, read_ground_truth, read_tracks
 from deepsort_paddle.partfile import check_writable
+from deepsort_paddle.sequence import SequenceInfo
 
 __all__ = ["SequenceFiles", "find_sequences", "format_scores", "format_table", "main"]
 

@@ -14,7 +14,8 @@ import cv2
 
 from deepsort_paddle._readers import open_container, read_camera, read_file, read_pictures, read_stream
 from deepsort_paddle.frames import Frame, FrameSource, Tally
-from deepsort_paddle.mot import SequenceInfo, is_sequence, read_detections
+from deepsort_paddle.mot import read_detections
+from deepsort_paddle.sequence import SequenceInfo, is_sequence
 from deepsort_paddle.video_writer import VideoWriter
 
 __all__ = ["Frame", "FrameSource", "VideoWriter", "open_source"]

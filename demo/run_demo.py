@@ -20,7 +20,8 @@ from make_clip import make_clip
 from deepsort_paddle.cli import track
 from deepsort_paddle.eval_cli import format_scores
 from deepsort_paddle.metrics import Scores, evaluate, prepare_sequence
-from deepsort_paddle.mot import SequenceInfo, read_ground_truth, read_tracks
+from deepsort_paddle.mot import read_ground_truth, read_tracks
+from deepsort_paddle.sequence import SequenceInfo
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper, save
 from deepsort_paddle import DeepSort
 from deepsort_paddle.cli import track
 from deepsort_paddle.foreign import describe
-from deepsort_paddle.mot import SequenceInfo
 from deepsort_paddle.onnx_detector import OnnxDetector
+from deepsort_paddle.sequence import SequenceInfo
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(

@@ -18,14 +18,9 @@ from deepsort_paddle import DeepSort, Detections
 from deepsort_paddle.cli import track
 from deepsort_paddle.encoder import crop_boxes
 from deepsort_paddle.encoder_spec import EncoderSpec
-from deepsort_paddle.mot import (
-    SequenceInfo,
-    TrackTable,
-    read_detections,
-    read_ground_truth,
-    read_tracks,
-)
+from deepsort_paddle.mot import TrackTable, read_detections, read_ground_truth, read_tracks
 from deepsort_paddle.pipeline import prepare_detections
+from deepsort_paddle.sequence import SequenceInfo
 from deepsort_paddle.video import VideoWriter, open_source
 
 NUMBERS = st.one_of(

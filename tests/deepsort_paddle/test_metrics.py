@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from deepsort_paddle.metrics import PreparedSequence, Scores, evaluate, guess_benchmark, prepare_sequence
-from deepsort_paddle.mot import SequenceInfo, TrackTable, read_ground_truth, read_tracks
+from deepsort_paddle.mot import TrackTable, read_ground_truth, read_tracks
+from deepsort_paddle.sequence import SequenceInfo
 
 HALF_VAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "mot" / "MOT17-half-val"
 needs_half_val = pytest.mark.skipif(

@@ -4,14 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepsort_paddle.mot import (
-    SequenceInfo,
-    TrackWriter,
-    is_sequence,
-    read_detections,
-    read_ground_truth,
-    read_tracks,
-)
+from deepsort_paddle.mot import TrackWriter, read_detections, read_ground_truth, read_tracks
 from deepsort_paddle.structures import Tracks
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -162,46 +155,6 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
     with TrackWriter("/dev/null") as writer:
         writer.write(1, tracks_of((1, 0, 0, 1, 1, 1)))
     assert Path("/dev/null").is_char_device()
-
-
-def test_sequence_info_reads_the_ini_and_finds_the_files(tmp_path: Path) -> None:
-    write(
-        tmp_path / "seqinfo.ini",
-        "[Sequence]\nname=A%1\nimDir=pics\nframeRate=12.5\nseqLength=7\nimWidth=64\nimHeight=48\n",
-    )
-    write(tmp_path / "gt" / "gt.txt", "")
-    (tmp_path / "pics").mkdir()
-    info = SequenceInfo.read(tmp_path)
-    assert (info.name, info.frame_rate, info.length, info.width, info.height) == ("A%1", 12.5, 7, 64, 48)
-    assert info.images == tmp_path / "pics"
-    assert info.ground_truth == tmp_path / "gt" / "gt.txt"
-    assert info.detections is None
-
-
-def test_sequence_info_without_ini_takes_the_folder_name(tmp_path: Path) -> None:
-    folder = tmp_path / "street"
-    assert not is_sequence(folder)
-    write(folder / "det" / "det.txt", "")
-    assert is_sequence(folder)
-    info = SequenceInfo.read(folder)
-    assert (info.name, info.frame_rate, info.length, info.images) == ("street", None, None, None)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[Sequence]\nframeRate=fast\n", "frameRate must be a positive number up to 10000000, got 'fast'"),
-        ("[Sequence]\nseqLength=0\n", "seqLength must be a positive number"),
-        ("[Sequence]\nseqLength=1e300\n", "seqLength must be a positive number up to 10000000"),
-        ("[Other]\n", r"no section \[Sequence\]"),
-        ("nonsense", "not a readable ini file"),
-    ],
-)
-def test_a_faulty_ini_is_named(tmp_path: Path, text: str, message: str) -> None:
-    path = write(tmp_path / "seqinfo.ini", text)
-    with pytest.raises(ValueError, match=message) as caught:
-        SequenceInfo.read(tmp_path)
-    assert str(path) in str(caught.value)
 
 
 @pytest.mark.skipif(not (DATA / "mot").is_dir(), reason="research data is not here")

@@ -12,7 +12,8 @@ from PIL import Image
 
 from deepsort_paddle.boxes import iou
 from deepsort_paddle.metrics import evaluate, prepare_sequence
-from deepsort_paddle.mot import SequenceInfo, read_detections, read_ground_truth, read_tracks
+from deepsort_paddle.mot import read_detections, read_ground_truth, read_tracks
+from deepsort_paddle.sequence import SequenceInfo
 from deepsort_paddle.video import open_source
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
