@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -15,14 +15,16 @@ __all__ = ["Stop"]
 class Stop:
     """Ctrl-C and ``kill`` end the run between two frames, so that every output ends with a whole frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> None:
+        """Take over these signals inside of ``with``; none leaves all as they are."""
         self.signal = 0
+        self._signals = tuple(signals)
         self._holding = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in self._signals:
                 # A shell starts background jobs with SIGINT ignored; they shall stay so.
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._handle)

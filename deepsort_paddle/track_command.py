@@ -12,16 +12,16 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 from tqdm import tqdm
 
-from deepsort_paddle.counting import Counts, Line, TrackCounter, Zone
+from deepsort_paddle.counting import Line, TrackCounter, Zone
 from deepsort_paddle.default_model import DEFAULT_MODEL
 from deepsort_paddle.explain import explain, write_table
 from deepsort_paddle.frames import FrameSource
@@ -37,10 +37,11 @@ from deepsort_paddle.track_outputs import (
     open_outputs,
 )
 from deepsort_paddle.track_settings import settle_tracker_options
+from deepsort_paddle.track_summary import Finished, Progress, counted, summary
 from deepsort_paddle.tracker import DeepSort
 from deepsort_paddle.video import open_source
 
-__all__ = ["run"]
+__all__ = ["run", "track_source"]
 
 # Without appearance a lost track comes back through the IoU stage only. On MOT17 02, 05, 10, 13 (half-val)
 # and PETS09 HOTA is 1.5 to 7 points above that of DeepSORT's 1; 15 and 30 hardly differ.
@@ -49,43 +50,11 @@ _MOTION_IOU_MAX_AGE = 15
 _MOST_FPS = 1000.0
 # Batches: enough to even out frames that take longer; more only holds more frames.
 _READ_AHEAD = 2
-
-
-@dataclass
-class _Progress:
-    """Counts what the summary says."""
-
-    frames: int = 0
-    ids: set[int] = field(default_factory=set)
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("read", "detect", "encode", "track", "write"), 0.0)
-    )
-    began: float = field(default_factory=time.perf_counter)
-
-    def add(self, tracked: TrackedFrame, write: float) -> None:
-        """Take in one frame and the seconds its outputs took."""
-        self.frames += 1
-        self.ids.update(tracked.tracks.ids.tolist())
-        for stage in ("read", "detect", "encode", "track"):
-            self.seconds[stage] += getattr(tracked.seconds, stage)
-        self.seconds["write"] += write
-
-    def rates(self) -> dict[str, float]:
-        """Frames a second of each stage that took any time."""
-        return {
-            stage: self.frames / seconds
-            for stage, seconds in self.seconds.items()
-            if seconds > 1e-6 * self.frames
-        }
-
-    @property
-    def fps(self) -> float:
-        """Frames a second over all."""
-        return self.frames / max(time.perf_counter() - self.began, 1e-9)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Track as ``options`` say; returns the exit code.
+    """Track as ``options`` say and print what was found; returns the exit code.
 
     Raises:
         OSError: a file is missing or can't be read or written.
@@ -96,6 +65,25 @@ def run(options: argparse.Namespace) -> int:
     def note(message: str) -> None:
         if not options.quiet:
             tqdm.write(f"deepsort-track: note: {message}", file=sys.stderr)
+
+    return track_source(options, note).code
+
+
+def track_source(
+    options: argparse.Namespace, note: Callable[[str], None], signals: Sequence[int] = _SIGNALS
+) -> Finished:
+    """Track one source as ``options`` say.
+
+    Args:
+        options: of the command line; what they leave open is filled in.
+        note: takes each thing worth knowing, a line.
+        signals: those that end the run between two frames.
+
+    Raises:
+        OSError: a file is missing or can't be read or written.
+        ValueError: a file or an option is wrong.
+        ImportError: Paddle is wanted but not installed.
+    """
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
         note(str(message))
@@ -142,12 +130,12 @@ def run(options: argparse.Namespace) -> int:
             )
             stack.enter_context(closing(tracked_frames))  # ends its threads before the source is closed
             if options.offline:
-                code, linked = _track_offline(options, source, tracked_frames, note)
+                finished, linked = _track_offline(options, source, tracked_frames, note, signals)
             else:
-                code, linked = _track(options, source, tracked_frames, note), {}
+                finished, linked = _track(options, source, tracked_frames, note, signals), {}
             if tracker.journal is not None:
                 _explain(tracker.journal, linked, options)
-            return code
+            return finished
 
 
 def _explain(journal: Journal, linked: dict[int, int], options: argparse.Namespace) -> None:
@@ -167,9 +155,10 @@ def _track_offline(
     source: FrameSource,
     tracked_frames: Iterator[TrackedFrame],
     note: Callable[[str], None],
-) -> tuple[int, dict[int, int]]:
-    """Track everything, refine, then write; returns the exit code and the ids that became others."""
-    recorder, stop, began = Recorder(), Stop(), time.perf_counter()
+    signals: Sequence[int],
+) -> tuple[Finished, dict[int, int]]:
+    """Track everything, refine, then write; also returns the ids that became others."""
+    recorder, stop, began = Recorder(), Stop(signals), time.perf_counter()
     code = 0
     bar = tqdm(
         total=source.frame_count, unit="frame", disable=True if options.quiet else None, file=sys.stderr
@@ -192,8 +181,8 @@ def _track_offline(
             pictures = stack.enter_context(open_source(options.source, fps=options.fps))
         limit, fps = options.max_cosine_distance, source.fps or 25.0
         frames = recorder.frames(pictures, max_cosine_distance=limit, fps=fps)
-        code = _track(options, source, frames, note, began=began) or code
-    return code, recorder.linked
+        finished = _track(options, source, frames, note, signals, began=began)
+    return replace(finished, code=finished.code or code), recorder.linked
 
 
 def _check_offline(options: argparse.Namespace, source: FrameSource) -> None:
@@ -223,12 +212,13 @@ def _track(
     source: FrameSource,
     tracked_frames: Iterator[TrackedFrame],
     note: Callable[[str], None],
+    signals: Sequence[int],
     *,
     began: float | None = None,
-) -> int:
-    """The loop over all frames; returns the exit code. ``began``: when the work began, now when left out."""
-    progress = _Progress() if began is None else _Progress(began=began)
-    stop = Stop()
+) -> Finished:
+    """The loop over all frames. ``began``: when the work began, now when left out."""
+    progress = Progress() if began is None else Progress(began=began)
+    stop = Stop(signals)
     code = 0
 
     def summarise() -> dict[str, Any]:
@@ -265,33 +255,14 @@ def _track(
         sys.stderr.write(f"deepsort-track: stopped by {signal.Signals(stop.signal).name}; {held}\n")
     if source.note:
         note(source.note)
+    counts = None if options.counter is None else options.counter.counts()
     if not options.quiet:
-        print(_summary(progress, source))
-        if options.counter is not None:
-            print(_counted(options.counter.counts()))
+        print(summary(progress, source))
+        if counts is not None:
+            print(counted(counts))
         if written := [str(path) for name in WRITTEN if (path := getattr(options, name))]:
             print(f"written: {', '.join(written)}")
-    return code
-
-
-def _summary(progress: _Progress, source: FrameSource) -> str:
-    rates = ", ".join(f"{stage} {rate:.1f}" for stage, rate in progress.rates().items())
-    return (
-        f"{progress.frames} frames, {len(progress.ids)} tracks, {source.broken} broken frames; "
-        f"{progress.fps:.1f} fps ({rates})"
-        + (f"; reconnected {source.reconnects} times" if source.reconnects else "")
-    )
-
-
-def _counted(counts: Counts) -> str:
-    lines = [
-        f"{line.line.name}: {line.to_right} to the right, {line.to_left} to the left" for line in counts.lines
-    ]
-    zones = [
-        f"{zone.zone.name}: {zone.entries} in, {zone.exits} out, {zone.occupancy} inside, at most {zone.peak}"
-        for zone in counts.zones
-    ]
-    return "\n".join([*lines, *zones])
+    return Finished(code, progress.frames, len(progress.ids), source.broken, counts)
 
 
 def _open_detector(options: argparse.Namespace, source: FrameSource, note: Callable[[str], None]) -> Detect:

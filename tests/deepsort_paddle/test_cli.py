@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from deepsort_paddle import pipeline, tracker
-from deepsort_paddle.cli import make_parser, normalise, track
+from deepsort_paddle.cli import track
 from deepsort_paddle.mot import read_tracks
+from deepsort_paddle.track_parser import make_parser, normalise, parse
 from deepsort_paddle.video import VideoWriter, open_source
 
 FRAMES = 30
@@ -172,6 +173,13 @@ def test_the_predecessors_flags_do_the_same(scene: SimpleNamespace) -> None:
 )
 def test_options_are_spelled_one_way(given: list[str], wanted: list[str]) -> None:
     assert normalise(given) == wanted
+
+
+def test_options_may_stand_on_both_sides_of_the_source() -> None:
+    for words in (["--quiet", "a"], ["a", "--quiet"], ["--quiet", "--", "a"]):
+        options = parse(words)
+        assert (options.source, options.quiet) == ("a", True)
+    assert parse(["--", "-a"]).source == "-a"
 
 
 def test_tracker_defaults_are_those_of_the_tracker() -> None:

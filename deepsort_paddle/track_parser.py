@@ -1,0 +1,327 @@
+"""The options of ``deepsort-track``.
+
+Only the parser is here, and it imports nothing heavy, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from deepsort_paddle.presets import PRESETS
+
+__all__ = ["PROGRAM", "make_parser", "normalise", "parse"]
+
+PROGRAM = "deepsort-track"
+
+# Flags of the predecessor that mean what an option here means.
+_ALIASES = {
+    "--display": "--show",
+    "--det-model-dir": "--detector",
+    "--emb-model-dir": "--reid",
+    "--threshold": "--min-confidence",
+    "--nn-budget": "--gallery-size",
+    "--cpu-threads": "--threads",
+}
+_SWITCHES = ("--show", "--use-gpu", "--quiet", "--no-class-gate", "--offline")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The settled options of a command line; exits with 2 and one line where it is wrong."""
+    parser = make_parser()
+    words = normalise(arguments)
+    plain: list[str] = []
+    if "--" in words:  # argparse loses its meaning where options and sources may be mixed
+        plain = words[words.index("--") + 1 :]
+        words = words[: words.index("--")]
+    preset = parser.parse_intermixed_args(words).preset
+    parser.set_defaults(**PRESETS[preset])  # flags go over the preset
+    options = parser.parse_intermixed_args(words)
+    if any(word.split("=")[0] in ("--max-age", "--iou-max-age") for word in words):
+        options.max_seconds = 0.0  # frames were asked for
+    old = (options.video_path, options.camera_id, options.img_dir)
+    given = [*options.source, *plain, *(source for source in old if source is not None)]
+    if len(given) != 1:
+        parser.error(f"one SOURCE wanted, got {len(given)} (see --help)")
+    options.source = given[0]
+    return options
+
+
+def normalise(arguments: Sequence[str]) -> list[str]:
+    """Spell options one way: hyphens for underscores, the predecessor's names, bare switches.
+
+    ``--use_gpu=True`` and ``--use_gpu True`` become ``--use-gpu``; with a false value they vanish.
+    """
+    result: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return [*result, argument, *rest]
+        if not argument.startswith("--"):
+            result.append(argument)
+            continue
+        name, equals, value = argument.partition("=")
+        name = name.lower().replace("_", "-")
+        name = _ALIASES.get(name, name)
+        if name in _SWITCHES:
+            # A 0 or 1 behind a switch may be the camera: only words are taken as its value.
+            if not equals and rest and rest[0].lower() in ("true", "false"):
+                value = rest.pop(0)
+            if value.lower() in ("false", "0"):
+                continue
+            equals = "" if value.lower() in ("true", "1") else equals
+        result.append(f"{name}={value}" if equals else name)
+    return result
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage in front."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Callable[[str], float]:
+    """An argument type: a number from ``low`` (or above it) to ``high``."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low < value if open_low else low <= value) or not value <= high or math.isinf(value):
+            wanted = f"a number above {low:g}" if open_low else f"a number from {low:g}"
+            wanted += f" to {high:g}" if high < math.inf else "" if open_low else " up"
+            raise argparse.ArgumentTypeError(f"{wanted} wanted, got {text!r}")
+        return value
+
+    return parse
+
+
+def _count(low: int) -> Callable[[str], int]:
+    """An argument type: a whole number from ``low``."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(f"a whole number from {low} wanted, got {text!r}")
+        return value
+
+    return parse
+
+
+def _ids(text: str) -> list[int]:
+    """An argument type: track ids with commas between."""
+    parse = _count(1)
+    return [parse(part) for part in text.split(",")]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of ``deepsort-track``."""
+    parser = _OneLineParser(
+        prog=PROGRAM,
+        usage="%(prog)s SOURCE [--reid DIR] [--detections FILE | --detector NAME] [outputs] [options]",
+        description="Track people through a video by motion and appearance (DeepSORT).",
+        epilog="Without any output option the results go to output/NAME.mp4 and output/NAME.txt. Flags of "
+        "the Paddle predecessor (--video_path, --camera_id, --img_dir, --save_dir, --display, "
+        "--det_model_dir, --emb_model_dir, --use_gpu, --threshold, --nn_budget, --cpu_threads) mean the "
+        "same here.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "source",
+        nargs="*",
+        metavar="SOURCE",
+        help="video file, folder of pictures, MOTChallenge sequence folder, camera number or "
+        "rtsp://, http:// stream",
+    )
+    for old in ("--video-path", "--camera-id", "--img-dir"):
+        parser.add_argument(old, help=argparse.SUPPRESS)
+
+    group = parser.add_argument_group("models")
+    group.add_argument(
+        "--reid",
+        metavar="DIR",
+        help="appearance model, as weights/resnet50vd; none: motion only [osnet_x0_25, which comes along]",
+    )
+    choice = group.add_mutually_exclusive_group()
+    choice.add_argument("--detections", metavar="FILE", help="detections in MOTChallenge text")
+    choice.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="hog, an .onnx file (YOLOX, YOLOv8, NanoDet) or a folder exported by PaddleDetection [hog]",
+    )
+    group.add_argument(
+        "--classes", metavar="LIST", help="class names or numbers to track, as person,car or 0,2 [people]"
+    )
+    group.add_argument(
+        "--min-confidence",
+        type=_number(0, 1),
+        metavar="SCORE",
+        help="ignore detections below, 0 to 1 [the detector's own, 0.3 for --detections]",
+    )
+    group.add_argument(
+        "--min-height",
+        type=_number(0),
+        default=0.0,
+        metavar="PIXELS",
+        help="ignore detections less high [%(default)g]",
+    )
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:N [auto]")
+    group.add_argument("--use-gpu", action="store_true", help=argparse.SUPPRESS)
+    group.add_argument(
+        "--threads", type=_count(1), metavar="N", help="CPU threads of the networks [all cores]"
+    )
+    group.add_argument(
+        "--frames-per-batch",
+        type=_count(1),
+        default=1,
+        metavar="N",
+        help="encode the crops of N frames in one go; same results [%(default)s]",
+    )
+    group.add_argument(
+        "--backend",
+        choices=("auto", "paddle", "onnxruntime", "openvino"),
+        default="auto",
+        help="library that runs the model of --reid [ONNX Runtime where the model has a copy in ONNX and "
+        "there is no GPU, else Paddle]",
+    )
+    group.add_argument(
+        "--read-ahead",
+        type=_count(0),
+        metavar="N",
+        help="batches that reading, detecting and encoding may be ahead, in threads; same results; "
+        "0: one after the other [2; 0 for cameras and streams]",
+    )
+
+    group = parser.add_argument_group("outputs")
+    group.add_argument(
+        "--output", metavar="FILE", help="MOTChallenge results, frame,id,left,top,width,height,..."
+    )
+    group.add_argument("--save-video", metavar="FILE.mp4", help="annotated video (H.264)")
+    group.add_argument("--save-crops", metavar="DIR", help="pictures of the people, DIR/ID/FRAME.jpg")
+    group.add_argument("--json", metavar="FILE", help="one JSON document with settings and tracks")
+    group.add_argument("--csv", metavar="FILE", help="table with a header")
+    group.add_argument(
+        "--report", metavar="FILE.html", help="one page with video, timeline, pictures, counts and speed"
+    )
+    group.add_argument(
+        "--report-inline",
+        type=_number(0),
+        default=20.0,
+        metavar="MB",
+        help="put the video into the report up to this size, else beside it [%(default)g]",
+    )
+    group.add_argument("--save-dir", metavar="DIR", help="short for --save-video and --output in DIR")
+    group.add_argument("--show", action="store_true", help="show the video while it runs; q or Esc ends")
+    group.add_argument(
+        "--fps", type=_number(0, open_low=True), metavar="N", help="frame rate of a folder of pictures"
+    )
+    group.add_argument(
+        "--explain",
+        type=_ids,
+        default=[],
+        metavar="IDS",
+        help="say at the end why these ids, as 3 or 3,7, were born, matched, lost, found again",
+    )
+    group.add_argument(
+        "--explain-csv", metavar="FILE", help="every decision on every id with its costs, as a table"
+    )
+    group.add_argument("--quiet", action="store_true", help="no progress, notes or summary")
+
+    group = parser.add_argument_group("counting (where the feet are; pixels; repeatable)")
+    group.add_argument(
+        "--line",
+        action="append",
+        default=[],
+        metavar="NAME:x1,y1,x2,y2",
+        help="count who crosses this line, in each direction",
+    )
+    group.add_argument(
+        "--zone",
+        action="append",
+        default=[],
+        metavar="NAME:x1,y1,x2,y2,x3,y3,...",
+        help="count who enters and leaves this polygon, and how long they stay",
+    )
+
+    group = parser.add_argument_group("tracker")
+    group.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="deepsort",
+        help="deepsort: as published; motion: best without appearance; strong: best with it [%(default)s]",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any tracker option of docs/presets.md, as direction_weight=0.2; can be repeated",
+    )
+    group.add_argument(
+        "--max-cosine-distance",
+        type=_number(0, 2),
+        metavar="X",
+        help="largest appearance distance, 1 - cosine [the model's own calibrated value, else 0.2]",
+    )
+    group.add_argument(
+        "--max-iou-distance",
+        type=_number(0, 1),
+        default=0.7,
+        metavar="X",
+        help="largest 1 - IoU in the second stage [%(default)s]",
+    )
+    group.add_argument(
+        "--max-age",
+        type=_count(1),
+        default=70,
+        metavar="FRAMES",
+        help="a lost track is kept so long [%(default)s]",
+    )
+    group.add_argument(
+        "--n-init",
+        type=_count(1),
+        default=3,
+        metavar="N",
+        help="detections in a row that confirm a track [%(default)s]",
+    )
+    group.add_argument(
+        "--gallery-size",
+        type=_count(1),
+        default=100,
+        metavar="N",
+        help="embeddings kept for each track [%(default)s]",
+    )
+    group.add_argument(
+        "--coast",
+        type=_count(0),
+        default=0,
+        metavar="FRAMES",
+        help="also report tracks missed in so many frames, at their predicted place [%(default)s]",
+    )
+    group.add_argument(
+        "--offline",
+        action="store_true",
+        help="track the whole video before anything is written: link broken tracks, fill gaps, smooth boxes",
+    )
+    group.add_argument(
+        "--iou-max-age",
+        type=_count(1),
+        metavar="FRAMES",
+        help="second stage for tracks missed in up to so many frames [1; 15 without appearance]",
+    )
+    group.add_argument(
+        "--no-class-gate",
+        dest="class_gate",
+        action="store_false",
+        help="let a track take detections of another class",
+    )
+    return parser
