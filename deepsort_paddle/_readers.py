@@ -131,15 +131,23 @@ def read_stream(
     tally: Tally,
     retries: int,
     backoff: float,
+    patience: float,
 ) -> Iterator[Frame]:
-    """Frames of a live stream, stamped with the time of their arrival; reconnects when it is lost."""
+    """Frames of a live stream, stamped with the time of their arrival; reconnects when it is lost.
+
+    Silence ends by the timeout of the connection. A stream that goes on without pictures, with its sound
+    alone or with packets that can't be decoded, is lost too after ``patience`` seconds, so packets of every
+    kind are looked at. The first picture may take three times as long: decoders wait for one that needs no
+    other.
+    """
     number = attempts = 0
     start: float | None = None
     while True:
         reason = "the stream ended"
         container, stream = connection
         with container:
-            packets = container.demux(stream)
+            packets = container.demux()
+            due = time.monotonic() + 3 * patience
             while True:
                 try:
                     packet = next(packets)
@@ -148,6 +156,11 @@ def read_stream(
                 except av.error.FFmpegError as error:
                     reason = str(error.strerror)
                     break
+                if time.monotonic() > due:
+                    reason = f"it sent no picture for {patience:g} s"
+                    break
+                if packet.stream is not stream:
+                    continue
                 try:
                     pictures = packet.decode()
                 except av.error.FFmpegError:
@@ -159,6 +172,7 @@ def read_stream(
                     now = time.monotonic()
                     start = now if start is None else start
                     yield Frame(number, _image(picture), now - start)
+                    due = time.monotonic() + patience
         again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "stream", reason)
         if again is None:
             return
@@ -170,11 +184,12 @@ def read_camera(
 ) -> Iterator[Frame]:
     """Frames of a camera, stamped with the time of their arrival.
 
-    Ten failures in a row mean that it is gone; it is opened again when it comes back.
+    Ten failures in a row, or no answer in time, mean that it is gone; it is opened again when it comes back.
     """
     number = failures = attempts = 0
     start: float | None = None
     while True:
+        reason = "it stopped sending pictures"
         try:
             while failures < 10:
                 fine, image = capture.read()
@@ -186,11 +201,11 @@ def read_camera(
                 now = time.monotonic()
                 start = now if start is None else start
                 yield Frame(number, image, now - start)
+        except TimeoutError as error:
+            reason = str(error)
         finally:
             capture.release()
-        again, attempts = _reconnected(
-            connect, tally, attempts, retries, backoff, "camera", "it stopped sending pictures"
-        )
+        again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "camera", reason)
         if again is None:
             return
         capture, failures = again, 0

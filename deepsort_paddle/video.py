@@ -17,6 +17,7 @@ from deepsort_paddle.frames import Frame, FrameSource, Tally
 from deepsort_paddle.mot import read_detections
 from deepsort_paddle.sequence import SequenceInfo, is_sequence
 from deepsort_paddle.video_writer import VideoWriter
+from deepsort_paddle.watchdog import WatchedCapture
 
 __all__ = ["Frame", "FrameSource", "VideoWriter", "open_source"]
 
@@ -40,7 +41,8 @@ def open_source(
         fps: frame rate of a folder's pictures, before that of ``seqinfo.ini``.
         retries: attempts to reach a lost stream or camera again before giving it up; the iterator ends then.
         backoff: seconds before the first attempt; doubles with each, up to 30.
-        patience: seconds without any data after which a stream counts as lost.
+        patience: seconds without a picture after which a stream or camera counts as lost, and that opening
+            it may take.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -56,9 +58,9 @@ def open_source(
     if path.is_dir():
         return _open_sequence(path, fps) if is_sequence(path) else _open_folder(path, fps)
     if text.isdecimal() and not path.exists():
-        return _open_camera(int(text), f"camera {text}", retries, backoff)
+        return _open_camera(int(text), f"camera {text}", retries, backoff, patience)
     if path.is_char_device():
-        return _open_camera(text, path.name, retries, backoff)
+        return _open_camera(text, path.name, retries, backoff, patience)
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {text}")
     return _open_file(path)
@@ -101,12 +103,12 @@ def _open_stream(address: str, retries: int, backoff: float, patience: float) ->
     if container.duration:  # a film on a web server: it has an end, and can't be entered in the middle
         frames = read_file(container, stream, tally, fps, stream.frames or None)
         return FrameSource(frames, tally, name=name, fps=fps, frame_count=stream.frames or None)
-    frames = read_stream(connect, (container, stream), tally, retries, backoff)
+    frames = read_stream(connect, (container, stream), tally, retries, backoff, patience)
     return FrameSource(frames, tally, name=name, fps=fps, live=True)
 
 
-def _open_camera(device: int | str, name: str, retries: int, backoff: float) -> FrameSource:
-    def connect() -> cv2.VideoCapture:
+def _open_camera(device: int | str, name: str, retries: int, backoff: float, patience: float) -> FrameSource:
+    def opened() -> cv2.VideoCapture:
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
         try:
@@ -116,6 +118,9 @@ def _open_camera(device: int | str, name: str, retries: int, backoff: float) -> 
         if not capture.isOpened():
             raise OSError(f"{name} can't be opened: there is none, or another program has it")
         return capture
+
+    def connect() -> WatchedCapture:
+        return WatchedCapture(opened, name, patience)
 
     capture = connect()
     tally = Tally()

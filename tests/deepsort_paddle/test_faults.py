@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 import pytest
 
-from deepsort_paddle._readers import read_camera
+from deepsort_paddle._readers import read_camera, read_stream
 from deepsort_paddle.cli import track
 from deepsort_paddle.frames import Tally
 from deepsort_paddle.mot import read_tracks
 from deepsort_paddle.partfile import check_writable, claimed, part_path
 from deepsort_paddle.video import VideoWriter, open_source
+from deepsort_paddle.watchdog import WatchedCapture
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and locks are POSIX")
 # deepsort-track with a limit on the size of files, and a pause after each frame.
@@ -185,6 +186,109 @@ def test_a_camera_that_vanishes_is_found_again() -> None:
     assert tally.note == (
         "the camera was lost and 3 attempts to reach it again failed: camera 0 can't be opened"
     )
+
+
+class FrozenCamera(Camera):
+    """Gives ``count`` pictures, then does not answer until it is thawed."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.thawed, self.closed = threading.Event(), threading.Event()
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, _: int) -> float:
+        return 25.0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        if self.left == 0:
+            self.thawed.wait(60)
+        return super().read()
+
+    def release(self) -> None:
+        self.closed.set()
+
+
+def test_a_camera_that_stops_answering_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cameras = [FrozenCamera(2), FrozenCamera(3)]
+    waiting = iter(cameras)
+
+    def capture(device: int) -> FrozenCamera:
+        try:
+            return next(waiting)
+        except StopIteration:
+            raise OSError("there is none") from None
+
+    monkeypatch.setattr(cv2, "VideoCapture", capture)
+    with open_source(0, retries=1, backoff=0.0, patience=0.2) as source:
+        assert source.fps == 25
+        assert [frame.number for frame in source] == [1, 2, 3, 4, 5]
+        assert source.reconnects == 1
+        assert source.note.endswith("attempts to reach it again failed: there is none")
+    for camera in cameras:  # what it was opened by is waited for no longer, and closed when it is free
+        assert not camera.closed.is_set()
+        camera.thawed.set()
+        assert camera.closed.wait(60)
+
+
+def test_a_camera_that_cannot_be_opened_in_time_is_an_error() -> None:
+    opened = threading.Event()
+    camera = FrozenCamera(1)
+
+    def connect() -> FrozenCamera:
+        opened.wait(60)
+        return camera
+
+    with pytest.raises(TimeoutError, match=r"camera 3 sent nothing for 0.05 s"):
+        WatchedCapture(connect, "camera 3", 0.05)
+    opened.set()
+    assert camera.closed.wait(60)
+
+
+def test_a_watched_camera_hands_on_errors_and_is_closed_at_once() -> None:
+    camera = FrozenCamera(1)
+    watched = WatchedCapture(lambda: camera, "camera 3", 60.0)
+    with pytest.raises(ZeroDivisionError):
+        watched._call(lambda _: 1 / 0)
+    assert watched.read()[0]
+    watched.release()
+    assert camera.closed.is_set()
+
+
+class SoundOnly:
+    """A connection whose pictures end while its sound goes on."""
+
+    def __init__(self, pictures: int) -> None:
+        self.pictures, self.video, self.sound = pictures, object(), object()
+
+    def __enter__(self) -> "SoundOnly":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def demux(self) -> Iterator[SimpleNamespace]:
+        picture = SimpleNamespace(
+            is_corrupt=False, rotation=0, to_ndarray=lambda format: np.zeros((4, 4, 3), np.uint8)
+        )
+        for _ in range(self.pictures):
+            yield SimpleNamespace(stream=self.sound)
+            yield SimpleNamespace(stream=self.video, decode=lambda: [picture])
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            time.sleep(0.001)
+            yield SimpleNamespace(stream=self.sound)
+
+
+def test_a_stream_of_nothing_but_sound_is_opened_again() -> None:
+    connections = [SoundOnly(2), SoundOnly(3), SoundOnly(0)]
+    pairs = iter([(one, one.video) for one in connections])
+    tally = Tally()
+    frames = read_stream(lambda: next(pairs), next(pairs), tally, retries=1, backoff=0.0, patience=0.05)
+    assert [frame.number for frame in frames] == [1, 2, 3, 4, 5]
+    assert tally.reconnects == 2
+    assert tally.note.endswith("failed: it sent no picture for 0.05 s")
 
 
 class Stalling(BaseHTTPRequestHandler):
