@@ -259,11 +259,12 @@ class HtmlReport:
             for zone in self._counts().zones
             if track_id in zone.dwell
         )
+        frames = "1 frame" if known.frames == 1 else f"{known.frames} frames"
         return (
             f'<button type="button" data-track="{track_id}" aria-pressed="false">'
             f'<span class="picture">{picture}</span><svg class="dot" aria-hidden="true"><rect width="100%" '
             f'height="100%" rx="3" fill="{_color(track_id)}"/></svg><b>{track_id}</b> {escape(str(name))}<br>'
-            f'<span class="faint">{known.runs[0][0][0]:.1f} to {known.end:.1f} s<br>{known.frames} frames'
+            f'<span class="faint">{known.runs[0][0][0]:.1f} to {known.end:.1f} s<br>{frames}'
             f"{stays}</span></button>"
         )
 

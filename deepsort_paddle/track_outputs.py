@@ -87,7 +87,7 @@ def choose_outputs(options: argparse.Namespace, source: FrameSource) -> None:
                 option = "--" + name.replace("_", "-")
                 raise ValueError(f"{options.source} has no pictures: leave out {option}")
     if options.report and source.has_images and not (options.save_video or folder):
-        options.save_video = str(Path(options.report).with_suffix(".mp4"))
+        options.save_video = str(_video_beside(Path(options.report), Path(options.source)))
         check_outputs(options)
     if folder is None:
         return
@@ -96,6 +96,12 @@ def choose_outputs(options: argparse.Namespace, source: FrameSource) -> None:
     if source.has_images:
         options.save_video = options.save_video or str(Path(folder) / f"{source.name}.mp4")
     check_outputs(options)
+
+
+def _video_beside(page: Path, source: Path) -> Path:
+    """The video of a report for which none was asked: of the page's name, unless that is the source."""
+    video = page.with_suffix(".mp4")
+    return page.with_name(f"{page.stem}_tracks.mp4") if video.resolve() == source.resolve() else video
 
 
 def open_outputs(

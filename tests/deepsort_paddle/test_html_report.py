@@ -200,6 +200,13 @@ def test_the_command_counts_and_reports(clip: Path, capsys: pytest.CaptureFixtur
     assert "|door|1|0|" in "|".join(page.text)
 
 
+def test_a_report_named_as_the_source_leaves_it_alone(clip: Path) -> None:
+    before = (clip / "clip.mp4").read_bytes()
+    assert run_track(clip, "--report", str(clip / "clip.html"), "--quiet") == 0
+    assert (clip / "clip.mp4").read_bytes() == before
+    assert (clip / "clip_tracks.mp4").is_file()
+
+
 @pytest.mark.parametrize(
     "options", [("--line", "a:1,2"), ("--zone", "a:1,2,3,4"), ("--line", "a:0,0,9,9") * 2]
 )
