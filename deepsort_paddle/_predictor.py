@@ -253,7 +253,8 @@ def _import_paddle() -> Any:
         if error.name != "paddle":
             raise
         raise ImportError(
-            "PaddlePaddle is not installed: pip install 'deepsort-paddle[cpu]' (or [gpu])", name="paddle"
+            "PaddlePaddle is not installed: pip install paddlepaddle (for NVIDIA GPUs see docs/install.md)",
+            name="paddle",
         ) from None
     if first:
         # Paddle's handlers print a C++ trace on SIGTERM and take over the caller's faulthandler.

@@ -84,9 +84,11 @@ def track_source(
         ValueError: a file or an option is wrong.
         ImportError: Paddle is wanted but not installed.
     """
+    waiting: list[str] = []  # notes are told once everything is open: an error on the way is the only line
+    tell: Callable[[str], None] = waiting.append
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        note(str(message))
+        tell(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -107,8 +109,8 @@ def track_source(
             options.counter = None
             if options.lines or options.zones:
                 options.counter = TrackCounter(options.lines, options.zones, fps=source.fps or 25.0)
-            detect = _open_detector(options, source, note)
-            encode = _open_encoder(options, source, note)
+            detect = _open_detector(options, source, tell)
+            encode = _open_encoder(options, source, tell)
             if options.iou_max_age is None:
                 appearance = encode is not None or options.embeddings
                 options.iou_max_age = 1 if appearance else _MOTION_IOU_MAX_AGE
@@ -118,6 +120,9 @@ def track_source(
             options.max_age, options.iou_max_age = tracker.max_age, tracker.iou_max_age
             if options.explain or options.explain_csv:
                 tracker.journal = Journal()
+            tell = note
+            for message in waiting:
+                note(message)
             tracked_frames = track_frames(
                 source,
                 detect,

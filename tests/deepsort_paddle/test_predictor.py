@@ -143,7 +143,7 @@ def test_missing_paddle_is_one_line_that_says_what_to_install(
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_paddle)
-    with pytest.raises(ImportError, match=r"pip install 'deepsort-paddle\[cpu\]' \(or \[gpu\]\)$"):
+    with pytest.raises(ImportError, match="is not installed: pip install paddlepaddle"):
         Predictor(conv_network)
 
 
