@@ -2,7 +2,8 @@
 
 Flag names are the original trainer's, with hyphens or underscores. Exit codes: 0 done, 1 the run
 broke (a loss that is not finite, no memory, a killed process), 2 what the user can put right (bad
-input, a full disk); both with one line on stderr. Heavy imports happen in `reid_train.commands`.
+input, a full disk, no Paddle); both with one line on stderr. Heavy imports happen
+in `reid_train.commands`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if processes > 1 and "PADDLE_TRAINERS_NUM" not in os.environ:
             return launch_processes(options, arguments)
         return run(options, arguments)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         code = _fail(error, 2)
     except (FloatingPointError, MemoryError) as error:
         code = _fail(error, 1)
@@ -101,11 +102,31 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     with warnings.catch_warnings():
         # Paddle warns of tools that only its own developers need, and of its own batch norm.
         warnings.filterwarnings("ignore", module=r"paddle\.")
-        from reid_train import commands
-
-        for line in getattr(commands, command)(**values):
+        for line in _work_of(command)(**values):
             print(line, flush=True)
     return 0
+
+
+def _work_of(name: str) -> Callable[..., Iterator[str]]:
+    """What a command does.
+
+    Raises:
+        ImportError: it needs Paddle, which is not installed.
+    """
+    if name == "prepare":  # the only one without a network
+        from reid_train.preparation import prepare
+
+        return prepare
+    try:
+        from reid_train import commands
+    except ModuleNotFoundError as error:
+        if error.name != "paddle":
+            raise
+        raise ImportError(
+            "PaddlePaddle is not installed: pip install paddlepaddle (for NVIDIA GPUs see docs/install.md)"
+        ) from None
+    function: Callable[..., Iterator[str]] = getattr(commands, name)
+    return function
 
 
 def _fail(error: BaseException, code: int) -> int:

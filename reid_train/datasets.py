@@ -46,6 +46,7 @@ __all__ = [
     "decode_images",
     "empty_index",
     "extract_archive",
+    "first_image",
     "hold_out_ids",
     "labels_of",
     "leak_between",

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from reid_train.archives import extract_archive
 from reid_train.datasets import (
     article_split,
+    first_image,
     hold_out_ids,
     merge_indexes,
     official_split,
@@ -46,6 +47,11 @@ def prepare(source: list[Path], output: Path, split: str, held_out_ids: int, see
         splits = {"train": found.train, "query": found.query, "gallery": found.gallery}
         lists = {"train": persons_only(found.train)}
     else:
+        for at, root in enumerate(folders):
+            chosen = _folder_of_split(root, split)
+            if chosen != root:
+                yield f"the {split} split is made of {chosen}"
+                folders[at] = chosen
         index = persons_only(merge_indexes([read_dataset(folder) for folder in folders]))
         train, dev = article_split(index) if split == "article" else hold_out_ids(index, held_out_ids, seed)
         if split == "article" and len(dev) != ARTICLE_DEV_IMAGES:
@@ -77,6 +83,20 @@ def prepare(source: list[Path], output: Path, split: str, held_out_ids: int, see
         with writing(output / f"{name}.txt"):
             write_list_file(output / f"{name}.txt", part)
         yield f"written: {output / name}.txt"
+
+
+def _folder_of_split(root: Path, split: str) -> Path:
+    """The folder of a Market-1501 root that a split is made of; ``root`` where it is no such root.
+
+    The article's is made of all hand-drawn boxes, the held-out ids are of the training images; each stands in
+    for the other where that is absent. CUHK03's new protocol names its folders alike.
+    """
+    if not root.is_dir() or first_image(root):
+        return root
+    names = ("gt_bbox", "bounding_box_train") if split == "article" else ("bounding_box_train", "gt_bbox")
+    within = sorted(path for path in root.iterdir() if path.is_dir())
+    found = [base / name for base in (root, *within) for name in names if (base / name).is_dir()]
+    return found[0] if found else root
 
 
 def _image_folder(folder: Path) -> Path:

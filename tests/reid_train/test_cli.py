@@ -137,3 +137,20 @@ def test_the_module_is_the_command():
         cwd=ROOT,
     )
     assert (result.returncode, result.stderr) == (2, "reid-train: error: gone: no such list file or folder\n")
+
+
+def test_without_paddle_prepare_works_and_the_others_say_what_to_install(people, tmp_path):
+    check = (
+        "import sys; sys.modules['paddle'] = None\n"  # importing it raises ModuleNotFoundError
+        "from reid_train.cli import main; sys.exit(main())"
+    )
+    for arguments, code, told in (
+        (["prepare", people, "--output", tmp_path, "--held_out_ids", "2"], 0, ""),
+        (["elem", "--data", tmp_path], 2, "PaddlePaddle is not installed: pip install paddlepaddle"),
+    ):
+        command = [sys.executable, "-c", check, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == code, done.stderr
+        assert done.stderr.startswith(f"reid-train: error: {told}" if told else "")
+        assert done.stderr.count("\n") == (1 if told else 0)
+    assert (tmp_path / "dev.txt").is_file()

@@ -325,6 +325,23 @@ def test_prepare_refuses_lists_of_another_split(write_people, refused, command, 
     assert "several sources were named" in told
 
 
+def test_each_split_finds_its_folder_in_the_archive_of_all_folders(write_people, command, tmp_path):
+    root = tmp_path / "Market-1501"
+    for name, ids in (("bounding_box_train", 4), ("gt_bbox", 6)):
+        write_people(root / name, ids=ids, each=2)
+    for name in ("query", "bounding_box_test"):
+        write_people(root / name, ids=2, each=2, first=5)
+    archive = shutil.make_archive(str(tmp_path / "market"), "zip", tmp_path, "Market-1501")
+    for source in (archive, root, tmp_path):
+        data = tmp_path / f"{source}_data"
+        code, out, _ = command("prepare", source, "--output", data, "--held_out_ids", 1)
+        assert code == 0
+        assert re.search(r"train +6 +3 .*\ndev +2 +1 ", out)
+        assert "the held-out split is made of " in out
+    _, out, _ = command("prepare", root, "--output", tmp_path / "article", "--split", "article")
+    assert f"the article split is made of {root / 'gt_bbox'}" in out  # 1014 images are not there
+
+
 def test_two_sources_are_merged_with_their_persons_apart(write_people, command, tmp_path):
     sources = [write_people(tmp_path / name / "bounding_box_train", ids=3, each=2) for name in "ab"]
     code, out, _ = command("prepare", *sources, "--output", tmp_path / "data", "--held_out_ids", 2)
