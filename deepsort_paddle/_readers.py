@@ -35,10 +35,9 @@ def open_container(address: str, name: str, **options: Any) -> tuple[Any, Any]:
     try:
         container = av.open(address, **options)
     except av.error.FFmpegError as error:
-        message = f"{name} is not a video that can be read: {error.strerror}"
         if isinstance(error, OSError):
-            raise OSError(message) from None
-        raise ValueError(message) from None
+            raise OSError(f"{name} can't be opened: {error.strerror}") from None
+        raise ValueError(f"{name} is not a video that can be read: {error.strerror}") from None
     # FFmpeg takes any text file for terminal art.
     streams = [] if container.format.name == "tty" else container.streams.video
     for stream in streams:

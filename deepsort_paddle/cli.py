@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from deepsort_paddle.command_line import in_one_line
 from deepsort_paddle.track_parser import PROGRAM, parse
 
 __all__ = ["track"]
@@ -26,10 +27,7 @@ def track(arguments: Sequence[str] | None = None) -> int:
 
         return run(options)
     except (OSError, ValueError, ImportError, MemoryError) as error:
-        message = " ".join(str(error).split()) or "not enough memory"
-        if isinstance(error, OSError) and error.strerror and error.filename:
-            message = f"{error.filename}: {error.strerror}"
-        sys.stderr.write(f"{PROGRAM}: error: {message or type(error).__name__}\n")
+        sys.stderr.write(f"{PROGRAM}: error: {in_one_line(error)}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"{PROGRAM}: stopped before the first frame\n")

@@ -133,6 +133,13 @@ class AppearanceEncoder:
             directory, device=device, batch_size=batch_size, threads=threads, verify=verify, backend=backend
         )
 
+    def __repr__(self) -> str:
+        spec = self.spec
+        return (
+            f"<AppearanceEncoder {spec.name!r}: crops of {spec.height} x {spec.width}, {spec.embedding_size} "
+            f"values, max_cosine_distance {spec.max_cosine_distance:g}>"
+        )
+
     @property
     def embedding_size(self) -> int:
         """D of the embeddings."""

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
+from deepsort_paddle.command_line import OneLineParser, in_one_line
 from deepsort_paddle.metrics import (
     Benchmark,
     ClearSource,
@@ -62,14 +63,6 @@ class SequenceFiles:
     length: int | None
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage in front."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code, 2 for what the user can put right."""
     parser = make_parser()
@@ -78,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         evaluation = evaluate_files(options)
         write_reports(evaluation, options.json, options.csv)
     except (OSError, ValueError, MemoryError) as error:
-        sys.stderr.write(f"{parser.prog}: error: {describe(error)}\n")
+        sys.stderr.write(f"{parser.prog}: error: {in_one_line(error)}\n")
         return 2
     sys.stdout.write(format_table(evaluation))
     return 0
@@ -194,6 +187,13 @@ def range_notes(
             f"{files.name}: ground truth ends at frame {end} of {last}, {unannotated} results after it "
             f"count as false positives (--frames {first}-{end} leaves them out)"
         )
+    stop = int(results.frame.max(initial=0))
+    missed = int(((ground_truth.frame > stop) & (ground_truth.frame <= last)).sum())
+    if first <= stop and missed and not chosen and last - stop > 0.1 * (last - first + 1):
+        notes.append(
+            f"{files.name}: results end at frame {stop} of {last}, {missed} true boxes after it "
+            f"count as missed (--frames {first}-{stop} leaves them out)"
+        )
     return notes
 
 
@@ -307,10 +307,3 @@ def as_row(scores: Scores) -> dict[str, Any]:
         key: None if isinstance(score, float) and math.isnan(score) else score
         for key, score in asdict(scores).items()
     }
-
-
-def describe(error: Exception) -> str:
-    """An error in one line; those of the operating system with the file's name in front."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())

@@ -40,7 +40,7 @@ def explain(journal: Journal, track_id: int) -> str:
     taken = events[np.isin(kinds, ("born", "matched", "found"))]
     head = (
         f"id {track_id}: frames {taken['frame'][0]} to {taken['frame'][-1]}, {len(taken)} detections, "
-        f"lost {int((kinds == 'lost').sum())} times"
+        f"lost {_times(int((kinds == 'lost').sum()))}"
     )
     return "\n".join([head, *_lines(events, kinds, journal.max_cosine_distance)])
 
@@ -90,7 +90,7 @@ def _run(run: NDArray[Any]) -> str:
         stage = run[run["stage"] == code]
         worst = stage[stage["cost"].argmax()]
         parts.append(
-            f"{len(stage)} times {_STAGE_WORDS[STAGE_NAMES[code]]} (largest cost {worst['cost']:.2f} "
+            f"{_times(len(stage))} {_STAGE_WORDS[STAGE_NAMES[code]]} (largest cost {worst['cost']:.2f} "
             f"of {worst['limit']:.2f}, in frame {worst['frame']})"
         )
     rival = run["rival"][0]
@@ -105,6 +105,10 @@ def _near(event: Any, prefix: str, max_cosine: float) -> str:
     if not np.isnan(cosine):
         parts.append(f"cosine {cosine:.2f} of {max_cosine:.2f}")
     return ", ".join(parts)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _frames(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from types import TracebackType
 
@@ -26,7 +26,7 @@ class Frame:
     """
 
     number: int
-    image: NDArray[np.uint8] | None
+    image: NDArray[np.uint8] | None = field(repr=False)
     timestamp: float | None
 
 
@@ -73,6 +73,12 @@ class FrameSource:
         self._tally = tally
         self._close = getattr(frames, "close", None)
         self._frames = self._start(frames) if has_images else frames
+
+    def __repr__(self) -> str:
+        size = f"{self.width}x{self.height}" if self.width and self.height else "size unknown"
+        rate = "rate unknown" if self.fps is None else f"{self.fps:g} fps"
+        length = "" if self.frame_count is None else f", {self.frame_count} frames"
+        return f"<FrameSource {self.name!r}: {size}, {rate}{length}>"
 
     @property
     def broken(self) -> int:

@@ -52,9 +52,9 @@ class Gallery:
         self.size = 1 if momentum else size
         self.dimension = dimension
         self.momentum = momentum
-        self._samples = np.zeros((0, size, dimension), np.float32)
+        self._samples = np.zeros((0, self.size, dimension), np.float32)
         # Added to similarities: 0 where a sample is, -inf where the ring is still empty.
-        self._absent = np.zeros((0, size), np.float32)
+        self._absent = np.zeros((0, self.size), np.float32)
         self._added = np.zeros(0, np.int64)
         self._free = np.zeros(0, np.int64)
 

@@ -22,7 +22,7 @@ from typing_extensions import Self
 
 from deepsort_paddle.boxes import tlwh_from_xyxy, xyxy_from_tlwh
 from deepsort_paddle.partfile import part_path, publish
-from deepsort_paddle.structures import Detections, Tracks
+from deepsort_paddle.structures import Detections, Tracks, row_index
 
 __all__ = [
     "TrackTable",
@@ -63,7 +63,7 @@ class TrackTable:
 
     def __getitem__(self, index: Any) -> Self:
         """Rows by slice, mask or index array; all columns move together."""
-        rows = np.atleast_1d(index) if not isinstance(index, slice) else index
+        rows = row_index(index)
         return type(self)(
             frame=self.frame[rows],
             ids=self.ids[rows],
@@ -233,7 +233,8 @@ def _find_fault(numbered: list[tuple[int, str]]) -> str:
         fields = line.split(",")
         for column, field in enumerate(fields, 1):
             if not _is_number(field):
-                return f"line {number}: column {column} is not a number: {_shorten(field)!r}"
+                hint = " (the format has no header)" if number == 1 else ""
+                return f"line {number}: column {column} is not a number: {_shorten(field)!r}{hint}"
         if len(fields) != columns:
             return f"line {number}: {len(fields)} columns, but {columns} in line {numbered[0][0]}"
     return "not a table of numbers"
@@ -290,7 +291,7 @@ def _track_table(
         frame, track_id = table[order[first], :2]
         raise ValueError(
             f"{path}, line {lines[order[first + 1]]}: id {track_id:g} was in frame {frame:g} already, "
-            f"in line {lines[order[first]]}"
+            f"in line {lines[order[first]]}" + (" (is this a file of detections?)" if track_id == -1 else "")
         )
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]

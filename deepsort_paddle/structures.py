@@ -7,7 +7,7 @@ validated once, when they are made, and the code behind trusts them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class Detections:
     boxes: NDArray[np.float64]
     confidence: NDArray[np.float32]
     class_id: NDArray[np.int64]
-    embeddings: NDArray[np.float32] | None = None
+    embeddings: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -90,7 +90,7 @@ class Detections:
 
     def __getitem__(self, index: Any) -> Self:
         """Rows by slice, mask or index array; all columns move together."""
-        rows = np.atleast_1d(index) if not isinstance(index, slice) else index
+        rows = row_index(index)
         return type(self)(
             boxes=self.boxes[rows],
             confidence=self.confidence[rows],
@@ -130,7 +130,7 @@ class Tracks:
 
     def __getitem__(self, index: Any) -> Self:
         """Rows by slice, mask or index array; all columns move together."""
-        rows = np.atleast_1d(index) if not isinstance(index, slice) else index
+        rows = row_index(index)
         return type(self)(
             ids=self.ids[rows],
             boxes=self.boxes[rows],
@@ -139,6 +139,14 @@ class Tracks:
             detection_index=self.detection_index[rows],
             frames_since_update=self.frames_since_update[rows],
         )
+
+
+def row_index(index: Any) -> Any:
+    """What picks rows of a column by slice, mask, index array or list, also an empty one, or one number."""
+    if isinstance(index, slice):
+        return index
+    rows = np.atleast_1d(index)
+    return rows.astype(np.int64) if rows.size == 0 and rows.dtype.kind == "f" else rows  # [] is float64
 
 
 def unit_rows(embeddings: ArrayLike, count: int) -> NDArray[np.float32]:

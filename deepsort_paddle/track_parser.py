@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
+from deepsort_paddle.command_line import OneLineParser
 from deepsort_paddle.presets import PRESETS
 
 __all__ = ["PROGRAM", "make_parser", "normalise", "parse"]
@@ -77,14 +77,6 @@ def normalise(arguments: Sequence[str]) -> list[str]:
     return result
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage in front."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
 def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Callable[[str], float]:
     """An argument type: a number from ``low`` (or above it) to ``high``."""
 
@@ -125,7 +117,7 @@ def _ids(text: str) -> list[int]:
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of ``deepsort-track``."""
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog=PROGRAM,
         usage="%(prog)s SOURCE [--reid DIR] [--detections FILE | --detector NAME] [outputs] [options]",
         description="Track people through a video by motion and appearance (DeepSORT).",

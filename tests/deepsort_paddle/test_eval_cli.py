@@ -131,6 +131,18 @@ def test_results_beyond_the_ground_truth_are_ignored_and_said(data, capsys):
     assert dict(zip(header, line[1:], strict=True))["FP"] == "3"
 
 
+def test_results_that_end_long_before_the_ground_truth_are_said(data, capsys):
+    first = "".join(line + "\n" for line in RESULTS.splitlines() if int(line.split(",")[0]) <= 6)
+    (data / "results" / "a.txt").write_text(first)
+    assert main([str(data / "truth" / "a"), str(data / "results")]) == 0
+    assert capsys.readouterr().err == (
+        "deepsort-eval: a: results end at frame 6 of 10, 8 true boxes after it count as missed "
+        "(--frames 1-6 leaves them out)\n"
+    )
+    assert main([str(data / "truth" / "a"), str(data / "results"), "--frames", "1-10"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_long_stretch_without_ground_truth_is_said(data, capsys):
     make_sequence(data / "truth" / "c", length=50)
     (data / "results" / "c.txt").write_text(RESULTS + "40,1,100,50,20,40,1,-1,-1,-1\n")
@@ -186,6 +198,8 @@ def test_files_without_a_common_sequence_are_one_line_and_exit_2(data, capsys):
         ("1,1,5,5\n", "line 1"),
         ("one,1,5,5,10,10,1,-1,-1,-1\n", "line 1"),
         ("1,1,5,5,10,10,1,-1,-1,-1\n1,1,6,6,10,10,1,-1,-1,-1\n", "id 1"),
+        ("1,-1,5,5,10,10,1\n1,-1,6,6,10,10,1\n", "(is this a file of detections?)"),
+        ("frame,id,x1,y1,x2,y2\n", "column 1 is not a number: 'frame' (the format has no header)"),
     ],
 )
 def test_malformed_results_are_one_line_and_exit_2(data, capsys, text, message):

@@ -124,6 +124,12 @@ def test_memory_follows_the_most_tracks_alive_at_once() -> None:
     assert len(gallery._samples) <= 32
 
 
+def test_a_running_mean_holds_one_embedding_a_track() -> None:
+    gallery = Gallery(100, 8, momentum=0.9)
+    gallery.add(gallery.allocate(3), unit(np.random.default_rng(0), 3, 8))
+    assert gallery._samples.shape[1:] == (1, 8)
+
+
 def test_restored_rings_give_the_same_distances() -> None:
     rng = np.random.default_rng(3)
     gallery = Gallery(4, 8)

@@ -59,6 +59,7 @@ def test_a_whole_life_is_taken_down() -> None:
     assert found_again["limit"] == pytest.approx(0.2)
     text = explain(journal, 1)
     assert text.startswith("id 1: frames 1 to 6, 5 detections, lost 2 times\n")
+    assert "2 times in the overlap stage" in text
     assert "after 2 frames in the appearance stage: cost 0.00 of 0.20" in text
     assert text.endswith("not matched for 4 frames")
 

@@ -49,6 +49,11 @@ def test_indexing_moves_all_columns(index: Any) -> None:
     assert row.embeddings.shape == (1, 2)
 
 
+def test_indexing_by_an_empty_list_leaves_no_rows() -> None:
+    assert len(three()[[]]) == 0
+    assert len(Tracks.empty()[[]]) == 0
+
+
 def test_empty_has_no_rows_and_no_embeddings() -> None:
     assert len(Detections.empty()) == 0
     assert Detections.empty().boxes.shape == (0, 4)

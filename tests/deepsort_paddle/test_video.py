@@ -339,7 +339,7 @@ def test_a_lost_stream_is_found_again(stream: tuple[str, ThreadingHTTPServer]) -
 
 
 def test_a_stream_that_is_not_there_is_an_error_without_the_password() -> None:
-    with pytest.raises(OSError, match=r"127\.0\.0\.1:9/live is not a video") as caught:
+    with pytest.raises(OSError, match=r"127\.0\.0\.1:9/live can't be opened") as caught:
         open_source("http://user:secret@127.0.0.1:9/live")
     assert "secret" not in str(caught.value)
 

@@ -1,0 +1,35 @@
+"""What the commands have in common: parsers and errors of one line, and ``--version``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from deepsort_paddle._version import __version__
+
+__all__ = ["OneLineParser", "in_one_line"]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage in front, and which knows ``--version``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_argument(
+            "--version",
+            action="version",
+            version=f"deepsort-paddle {__version__}",
+            help="show the version and exit",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says; those of the operating system with the file's name in front."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    nameless = "not enough memory" if isinstance(error, MemoryError) else type(error).__name__
+    return " ".join(str(error).split()) or nameless
