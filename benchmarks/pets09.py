@@ -4,6 +4,9 @@ Every detection is embedded once; both trackers then get the same boxes, scores 
 settings. Only frames 1 to 400 have ground truth here.
 
     python benchmarks/pets09.py PETS09-S2L1 --reid weights/resnet50vd
+    python benchmarks/pets09.py PETS09-S2L1 --reid weights/osnet_x0_25 --precision float32 int8
+
+With --precision: what the encoder's precision does to our tracker, one row each.
 """
 
 from __future__ import annotations
@@ -93,6 +96,19 @@ def scores(name: str, sequence: Path, answers: Iterator[Tracks], folder: Path) -
     return evaluate([prepare_sequence(name, truth, read_tracks(results), frames=FRAMES)]).sequences[0]
 
 
+def compare_precisions(options: argparse.Namespace) -> None:
+    """Print a row for each precision, ours alone, every one with the same threshold."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in options.precision:
+            encoder = AppearanceEncoder(options.reid, backend=options.backend, precision=precision)
+            frames = list(embedded(options.sequence, encoder, options.min_confidence))
+            for limit in options.max_cosine_distance or [encoder.max_cosine_distance]:
+                title = f"{precision} {limit:g}"
+                rows.append(scores(title, options.sequence, ours(frames, limit, 0), Path(folder)))
+    print(format_scores(rows))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -102,7 +118,12 @@ def main() -> None:
     parser.add_argument("--reid", type=Path, default=Path("weights/resnet50vd"))
     parser.add_argument("--min-confidence", type=float, default=0.3)
     parser.add_argument("--max-cosine-distance", type=float, nargs="*", help="default: the model's own")
+    parser.add_argument("--precision", nargs="+", help="as deepsort-track --precision")
+    parser.add_argument("--backend", default="auto", help="as deepsort-track --backend, with --precision")
     options = parser.parse_args()
+    if options.precision:
+        compare_precisions(options)
+        return
     encoder = AppearanceEncoder(options.reid)
     frames = list(embedded(options.sequence, encoder, options.min_confidence))
     rows = []

@@ -48,6 +48,7 @@ class Predictor:
         input_dtypes: ``float32``, ``uint8``...; empty texts where the export doesn't tell.
         metadata: what the export says of itself (ONNX metadata properties), else empty.
         on_gpu: whether it runs on a GPU.
+        bfloat16: whether it computes in bfloat16.
     """
 
     def __init__(
@@ -68,7 +69,8 @@ class Predictor:
             params: the weights of a Paddle export; beside the model, ending in ``.pdiparams``, when None.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
             threads: CPU threads for each running call; None takes every core this process may use.
-            bfloat16: compute in bfloat16 where the CPU has instructions for it, else in float32.
+            bfloat16: compute in bfloat16 where the CPU has instructions for it and the library uses them
+                (ONNX Runtime does not), else in float32.
             exported_with: version of Paddle that wrote the export, where known.
             openvino: run an ``.onnx`` file by OpenVINO, on a CPU, instead of ONNX Runtime.
 
@@ -93,7 +95,7 @@ class Predictor:
                 raise ValueError(
                     f"device {device} is not there for {self.path.name}: OpenVINO runs on the CPU"
                 )
-            network, request = _open_openvino(self.path, count)
+            network, request, self.bfloat16 = _open_openvino(self.path, count, bfloat16)
             self.on_gpu = False
             self.input_names = tuple(str(one.any_name) for one in network.inputs)
             self.input_shapes = tuple(
@@ -106,6 +108,7 @@ class Predictor:
             self._run = _Pool(request, network.create_infer_request, _run_openvino)
         elif self.path.suffix == ".onnx":
             session, self.on_gpu = _open_onnx(self.path, kind, index, count)
+            self.bfloat16 = False
             inputs = session.get_inputs()
             self.input_names = tuple(str(one.name) for one in inputs)
             self.input_shapes = tuple(
@@ -121,7 +124,7 @@ class Predictor:
             _expect_file(weights)
             paddle = _import_paddle()
             _check_version(self.path, exported_with, paddle.__version__)
-            root, self.on_gpu = _open_paddle(
+            root, self.on_gpu, self.bfloat16 = _open_paddle(
                 paddle, self.path, weights, kind=kind, index=index, threads=count, bfloat16=bfloat16
             )
             self.input_names = tuple(root.get_input_names())
@@ -264,8 +267,8 @@ def _import_paddle() -> Any:
 
 def _open_paddle(
     paddle: Any, model: Path, params: Path, *, kind: str, index: int, threads: int, bfloat16: bool
-) -> tuple[Any, bool]:
-    """A Paddle predictor, and whether it runs on a GPU."""
+) -> tuple[Any, bool, bool]:
+    """A Paddle predictor, whether it runs on a GPU, and whether it computes in bfloat16."""
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     if kind == "gpu" and index >= gpus:
         build = "a CUDA build" if paddle.is_compiled_with_cuda() else "a CPU build"
@@ -287,10 +290,11 @@ def _open_paddle(
         config.enable_mkldnn()
         config.set_mkldnn_cache_capacity(ONEDNN_CACHED_SHAPES)
         # Without AVX512-BF16 or AMX it would be emulated, slower than float32.
-        if bfloat16 and paddle.base.core.supports_bfloat16_fast_performance():
+        bfloat16 = bfloat16 and bool(paddle.base.core.supports_bfloat16_fast_performance())
+        if bfloat16:
             config.enable_mkldnn_bfloat16()
     try:
-        return paddle.inference.create_predictor(config), on_gpu
+        return paddle.inference.create_predictor(config), on_gpu, bfloat16 and not on_gpu
     except Exception as error:
         raise OSError(f"{model}: Paddle {paddle.__version__} cannot open it: {_first_line(error)}") from error
 
@@ -318,8 +322,8 @@ def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, b
         raise OSError(f"{model}: ONNX Runtime cannot open it: {_first_line(error)}") from error
 
 
-def _open_openvino(model: Path, threads: int) -> tuple[Any, Any]:
-    """A network compiled by OpenVINO for the CPU, and a first request."""
+def _open_openvino(model: Path, threads: int, bfloat16: bool) -> tuple[Any, Any, bool]:
+    """A network compiled by OpenVINO for the CPU, a first request, and whether it computes in bfloat16."""
     try:
         import openvino
     except ModuleNotFoundError as error:
@@ -328,15 +332,17 @@ def _open_openvino(model: Path, threads: int) -> tuple[Any, Any]:
         raise ImportError(
             "OpenVINO is not installed: pip install 'deepsort-paddle[openvino]'", name="openvino"
         ) from None
-    # float32: OpenVINO would otherwise compute in bfloat16 on CPUs that have it.
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",
-    }
     try:
-        network = openvino.Core().compile_model(str(model), "CPU", settings)
-        return network, network.create_infer_request()
+        core = openvino.Core()
+        bfloat16 = bfloat16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            # Always said: by itself OpenVINO computes in bfloat16 on CPUs that have it.
+            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
+        }
+        network = core.compile_model(str(model), "CPU", settings)
+        return network, network.create_infer_request(), bfloat16
     except Exception as error:
         raise OSError(f"{model}: OpenVINO cannot open it: {_first_line(error)}") from error
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from typing_extensions import Self
 from deepsort_paddle._predictor import Predictor
 from deepsort_paddle.boxes import as_boxes, clip
 from deepsort_paddle.default_model import default_model
+from deepsort_paddle.encoder_choice import choose
 from deepsort_paddle.encoder_spec import RESIZE_MODES, EncoderSpec, verify_checksums
 from deepsort_paddle.foreign import describe, fit_to_graph, network_input
 from deepsort_paddle.structures import unit_rows
@@ -35,11 +35,6 @@ INTERPOLATIONS = {
     "cubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
 }
-
-
-# OSNet x0.25 runs 2 to 9 times as fast in ONNX Runtime as in Paddle, each of whose many small operators
-# costs more (benchmarks/encoder.py).
-BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 
 
 class AppearanceEncoder:
@@ -60,6 +55,7 @@ class AppearanceEncoder:
         threads: int | None = None,
         verify: bool = True,
         backend: str = "auto",
+        precision: str = "auto",
     ) -> None:
         """Open an exported network and run it once, on a black crop, to see that it is what its spec says.
 
@@ -73,21 +69,26 @@ class AppearanceEncoder:
             verify: compare the files with ``SHA256SUMS``; a network exported elsewhere may have none.
             backend: ``paddle``, ``onnxruntime`` or ``openvino``; the latter two run the folder's ONNX copy
                 (``files.onnx``), with the same embeddings but for rounding. ``auto`` takes ONNX Runtime where
-                there is a copy and no GPU is wanted or Paddle build for GPUs installed, else Paddle.
+                there is a copy and no GPU is wanted or Paddle build for GPUs installed, else Paddle; OpenVINO
+                instead of ONNX Runtime where it is installed and bfloat16 or int8 is computed.
+            precision: ``float32``, ``bfloat16``, or ``int8``, the folder's int8 form (``files.int8``), whose
+                embeddings differ visibly. ``auto`` is bfloat16 where library and CPU have it and
+                ``bfloat16.allowed`` says that the embeddings are the same but for rounding, else float32.
 
         Raises:
             FileNotFoundError: the folder or a file in it is missing.
             OSError: a file differs from its checksum, or cannot be opened as a network.
             ImportError: the network needs Paddle, which is not installed.
-            ValueError: ``encoder.json`` or an argument is wrong.
+            ValueError: ``encoder.json`` or an argument is wrong, or the folder or the processor lacks what
+                `precision` or `backend` wants.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
         folder, spec = describe(default_model() if directory is None else directory)
         own = (folder / "encoder.json").is_file() and not spec.foreign
-        runs, backend = _choose_network(folder, spec, backend, device)
-        onnx = runs.endswith(".onnx")
-        files = [runs] if onnx or not spec.params else [runs, spec.params]
+        choice = choose(folder, spec, backend=backend, precision=precision, device=device)
+        onnx = choice.backend != "paddle"
+        files = [choice.file] if onnx or not spec.params else [choice.file, spec.params]
         for name in files:
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder / name}: no such file, and encoder.json names it")
@@ -96,14 +97,16 @@ class AppearanceEncoder:
             verify_checksums(folder, [*described, *files])
         self._batch_size = batch_size
         self._predictor = Predictor(
-            folder / runs,
+            folder / choice.file,
             None if onnx or not spec.params else folder / spec.params,
-            device=device,
+            device=choice.device,
             threads=threads,
-            bfloat16=spec.bfloat16_allowed,
+            bfloat16=choice.bfloat16,
             exported_with=spec.paddle,
-            openvino=backend == "openvino",
+            openvino=choice.backend == "openvino",
         )
+        if precision == "bfloat16" and not self._predictor.bfloat16:
+            raise ValueError("precision bfloat16 is not there: this processor has no instructions for it")
         if spec.height == 0:
             graph = self._predictor
             spec = fit_to_graph(spec, graph.path, graph.input_shapes[0], graph.input_dtypes[0])
@@ -127,10 +130,17 @@ class AppearanceEncoder:
         threads: int | None = None,
         verify: bool = True,
         backend: str = "auto",
+        precision: str = "auto",
     ) -> Self:
         """The same as ``AppearanceEncoder(directory, ...)``."""
         return cls(
-            directory, device=device, batch_size=batch_size, threads=threads, verify=verify, backend=backend
+            directory,
+            device=device,
+            batch_size=batch_size,
+            threads=threads,
+            verify=verify,
+            backend=backend,
+            precision=precision,
         )
 
     def __repr__(self) -> str:
@@ -214,35 +224,6 @@ class AppearanceEncoder:
         if not np.isfinite(output).all():
             raise ValueError(f"{self._predictor.path}: the network returned NaN or infinity")
         return output if self.spec.normalized else unit_rows(output, len(batch))
-
-
-def _has_paddle_for_gpus() -> bool:
-    """Whether Paddle's build for GPUs is installed, found out without the seconds that importing it takes."""
-    try:
-        version("paddlepaddle-gpu")
-    except PackageNotFoundError:
-        return False
-    return True
-
-
-def _choose_network(folder: Path, spec: EncoderSpec, backend: str, device: str) -> tuple[str, str]:
-    """The file to run, and the library to run it with."""
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    onnx = spec.model if spec.model.endswith(".onnx") else spec.onnx
-    if backend == "auto":
-        on_cpu = device == "cpu" or (device == "auto" and not _has_paddle_for_gpus())
-        backend = "onnxruntime" if onnx == spec.model or (onnx and on_cpu) else "paddle"
-    if backend == "paddle":
-        if onnx == spec.model:
-            raise ValueError(f"{folder / spec.model}: Paddle cannot run it: choose another backend")
-        return spec.model, backend
-    if onnx is None:
-        raise ValueError(
-            f"{folder}: backend {backend} wants a copy of the network in ONNX, named by files.onnx "
-            "(reid-train export --onnx writes it)"
-        )
-    return onnx, backend
 
 
 def pixel_regions(boxes: ArrayLike, height: int, width: int) -> NDArray[np.int64]:

@@ -51,6 +51,7 @@ class EncoderSpec:
         mean: of the three channels, in the order of `channels`.
         std: of the three channels, in the order of `channels`.
         onnx: file name of the same network in ONNX, None where there is no copy.
+        int8: file name of its int8 form in ONNX, None where there is none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class EncoderSpec:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     onnx: str | None = None
+    int8: str | None = None
 
     @property
     def foreign(self) -> bool:
@@ -133,9 +135,8 @@ class EncoderSpec:
             scale=fields.numbers("normalize.scale", 1, positive=True)[0] if dtype == "float32" else 1.0,
             mean=fields.numbers("normalize.mean", 3) if dtype == "float32" else (0.0, 0.0, 0.0),
             std=fields.numbers("normalize.std", 3, positive=True) if dtype == "float32" else (1.0, 1.0, 1.0),
-            onnx=fields.file_name("files.onnx")
-            if is_paddle and fields.get("files.onnx", str, optional=True) is not None
-            else None,
+            onnx=fields.file_name("files.onnx", optional=True) if is_paddle else None,
+            int8=fields.file_name("files.int8", optional=True, ending=".onnx"),
         )
 
 
@@ -231,8 +232,13 @@ class _Fields:
             raise self.error(name, f"{count} {'positive ' * positive}number{'s' * (count > 1)}", values)
         return tuple(float(one) for one in values)
 
-    def file_name(self, name: str) -> str:
-        value: str = self.get(name, str)
+    def file_name(self, name: str, *, optional: bool = False, ending: str = "") -> Any:
+        """A plain file name; None when optional and absent."""
+        value = self.get(name, str, optional=optional)
+        if value is None:
+            return None
+        if not value.endswith(ending):
+            raise self.error(name, f"a file that ends in {ending}", value)
         if not value or Path(value).name != value or "\\" in value:
             raise self.error(name, "the plain name of a file in the same folder", value)
         return value

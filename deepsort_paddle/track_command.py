@@ -320,7 +320,11 @@ def _open_encoder(options: argparse.Namespace, source: FrameSource, note: Callab
 
         folder = None if options.reid == DEFAULT_MODEL else options.reid
         encoder = AppearanceEncoder(
-            folder, device=options.device, threads=options.threads, backend=options.backend
+            folder,
+            device=options.device,
+            threads=options.threads,
+            backend=options.backend,
+            precision=options.precision,
         )
     if options.max_cosine_distance is not None:
         return encoder

@@ -186,6 +186,13 @@ def make_parser() -> argparse.ArgumentParser:
         "there is no GPU, else Paddle]",
     )
     group.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16", "int8"),
+        default="auto",
+        help="numbers that the model of --reid computes with; int8, on a CPU, is fastest for large models "
+        "and changes embeddings a little [bfloat16 where that changes nothing but rounding, else float32]",
+    )
+    group.add_argument(
         "--read-ahead",
         type=_count(0),
         metavar="N",

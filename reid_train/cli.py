@@ -96,6 +96,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     os.environ.update(cpu_environment())
     values = vars(options)
     command = values.pop("command")
+    if command == "quantize":
+        # Else Paddle tells of the CPU's bfloat16; read when paddle is imported.
+        os.environ.setdefault("GLOG_minloglevel", "2")
     values.pop("processes", None)
     if command in ("elem", "pair"):
         values["command_line"] = arguments
@@ -174,7 +177,24 @@ def build_parser() -> argparse.ArgumentParser:
     _dashed(
         export, "--onnx", action="store_true", help="also write inference.onnx, with the same parity check"
     )
+    _quantize(
+        commands.add_parser("quantize", help="add an int8 form to an export, and measure what it costs")
+    )
     return parser
+
+
+def _quantize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder that export wrote, such as weights/mine")
+    _dashed(
+        parser,
+        "--data",
+        type=Path,
+        required=True,
+        help="folder made by prepare: train.txt to calibrate, dev.txt (or a list, or a folder) to measure",
+    )
+    _dashed(parser, "--calibration", type=Path, help="images to calibrate with instead: list or folder")
+    _dashed(parser, "--images", type=int, default=256, help="how many of them, at random")
+    _dashed(parser, "--seed", type=int, default=0, help="which ones")
 
 
 def _prepare(parser: argparse.ArgumentParser) -> None:

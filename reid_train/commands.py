@@ -163,6 +163,25 @@ def export(
     yield f"written: {model_save_dir}"
 
 
+def quantize(folder: Path, data: Path, calibration: Path | None, images: int, seed: int) -> Iterator[str]:
+    """Add an int8 form to an export and measure what int8 and bfloat16 cost."""
+    from reid_train.quantization import quantize as quantize_export
+
+    dev = persons_only(read_dataset(_list_in(data, "dev.txt")))
+    train_list = calibration or data / "train.txt"
+    if not train_list.exists():
+        raise FileNotFoundError(f"{train_list}: no such list; name training images with --calibration")
+    for one in quantize_export(folder, read_dataset(train_list), dev, images=images, seed=seed):
+        ranking = (
+            "" if one.figures is None else f"rank-1 {one.figures.rank1:.2%}, mAP {one.figures.mean_ap:.2%}, "
+        )
+        yield (
+            f"{one.name}: {ranking}Recall@1 {one.recall1:.2%}, "
+            f"cosine with float32 {one.min_cosine:.4f} at least, {one.mean_cosine:.5f} on average"
+        )
+    yield f"written: {folder}"
+
+
 def _train(
     stage: Stage,
     data: Path | None,

@@ -91,7 +91,7 @@ def export(
         parity = parity_errors(network, {"": run} | ({"onnx_": onnx_predictor(part)} if onnx else {}), images)
         starts = range(0, len(images), batch_size)
         embeddings = np.concatenate([run(images[start : start + batch_size]) for start in starts])
-        figures = _figures(embeddings, dev)
+        figures = ranking_figures(embeddings, dev)
         recall = recall_at(embeddings, dev.pids)
         calibration = calibrate(count_pairs(embeddings, dev.pids, dev.camids))
         description = {
@@ -121,7 +121,7 @@ def export(
             (part / "encoder.json").write_text(json.dumps(description, indent=2) + "\n")
             (part / "MODEL_CARD.md").write_text(model_card(description, parameter_count(network)))
             write_checksums(part)
-            _replace(folder, part)
+            replace_folder(folder, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return figures, recall, calibration
@@ -136,7 +136,7 @@ def _require_replaceable(folder: Path) -> None:
         raise NotADirectoryError(f"{folder}: is a file, wanted a folder to write")
 
 
-def _replace(folder: Path, part: Path) -> None:
+def replace_folder(folder: Path, part: Path) -> None:
     """Put the new export in the place of an earlier one, which is there until the new one is."""
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
@@ -162,7 +162,8 @@ def _write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run
         ) from error
 
 
-def _figures(embeddings: NDArray[np.float32], dev: ImageIndex) -> RankingFigures | None:
+def ranking_figures(embeddings: NDArray[np.float32], dev: ImageIndex) -> RankingFigures | None:
+    """Figures of all images against all, one query a person and camera; None where cameras are unknown."""
     if not across_cameras(dev):
         return None
     rows = query_rows(dev)
@@ -204,13 +205,15 @@ def _model_file(folder: Path) -> Path:
     return next(folder.glob("inference.json"), folder / "inference.pdmodel")
 
 
-def exported_predictor(folder: Path) -> Run:
+def exported_predictor(folder: Path, *, bfloat16: bool = False) -> Run:
     """A function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs the export by Paddle Inference."""
     from paddle import inference
 
     config = inference.Config(str(_model_file(folder)), str(folder / "inference.pdiparams"))
     config.disable_glog_info()
     config.enable_mkldnn()
+    if bfloat16:
+        config.enable_mkldnn_bfloat16()
     predictor = inference.create_predictor(config)
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -233,8 +236,6 @@ def onnx_predictor(folder: Path) -> Run:
         import paddle2onnx
     except ImportError:
         raise ValueError("ONNX needs paddle2onnx: pip install 'deepsort-paddle[onnx]'") from None
-    import onnxruntime
-
     source, target = _model_file(folder), folder / "inference.onnx"
     try:
         paddle2onnx.export(
@@ -248,7 +249,16 @@ def onnx_predictor(folder: Path) -> Run:
         )
     except RuntimeError as error:
         raise ValueError(f"paddle2onnx cannot convert this network: {error}") from error
-    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    return onnx_runner(target)
+
+
+def onnx_runner(path: Path) -> Run:
+    """A function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs an ONNX file by ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:

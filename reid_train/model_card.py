@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["model_card"]
+__all__ = ["model_card", "with_precisions"]
 
 RANKING = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mean_ap": "mAP", "mean_inp": "mINP"}
 RECALL = {"recall1": "Recall@1 (all against all)"}
@@ -75,6 +75,43 @@ Exported against trained network, largest difference of any value: {parity}.
 
 {LIMITS}
 """
+
+
+def with_precisions(card: str, description: Mapping[str, Any]) -> str:
+    """The card with a section on lesser precision before that on training, or instead of an earlier one.
+
+    Args:
+        card: Markdown.
+        description: the content of ``encoder.json``, with what quantization has put there.
+    """
+    before, training, after = card.partition("\n## Training\n")
+    before = before.partition("\n## Precision\n")[0]
+    plain, int8, half = description["evaluation"], description["int8"], description["bfloat16"]
+    names = {name: title for name, title in {**RANKING, **RECALL}.items() if name in int8["evaluation"]}
+    rows = {"float32": {"evaluation": plain, "min_cosine": 1.0, "mean_cosine": 1.0}, "int8": int8}
+    if "min_cosine" in half:
+        rows["bfloat16"] = half
+    lines = []
+    for name, row in rows.items():
+        cells = [f"{row['evaluation'][key]:.1%}" for key in names]
+        cells.append(f"{row['min_cosine']:.4f} / {row['mean_cosine']:.4f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    table = "\n".join(
+        [
+            f"| | {' | '.join(names.values())} | cosine with float32, least / mean |",
+            "|---" * (len(names) + 2) + "|",
+            *lines,
+        ]
+    )
+    half_text = "runs by itself where a CPU has it." if half["allowed"] else "runs with `--precision` only."
+    return f"""{before}
+## Precision
+
+{table}
+
+int8: `{description["files"]["int8"]}`, ranges of activations from {int8["calibration_images"]} crops of the
+training set; it runs with `--precision int8` only. bfloat16 {half_text}
+{training}{after}"""
 
 
 def _figures(figures: Mapping[str, Any]) -> str:

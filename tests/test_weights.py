@@ -40,12 +40,25 @@ def test_embeddings_are_those_of_the_trained_network(folder: Path) -> None:
         from reid_train.probe import probe_image
     description = json.loads((folder / "encoder.json").read_text())
     wanted = np.array(description["probe"]["embedding"])
-    encoder = AppearanceEncoder(folder, device="cpu")
+    encoder = AppearanceEncoder(folder, device="cpu", precision="float32")
     image = probe_image(encoder.spec.height, encoder.spec.width)[0]
     height, width = image.shape[:2]
     found = encoder(image, [(0, 0, width, height)])[0]
     assert np.linalg.norm(wanted) == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(found, wanted, atol=description["parity"]["tolerance"])
+
+
+def test_the_int8_form_is_near_the_network(folder: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    description = json.loads((folder / "encoder.json").read_text())
+    if "int8" not in description:
+        pytest.skip(f"{folder.name} has no int8 form")
+    encoder = AppearanceEncoder(folder, backend="onnxruntime", precision="int8")
+    frame = np.random.default_rng(0).integers(0, 256, (100, 60, 3), np.uint8)
+    boxes = [(0, 0, 60, 100), (10, 5, 40, 90)]
+    plain = AppearanceEncoder(folder, device="cpu", precision="float32")(frame, boxes)
+    assert (encoder(frame, boxes) * plain).sum(axis=1).min() > 0.9
+    assert description["int8"]["mean_cosine"] > 0.99
 
 
 def test_the_table_of_models_has_the_figures_of_the_export(folder: Path) -> None:

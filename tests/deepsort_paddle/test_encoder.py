@@ -403,7 +403,7 @@ def test_other_libraries_give_the_same_embeddings(onnx_copy_folder: Path, backen
 def test_the_onnx_copy_runs_where_no_gpu_may_be(
     onnx_copy_folder: Path, monkeypatch: pytest.MonkeyPatch, device: str, gpu_build: bool, name: str
 ) -> None:
-    monkeypatch.setattr("deepsort_paddle.encoder._has_paddle_for_gpus", lambda: gpu_build)
+    monkeypatch.setattr("deepsort_paddle.encoder_choice._has_paddle_for_gpus", lambda: gpu_build)
     assert AppearanceEncoder(onnx_copy_folder, device=device)._predictor.path.name == name
 
 
