@@ -326,7 +326,9 @@ def test_the_encoders_calibrated_distance_is_used_unless_one_is_given(
     class Encoder:
         max_cosine_distance = 0.125
 
-        def __init__(self, directory: str, *, device: str, threads: int | None, backend: str) -> None:
+        def __init__(
+            self, directory: str, *, device: str, threads: int | None, backend: str, precision: str
+        ) -> None:
             pass
 
         def __call__(self, frame: object, boxes: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ def test_counts_and_explanations_follow_the_refined_tracks(
     assert run(clip, "--json", output, "--line", "gate:60,0,60,120", "--explain", "1") == 0
     counts = json.loads((clip / "out.json").read_text())["summary"]["counts"]
     assert counts["lines"][0]["to_left"] + counts["lines"][0]["to_right"] == 1
-    assert "id 1: frames 1 to 40, 35 detections, lost 1 times" in capsys.readouterr().out
+    assert "id 1: frames 1 to 40, 35 detections, lost once" in capsys.readouterr().out
 
 
 def test_linked_ids_are_explained_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
