@@ -87,6 +87,8 @@ def extract_zip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as zipped:
         members = zipped.infolist()
         for info in members:
+            if not info.filename:
+                raise ValueError(f"{archive}: a member has no name")
             # The upper half holds the Unix mode where the archive was made on Unix.
             if (info.external_attr >> 16) & 0o170000 == 0o120000:
                 raise ValueError(f"{archive}: {info.filename!r} is a link, which is not unpacked")

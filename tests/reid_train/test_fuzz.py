@@ -136,6 +136,15 @@ def test_a_damaged_stream_in_a_zip_archive_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.jpg", b"12345")
+    path.write_bytes(path.read_bytes().replace(b"a.jpg", b"\0.jpg"))  # a zip's names end at the zero
+    with pytest.raises(ValueError, match="a member has no name"):
+        extract_archive(path, tmp_path / "out")
+
+
 def test_pictures_of_every_depth_become_colour(tmp_path: Path) -> None:
     ramp = np.linspace(0, 255, 16 * 8 * 4).reshape(16, 8, 4).astype(np.uint8)
     deep = ramp[..., :3].astype(np.uint16) * 257
