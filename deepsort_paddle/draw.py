@@ -2,7 +2,8 @@
 
 Each id has a colour of its own for ever: hues advance by the golden ratio, so that ids born one after the
 other, which tend to stand side by side, differ most. As such hues come close again after Fibonacci's
-numbers of ids, 8, 13, 21, 34, 55, six shades alternate: none of these but 144 is a multiple of 6. Lines and text grow with the frame.
+numbers of ids, 8, 13, 21, 34, 55, six shades alternate: the first of these that is a multiple of 6 is 144.
+Lines and text grow with the frame.
 """
 
 from __future__ import annotations

@@ -94,6 +94,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Hand the parsed options to their command."""
     # Before paddle loads its mathematics library.
     os.environ.update(cpu_environment())
+    # Of glog only errors; a level chosen by the user stays.
+    os.environ.setdefault("GLOG_minloglevel", "2")
     values = vars(options)
     command = values.pop("command")
     if command == "quantize":

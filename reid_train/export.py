@@ -32,6 +32,7 @@ from reid_train.model_card import model_card
 from reid_train.models import parameter_count
 from reid_train.models.network import unit_rows
 from reid_train.probe import PARITY_TOLERANCE, probe_image
+from reid_train.quiet import without_output
 from reid_train.trainer import network_of
 from reid_train.transforms import Preprocessing
 from reid_train.writing import writing
@@ -235,18 +236,21 @@ def onnx_predictor(folder: Path) -> Run:
     try:
         import paddle2onnx
     except ImportError:
-        raise ValueError("ONNX needs paddle2onnx: pip install 'deepsort-paddle[onnx]'") from None
+        raise ValueError(
+            "ONNX needs paddle2onnx, which has wheels up to Python 3.12: pip install 'paddle2onnx>=2.0'"
+        ) from None
     source, target = _model_file(folder), folder / "inference.onnx"
     try:
-        paddle2onnx.export(
-            str(source),
-            str(folder / "inference.pdiparams"),
-            str(target),
-            opset_version=17,
-            verbose=False,
-            # Its default optimiser installs packages from the network while it runs.
-            optimize_tool="none",
-        )
+        with without_output():
+            paddle2onnx.export(
+                str(source),
+                str(folder / "inference.pdiparams"),
+                str(target),
+                opset_version=17,
+                verbose=False,
+                # Its default optimiser installs packages from the network while it runs.
+                optimize_tool="none",
+            )
     except RuntimeError as error:
         raise ValueError(f"paddle2onnx cannot convert this network: {error}") from error
     return onnx_runner(target)
