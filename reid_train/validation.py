@@ -31,7 +31,6 @@ __all__ = [
 
 # Lines that the text of a report spends on one kind of finding.
 SHOWN = 5
-HEADINGS = ("", "images", "ids", "cameras", "min", "median", "max", "single", "1 camera", "junk", "distr.")
 
 
 @dataclass(frozen=True)
