@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def mot17_with_looks(data: Path) -> Sequence:
 def pets(data: Path, reid: Path, cache: Path | None) -> Sequence:
     """PETS09-S2L1, frames 1 to 400, public detections, embeddings of the encoder in ``reid``.
 
-    ``cache`` is a file that keeps the embeddings; encoding is what takes the time.
+    ``cache`` is a folder that keeps the embeddings of each encoder; encoding is what takes the time.
     """
     from deepsort_paddle.encoder import AppearanceEncoder
 
@@ -84,17 +85,48 @@ def pets(data: Path, reid: Path, cache: Path | None) -> Sequence:
     found = read_detections(folder / "det" / "det.txt")
     frames = [by_confidence(found.get(n, Detections.empty())) for n in range(1, 401)]
     encoder = AppearanceEncoder(reid)
-    if cache is not None and cache.is_file():
-        embeddings = np.load(cache)
+    # Named by the checksums, so that new weights of the same name are encoded anew.
+    digest = hashlib.sha256((reid / "SHA256SUMS").read_bytes()).hexdigest()[:12]
+    kept = None if cache is None else cache / f"pets_{reid.name}_{digest}.npy"
+    if kept is not None and kept.is_file():
+        embeddings = np.load(kept)
     else:
         embeddings = np.concatenate(list(encoded(folder / "vtest.avi", frames, encoder)))
-        if cache is not None:
-            np.save(cache, embeddings)
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.save(kept, embeddings)
     parts = np.split(embeddings, np.cumsum([len(frame) for frame in frames])[:-1])
     frames = [replace(frame, embeddings=part) for frame, part in zip(frames, parts, strict=True)]
     truth = read_ground_truth(folder / "gt" / "gt.txt")
     limit = 0.2 if encoder.max_cosine_distance is None else encoder.max_cosine_distance
     return Sequence("PETS09-S2L1", tuple(frames), truth, 400, (576, 768), 10.0, limit)
+
+
+def variants(sequence: Sequence, count: int) -> list[Sequence]:
+    """A sequence itself, or with ``count`` above 0 so many copies of it that differ a little.
+
+    Every other one runs from the last frame to the first; from the third on 5 % of the detections are
+    missing, others in each.
+    """
+    if count < 1:
+        return [sequence]
+    copies = []
+    for number in range(count):
+        copy = replace(sequence, name=f"{sequence.name} {number + 1}")
+        if number > 1:
+            rng = np.random.default_rng(number)
+            copy = replace(copy, frames=tuple(one[rng.random(len(one)) >= 0.05] for one in copy.frames))
+        copies.append(backwards(copy) if number % 2 else copy)
+    return copies
+
+
+def backwards(sequence: Sequence) -> Sequence:
+    """The sequence from its last frame to its first."""
+    length, truth = len(sequence.frames), sequence.truth
+    truth = truth[truth.frame <= length]
+    truth = replace(truth, frame=length + 1 - truth.frame)
+    truth = truth[np.argsort(truth.frame, kind="stable")]
+    return replace(sequence, frames=sequence.frames[::-1], truth=truth)
 
 
 def encoded(

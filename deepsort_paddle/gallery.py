@@ -13,6 +13,9 @@ spread over threads: with other work on the machine its threads wait for each ot
 And most of those pairs are alone: neither the track nor the detection has another candidate. Such a pair
 is matched or not, how near it is has no part in it, so that the track's newest embedding alone
 settles it when that is near enough. At 500 people this spares most of the reading (25 MB a frame).
+
+The distance is to the nearest embedding of the ring, as published, or the mean over a few nearest ones: one
+embedding taken of a passer-by makes a track look like two people, several of them seldom agree by chance.
 """
 
 from __future__ import annotations
@@ -46,12 +49,14 @@ class Gallery:
         size: embeddings kept for each track, at least 1.
         dimension: length D of an embedding.
         momentum: above 0 each track keeps one running mean instead, in which the past weighs this much.
+        neighbours: the distance is the mean over so many nearest embeddings, or all if there are fewer.
     """
 
-    def __init__(self, size: int, dimension: int, *, momentum: float = 0.0) -> None:
+    def __init__(self, size: int, dimension: int, *, momentum: float = 0.0, neighbours: int = 1) -> None:
         self.size = 1 if momentum else size
         self.dimension = dimension
         self.momentum = momentum
+        self.neighbours = min(neighbours, self.size)
         self._samples = np.zeros((0, self.size, dimension), np.float32)
         # Added to similarities: 0 where a sample is, -inf where the ring is still empty.
         self._absent = np.zeros((0, self.size), np.float32)
@@ -101,7 +106,7 @@ class Gallery:
         *,
         enough: float = -1.0,
     ) -> NDArray[np.float32]:
-        """Smallest cosine distance between a slot's ring and an embedding, for the pairs wanted.
+        """Cosine distance between a slot's nearest embeddings and an embedding, for the pairs wanted.
 
         Args:
             slots: ``(T,)``.
@@ -109,14 +114,14 @@ class Gallery:
             rows: ``(P,)`` places in ``slots``, ascending.
             columns: ``(P,)`` rows of ``embeddings``.
             enough: a pair whose row and column are in no other pair may come with the distance of the
-                newest embedding instead, where that is not over this.
+                newest embedding instead, where that is not over this. Has no part with several neighbours.
 
         Returns:
             ``(P,)`` in [0, 2] but for rounding; infinity for empty rings and zero embeddings.
         """
         distance = np.empty(len(rows), np.float32)
         counts = np.bincount(rows, minlength=len(slots))  # candidates of each slot
-        if enough < 0:
+        if enough < 0 or self.neighbours > 1:
             distance[:] = 1.0 - self._nearest(slots, embeddings, columns, counts)
         else:
             lone = (counts[rows] == 1) & (np.bincount(columns, minlength=1)[columns] == 1)
@@ -144,7 +149,7 @@ class Gallery:
         columns: NDArray[np.int64],
         counts: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """Largest similarity of each pair, ``(P,)``: the first ``counts[0]`` are of slot 0, and so on."""
+        """Similarity of each pair, ``(P,)``: the first ``counts[0]`` are of slot 0, and so on."""
         similarity = np.empty(len(columns), np.float32)
         first = np.cumsum(counts) - counts
         most = int(counts.max(initial=0))
@@ -183,7 +188,7 @@ class Gallery:
         return unit
 
     def _similarity(self, slots: NDArray[np.int64], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Largest dot product of each slot's ring with each of its own ``(S, W, D)`` rows: ``(S, W)``."""
+        """Similarity of each slot's nearest embeddings and each of its own ``(S, W, D)`` rows: ``(S, W)``."""
         stop = int(slots.max()) + 1
         if len(slots) >= _IN_PLACE * stop:
             placed = np.zeros((stop, *embeddings.shape[1:]), np.float32)
@@ -202,14 +207,25 @@ class Gallery:
         filled = int(min(self.size, added.max()))
         full = int(added.min()) >= filled
         step = filled if width == 1 else max(1, _ONE_THREAD // (width * self.dimension))
-        largest = np.full((count, width), -np.inf, np.float32)
+        few = min(self.neighbours, filled)
+        largest = np.full((count, max(few, 1), width), -np.inf, np.float32)
         for start in range(0, filled, max(step, 1)):
             part = slice(start, min(start + step, filled))
             products = np.matmul(self._samples[rings, part], embeddings.transpose(0, 2, 1))  # (S, part, W)
             if not full:
                 products += self._absent[rings, part, None]
-            np.maximum(largest, products.max(axis=1), out=largest)
-        return largest
+            if few > 1:
+                both = np.concatenate([largest, products], axis=1)
+                largest = np.partition(both, -few, axis=1)[:, -few:]
+            else:
+                np.maximum(largest, products.max(axis=1, keepdims=True), out=largest)
+        if few < 2:
+            return largest[:, 0]
+        real = np.minimum(added, few)[:, None]  # (S, 1), the others are -inf
+        total: NDArray[np.float32] = np.where(np.isfinite(largest), largest, 0).sum(axis=1)
+        np.divide(total, real, out=total, where=real > 0)
+        total[added == 0] = -np.inf
+        return total
 
     def _grow(self, extra: int) -> None:
         """Append ``extra`` free slots."""

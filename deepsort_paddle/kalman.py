@@ -55,8 +55,11 @@ def initiate(boxes_xyah: NDArray[np.float64]) -> NDArray[np.float64]:
     return states
 
 
-def predict(states: NDArray[np.float64]) -> NDArray[np.float64]:
-    """States one frame later; the process noise follows the height before the step."""
+def predict(states: NDArray[np.float64], *, velocity_noise: float = 1.0) -> NDArray[np.float64]:
+    """States one frame later; the process noise follows the height before the step.
+
+    ``velocity_noise`` multiplies its standard deviations of the velocities.
+    """
     position, velocity, variance, covariance, velocity_variance = states
     height = position[:, 3:]
     later = np.empty_like(states)
@@ -66,7 +69,8 @@ def predict(states: NDArray[np.float64]) -> NDArray[np.float64]:
         variance + 2 * covariance + velocity_variance + _variance(height, _POSITION_SCALE, _POSITION_ASPECT)
     )
     np.add(covariance, velocity_variance, out=later[3])
-    np.add(velocity_variance, _variance(height, _VELOCITY_SCALE, _VELOCITY_ASPECT), out=later[4])
+    scale, aspect = velocity_noise * _VELOCITY_SCALE, velocity_noise * _VELOCITY_ASPECT
+    np.add(velocity_variance, _variance(height, scale, aspect), out=later[4])
     return later
 
 
@@ -108,6 +112,8 @@ def reupdate(
     observed: NDArray[np.float64],
     boxes_xyah: NDArray[np.float64],
     gaps: NDArray[np.int64],
+    *,
+    velocity_noise: float = 1.0,
 ) -> NDArray[np.float64]:
     """States of tracks found again, as if they had been seen on a straight line all the while.
 
@@ -119,6 +125,7 @@ def reupdate(
         observed: ``(N, 4)`` xyah measured then.
         boxes_xyah: ``(N, 4)`` measured now.
         gaps: ``(N,)`` frames between both, at least 1.
+        velocity_noise: as in `predict`.
 
     Returns:
         ``(5, N, 4)`` states predicted to this frame, not yet corrected by ``boxes_xyah``.
@@ -129,7 +136,7 @@ def reupdate(
     step = (boxes_xyah - observed) / gaps[:, None]
     for frame in range(1, int(gaps.max(initial=0)) + 1):
         going = np.flatnonzero(gaps >= frame)
-        moved = predict(states[:, going])
+        moved = predict(states[:, going], velocity_noise=velocity_noise)
         virtual = np.flatnonzero(gaps[going] > frame)
         on_line = observed[going[virtual]] + frame * step[going[virtual]]
         moved[:, virtual] = update(moved[:, virtual], on_line)

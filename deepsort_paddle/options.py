@@ -30,6 +30,7 @@ _NUMBERS = {
     "reactivate_distance": 2.0,
     "max_duplicate_iou": 1.0,
     "detection_weight": 1.0,
+    "velocity_noise": 100.0,
     "max_seconds": 3600.0,
     "frame_rate": 1000.0,
 }
@@ -37,6 +38,7 @@ _COUNTS = {
     "max_age": 1,
     "n_init": 1,
     "gallery_size": 1,
+    "gallery_neighbours": 1,
     "coast": 0,
     "iou_max_age": 1,
     "low_max_age": 1,
@@ -82,10 +84,15 @@ class TrackerOptions:
             (C-BIoU, arXiv 2211.14317).
         noise_by_confidence: the filter trusts confident detections more: variance times 1 - confidence
             (NSA, StrongSORT, equation 3).
+        velocity_noise: factor on the filter's process noise of velocities, as a standard deviation; 1 in the
+            published code, whose tracks turn slowly. More for low frame rates and people who stop and go.
         observation_centred: a track found again is filtered anew over the line between its two
             detections (OC-SORT, section 4.1).
         gallery_momentum: above 0 a track keeps one running mean of its embeddings, in which the past
             weighs this much (StrongSORT takes 0.9), instead of ``gallery_size`` embeddings.
+        gallery_neighbours: the appearance distance is the mean over so many nearest embeddings of the
+            gallery; 1, the nearest alone, in the published code. A crop of a passer-by that got into a
+            gallery then counts for little.
         reactivate_distance: above 0 detections left over are compared with all lost tracks by appearance
             alone, up to this cosine distance.
         max_duplicate_iou: of a lost and a matched track that overlap more, the younger is deleted; 1 is off.
@@ -123,8 +130,10 @@ class TrackerOptions:
     height_weight: float = 0.0
     box_margin: float = 0.0
     noise_by_confidence: bool = False
+    velocity_noise: float = 1.0
     observation_centred: bool = False
     gallery_momentum: float = 0.0
+    gallery_neighbours: int = 1
     reactivate_distance: float = 0.0
     max_duplicate_iou: float = 1.0
     min_camera_pairs: int = 0

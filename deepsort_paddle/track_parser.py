@@ -36,8 +36,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if "--" in words:  # argparse loses its meaning where options and sources may be mixed
         plain = words[words.index("--") + 1 :]
         words = words[: words.index("--")]
-    preset = parser.parse_intermixed_args(words).preset
-    parser.set_defaults(**PRESETS[preset])  # flags go over the preset
+    asked = parser.parse_intermixed_args(words)
+    parser.set_defaults(**PRESETS[asked.preset])  # flags go over the preset
+    if asked.offline:
+        parser.set_defaults(coast=0)  # gaps are filled afterwards
     options = parser.parse_intermixed_args(words)
     if any(word.split("=")[0] in ("--max-age", "--iou-max-age") for word in words):
         options.max_seconds = 0.0  # frames were asked for

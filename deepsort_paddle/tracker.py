@@ -95,7 +95,7 @@ class DeepSort(TrackerOptions):
             camera_motion = affine(camera_motion)
         frame = self._prepare(detections)
         rows = self._rows
-        rows.states = kalman.predict(rows.states)
+        rows.states = kalman.predict(rows.states, velocity_noise=self.velocity_noise)
         rows.frames_since_update += 1
         if camera_motion is not None:
             self._move(camera_motion)
@@ -162,7 +162,11 @@ class DeepSort(TrackerOptions):
             gaps = rows.frames_since_update[hit]
             again = np.flatnonzero(gaps > 1)
             states[:, again] = kalman.reupdate(
-                rows.anchors[:, hit[again]], rows.observed[hit[again]], boxes_xyah[again], gaps[again]
+                rows.anchors[:, hit[again]],
+                rows.observed[hit[again]],
+                boxes_xyah[again],
+                gaps[again],
+                velocity_noise=self.velocity_noise,
             )
         noise = None
         if self.noise_by_confidence:
@@ -262,8 +266,17 @@ class DeepSort(TrackerOptions):
 
     def _open_gallery(self, dimension: int) -> None:
         """Make the gallery when the first embeddings come; tracks that live already get slots."""
-        self._gallery = Gallery(self.gallery_size, dimension, momentum=self.gallery_momentum)
+        self._gallery = self._new_gallery(dimension)
         self._rows.slots = self._gallery.allocate(len(self._rows))
+
+    def _new_gallery(self, dimension: int) -> Gallery:
+        """An empty gallery, as the options want it."""
+        return Gallery(
+            self.gallery_size,
+            dimension,
+            momentum=self.gallery_momentum,
+            neighbours=self.gallery_neighbours,
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write parameters and state to ``path``, an ``.npz`` file without pickles.
@@ -308,9 +321,7 @@ class DeepSort(TrackerOptions):
             if samples is not None and added is not None:
                 if not np.isfinite(samples).all():
                     raise ValueError("samples must be finite")
-                tracker._gallery = Gallery(
-                    tracker.gallery_size, samples.shape[2], momentum=tracker.gallery_momentum
-                )
+                tracker._gallery = tracker._new_gallery(samples.shape[2])
                 tracker._rows.slots = tracker._gallery.restore(samples, added)
         except OSError:
             raise

@@ -39,8 +39,8 @@ def start_reference(box_xyah: NDArray[np.float64]) -> KalmanFilter:
     return reference
 
 
-def predict_reference(reference: KalmanFilter) -> None:
-    reference.predict(Q=np.diag(noise(reference.x[3], 1 / 20, 1 / 160, 1e-2, 1e-5)))
+def predict_reference(reference: KalmanFilter, factor: float = 1.0) -> None:
+    reference.predict(Q=np.diag(noise(reference.x[3], 1 / 20, factor / 160, 1e-2, factor * 1e-5)))
 
 
 def measurement_noise(reference: KalmanFilter) -> NDArray[np.float64]:
@@ -59,7 +59,8 @@ def assert_equal(states: NDArray[np.float64], references: list[KalmanFilter]) ->
         np.testing.assert_allclose(full_covariance(states, track), reference.P, rtol=1e-9, atol=1e-9)
 
 
-def test_filter_equals_filterpy_over_a_long_random_walk_with_gaps() -> None:
+@pytest.mark.parametrize("factor", [1.0, 2.5])
+def test_filter_equals_filterpy_over_a_long_random_walk_with_gaps(factor: float) -> None:
     tracks, frames = 12, 250
     measured = walk(tracks, frames)
     rng = np.random.default_rng(1)
@@ -67,11 +68,11 @@ def test_filter_equals_filterpy_over_a_long_random_walk_with_gaps() -> None:
     references = [start_reference(box) for box in measured[0]]
     assert_equal(states, references)
     for boxes_xyah in measured[1:]:
-        states = kalman.predict(states)
+        states = kalman.predict(states, velocity_noise=factor)
         seen = np.flatnonzero(rng.random(tracks) < 0.7)
         states[:, seen] = kalman.update(states[:, seen], boxes_xyah[seen])
         for track, reference in enumerate(references):
-            predict_reference(reference)
+            predict_reference(reference, factor)
             if track in seen:
                 reference.update(boxes_xyah[track], R=measurement_noise(reference))
         assert_equal(states, references)

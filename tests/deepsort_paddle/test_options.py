@@ -147,6 +147,37 @@ def test_a_running_mean_forgets_one_odd_embedding() -> None:
         assert tracks.detection_index.tolist() == [index]
 
 
+def test_one_embedding_of_a_passer_by_does_not_win_over_several_neighbours() -> None:
+    for neighbours, index in ((1, 1), (3, 0)):
+        tracker = DeepSort(gallery_neighbours=neighbours, max_cosine_distance=0.9)
+        for _ in range(5):
+            tracker.update(Detections.of([person(100)], embeddings=[RED]))
+        tracker.update(Detections.of([person(100)], embeddings=[0.3 * RED + GREEN]))
+        tracks = tracker.update(
+            Detections.of([person(99), person(101)], embeddings=[0.9 * RED + 0.2 * GREEN, 0.3 * RED + GREEN])
+        )
+        assert tracks.detection_index.tolist() == [index]
+
+
+def test_several_neighbours_are_asked_for_pairs_without_rivals_too() -> None:
+    for neighbours, ids in ((1, [1]), (3, [])):
+        tracker = DeepSort(gallery_neighbours=neighbours, iou_max_age=1, n_init=2)
+        for look in (RED, RED, RED, GREEN):
+            tracker.update(Detections.of([person(100)], embeddings=[look]))
+        tracker.update(Detections.empty())
+        assert tracker.update(Detections.of([person(100)], embeddings=[GREEN])).ids.tolist() == ids
+
+
+def test_velocity_noise_lets_the_velocity_follow() -> None:
+    places = np.cumsum([0.0] * 20 + [5.0] * 4) + 100
+    speeds = []
+    for noise in (1.0, 3.0):
+        tracker = DeepSort(velocity_noise=noise)
+        follow(tracker, *places)
+        speeds.append(tracker._rows.states[1, 0, 0])
+    assert speeds[0] < speeds[1] < 6.0
+
+
 def test_appearance_finds_a_lost_track_far_away_if_wanted() -> None:
     for distance, ids in ((0.0, []), (0.1, [1])):
         tracker = DeepSort(reactivate_distance=distance)
