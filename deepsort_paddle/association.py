@@ -106,7 +106,7 @@ def match(scene: Scene) -> Match:
     if options.new_track_confidence > 0:
         free = free[confidence[free] >= np.float32(options.new_track_confidence)]
     restarted = free[:0]
-    if options.reactivate_distance > 0:
+    if options.reactivate_part > 0:
         stage = reactivation_stage(scene, missed(options.max_age), free)
         free, restarted = take("reactivation", stage), stage.rows
     return Match(matched, free, restarted, tuple(stages))
@@ -204,7 +204,7 @@ def look_cost(scene: Scene, tracks: NDArray[np.int64], free: NDArray[np.int64]) 
     return of_one_class(scene, tracks, free, distance.reshape(len(tracks), len(free)).astype(np.float64))
 
 
-# The cost of each stage, a function of tracks and detections, and the option that bounds it.
+# The cost of each stage, a function of tracks and detections, and the option or property that bounds it.
 Cost = Callable[[Scene, "NDArray[np.int64]", "NDArray[np.int64]"], "NDArray[np.float64]"]
 STAGES: Mapping[str, tuple[Cost, str]] = MappingProxyType(
     {

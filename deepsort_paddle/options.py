@@ -27,7 +27,8 @@ _NUMBERS = {
     "height_weight": 4.0,
     "box_margin": 4.0,
     "gallery_momentum": 1.0,
-    "reactivate_distance": 2.0,
+    "reactivate_part": 10.0,
+    "reactivate_seconds": 3600.0,
     "max_duplicate_iou": 1.0,
     "detection_weight": 1.0,
     "velocity_noise": 100.0,
@@ -93,8 +94,10 @@ class TrackerOptions:
         gallery_neighbours: the appearance distance is the mean over so many nearest embeddings of the
             gallery; 1, the nearest alone, in the published code. A crop of a passer-by that got into a
             gallery then counts for little.
-        reactivate_distance: above 0 detections left over are compared with all lost tracks by appearance
-            alone, up to this cosine distance.
+        reactivate_part: above 0 detections left over are compared with all lost tracks by appearance alone,
+            up to this part of ``max_cosine_distance``.
+        reactivate_seconds: above 0 lost tracks wait so long for that, at ``frame_rate``, and ``max_age`` is
+            at least as long; the overlap stage goes by ``iou_max_age`` as ever.
         max_duplicate_iou: of a lost and a matched track that overlap more, the younger is deleted; 1 is off.
         min_camera_pairs: shift all tracks by what the boxes of at least so many of them have moved in common
             against their prediction; 0 is off. Needs no picture.
@@ -134,7 +137,8 @@ class TrackerOptions:
     observation_centred: bool = False
     gallery_momentum: float = 0.0
     gallery_neighbours: int = 1
-    reactivate_distance: float = 0.0
+    reactivate_part: float = 0.0
+    reactivate_seconds: float = 0.0
     max_duplicate_iou: float = 1.0
     min_camera_pairs: int = 0
     detection_weight: float = 0.0
@@ -152,3 +156,10 @@ class TrackerOptions:
                 setattr(self, name, bool(value))
         if self.max_seconds:
             self.max_age = self.iou_max_age = max(1, round(self.max_seconds * self.frame_rate))
+        if self.reactivate_part:
+            self.max_age = max(self.max_age, round(self.reactivate_seconds * self.frame_rate))
+
+    @property
+    def reactivate_distance(self) -> float:
+        """The largest cosine distance at which a lost track is found again by appearance alone."""
+        return self.reactivate_part * self.max_cosine_distance

@@ -22,18 +22,23 @@ _MOTION: dict[str, Any] = {
     "max_age": 30,
     "n_init": 2,
     "min_camera_pairs": 5,
+    "velocity_noise": 2.0,
     "detection_weight": 0.5,
+    "coast": 2,
 }
 
 # Appearance forbids what low scores and loose overlaps would otherwise let through wrongly.
 _STRONG: dict[str, Any] = {
     **_MOTION,
     "high_confidence": 0.3,
-    "new_track_confidence": 0.3,
+    "new_track_confidence": 0.6,
     "max_iou_distance": 0.7,
     "appearance_weight": 0.5,
-    "observation_centred": True,
+    "gallery_neighbours": 5,
+    "velocity_noise": 1.0,
     "max_seconds": 2.5,
+    "reactivate_part": 0.5,
+    "reactivate_seconds": 10.0,
 }
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.set_defaults(coast=0)  # gaps are filled afterwards
     options = parser.parse_intermixed_args(words)
     if any(word.split("=")[0] in ("--max-age", "--iou-max-age") for word in words):
-        options.max_seconds = 0.0  # frames were asked for
+        options.max_seconds = options.reactivate_seconds = 0.0  # frames were asked for
     old = (options.video_path, options.camera_id, options.img_dir)
     given = [*options.source, *plain, *(source for source in old if source is not None)]
     if len(given) != 1:

@@ -25,7 +25,7 @@ def settle_tracker_options(options: argparse.Namespace) -> None:
             raise ValueError(f"--set knows no option {name!r}; there are {', '.join(known)}")
         setattr(options, name, _option_value(name, value.strip()))
         if name in ("max_age", "iou_max_age"):
-            options.max_seconds = 0.0
+            options.max_seconds = options.reactivate_seconds = 0.0
     for name, default in known.items():
         if name not in options:
             setattr(options, name, default)

@@ -179,8 +179,8 @@ def test_velocity_noise_lets_the_velocity_follow() -> None:
 
 
 def test_appearance_finds_a_lost_track_far_away_if_wanted() -> None:
-    for distance, ids in ((0.0, []), (0.1, [1])):
-        tracker = DeepSort(reactivate_distance=distance)
+    for part, ids in ((0.0, []), (0.5, [1])):
+        tracker = DeepSort(reactivate_part=part)
         for _ in range(4):
             tracker.update(Detections.of([person(100)], embeddings=[RED]))
         for _ in range(3):
@@ -190,6 +190,25 @@ def test_appearance_finds_a_lost_track_far_away_if_wanted() -> None:
         if ids:  # it goes on from there, without the velocity of the leap
             np.testing.assert_allclose(tracks.boxes, [person(500)])
             assert not tracker._rows.states[1, 0].any()
+
+
+def test_reactivation_is_bounded_by_its_part_of_the_threshold_and_its_seconds() -> None:
+    look = np.array([0.9, np.sqrt(1 - 0.9**2)])  # 0.1 from RED
+    for part, seconds, gone, ids in ((0.5, 5, 40, [1]), (0.4, 5, 40, []), (0.5, 5, 60, []), (0.5, 0, 12, [])):
+        tracker = DeepSort(
+            max_age=10,
+            reactivate_part=part,
+            reactivate_seconds=seconds,
+            frame_rate=10,
+            max_cosine_distance=0.201,
+            appearance_weight=0.5,  # no appearance stage
+        )
+        assert tracker.max_age == max(10, 10 * seconds)
+        for _ in range(4):
+            tracker.update(Detections.of([person(100)], embeddings=[RED]))
+        for _ in range(gone):
+            tracker.update(Detections.empty())
+        assert tracker.update(Detections.of([person(500)], embeddings=[look])).ids.tolist() == ids
 
 
 def test_blended_cost_lets_appearance_decide_between_overlaps() -> None:
@@ -240,6 +259,8 @@ def test_ages_in_seconds_follow_the_frame_rate() -> None:
         tracker = DeepSort(max_seconds=2.5, frame_rate=frame_rate)
         assert (tracker.max_age, tracker.iou_max_age) == (age, age)
     assert DeepSort(frame_rate=60.0).max_age == 70
+    strong = DeepSort(**PRESETS["strong"], frame_rate=10.0)
+    assert (strong.max_age, strong.iou_max_age) == (100, 25)  # the rest by appearance alone
 
 
 def test_presets_are_options_and_deepsort_is_the_default() -> None:

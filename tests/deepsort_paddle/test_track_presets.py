@@ -55,7 +55,7 @@ def test_a_preset_sets_options_and_flags_go_over_it(sequence: Path) -> None:
 
 @pytest.mark.parametrize(
     ("more", "age"),
-    [([], 25), (["--max-age", "12"], 12), (["--set", "max_age=13"], 13), (["--fps", "20"], 50)],
+    [([], 100), (["--max-age", "12"], 12), (["--set", "max_age=13"], 13), (["--fps", "20"], 200)],
 )
 def test_the_strong_preset_has_its_ages_in_seconds(sequence: Path, more: list[str], age: int) -> None:
     (sequence / "seqinfo.ini").write_text("[Sequence]\nseqLength=8\nframeRate=10\n")
