@@ -144,9 +144,11 @@ def report(label: str, scenes: Sequence[Scene], results: Sequence[tuple[NDArray[
     )
 
 
-def ours(scenes: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
+def ours(given: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
     """Rows of the presets and, if wanted, of each change."""
+    blind = [scene.without_looks() for scene in given]
     for name in names:
+        scenes = blind if name == "motion" else given  # deepsort-track has no encoder with it either
         preset = {**PRESETS[name], **(FAITHFUL if name == "deepsort" else {})}
         report(f"preset {name}", scenes, [track(scene, preset) for scene in scenes])
         report("  --offline", scenes, [track(scene, preset, offline=True) for scene in scenes])

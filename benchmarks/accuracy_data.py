@@ -42,6 +42,10 @@ class Sequence:
     frame_rate: float
     max_cosine_distance: float = 0.2
 
+    def without_looks(self) -> Sequence:
+        """The same sequence, its detections without embeddings."""
+        return replace(self, frames=tuple(replace(frame, embeddings=None) for frame in self.frames))
+
 
 def by_confidence(detections: Detections) -> Detections:
     """Detections of at least the lowest confidence, the best first."""
