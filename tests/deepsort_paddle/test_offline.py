@@ -82,6 +82,11 @@ def test_counts_and_explanations_follow_the_refined_tracks(
     assert "id 1: frames 1 to 40, 35 detections, lost once" in capsys.readouterr().out
 
 
+def test_a_preset_that_coasts_leaves_the_gaps_to_the_smoother(clip: Path) -> None:
+    assert run(clip, "--preset", "motion", "--output", str(clip / "out.txt")) == 0
+    assert read_tracks(clip / "out.txt").frame.tolist() == list(range(2, FRAMES + 1))
+
+
 def test_linked_ids_are_explained_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Embeddings are columns of the file; the person is away for longer than max_age.
     lines = [
