@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deepsort_paddle.detector import make_detector
     from deepsort_paddle.draw import Trails, draw_tracks
     from deepsort_paddle.encoder import AppearanceEncoder
+    from deepsort_paddle.many import VideoResult, track_many
     from deepsort_paddle.mot import TrackWriter, read_detections, read_ground_truth, read_tracks
     from deepsort_paddle.pipeline import TrackedFrame, track_frames
     from deepsort_paddle.sequence import SequenceInfo
@@ -32,6 +33,7 @@ _HOME = {
     "TrackedFrame": "pipeline",
     "Tracks": "structures",
     "Trails": "draw",
+    "VideoResult": "many",
     "VideoWriter": "video_writer",
     "draw_tracks": "draw",
     "make_detector": "detector",
@@ -40,6 +42,7 @@ _HOME = {
     "read_ground_truth": "mot",
     "read_tracks": "mot",
     "track_frames": "pipeline",
+    "track_many": "many",
 }
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "TrackedFrame",
     "Tracks",
     "Trails",
+    "VideoResult",
     "VideoWriter",
     "__version__",
     "draw_tracks",
@@ -60,6 +64,7 @@ __all__ = [
     "read_ground_truth",
     "read_tracks",
     "track_frames",
+    "track_many",
 ]
 
 

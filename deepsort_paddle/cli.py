@@ -18,11 +18,15 @@ __all__ = ["track"]
 def track(arguments: Sequence[str] | None = None) -> int:
     """Run ``deepsort-track``; returns the exit code.
 
-    0: done; 2: the user can put it right, one line on stderr says what; 130: stopped by Ctrl-C; 143: by
-    ``kill``. Outputs hold every frame up to a stop.
+    0: done; 1: some of many videos failed; 2: the user can put it right, one line on stderr says what; 130:
+    stopped by Ctrl-C; 143: by ``kill``. Outputs of one video hold every frame up to a stop.
     """
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
+        if options.many:
+            from deepsort_paddle.many import run_many
+
+            return run_many(options)
         from deepsort_paddle.track_command import run
 
         return run(options)

@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_writable", "claimed", "part_path", "publish"]
+__all__ = ["check_writable", "claimed", "lock", "part_path", "publish"]
 
 
 def part_path(path: str | Path) -> Path:
@@ -78,7 +78,7 @@ def claimed(path: str | Path) -> Iterator[None]:
         with file:
             if fcntl is None:
                 break
-            if part.is_file() and not _locked(file):
+            if part.is_file() and not lock(file):
                 raise OSError(f"cannot write {path}: another run is writing it")
             if not _same(part, file):
                 continue  # who held it before has renamed or removed it since it was opened here
@@ -93,8 +93,10 @@ def claimed(path: str | Path) -> Iterator[None]:
     yield
 
 
-def _locked(file: BinaryIO) -> bool:
-    """Whether the file could be locked; also where files have no locks."""
+def lock(file: BinaryIO) -> bool:
+    """Lock an open file until it is closed; False: another run has it. True where files have no locks."""
+    if fcntl is None:
+        return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

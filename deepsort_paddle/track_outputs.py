@@ -28,13 +28,13 @@ from deepsort_paddle.pipeline import TrackedFrame
 from deepsort_paddle.video import without_password
 from deepsort_paddle.video_writer import VideoWriter
 
-__all__ = ["TRACKER_OPTIONS", "check_outputs", "choose_outputs", "open_outputs"]
+__all__ = ["FILES", "TRACKER_OPTIONS", "WRITTEN", "check_outputs", "choose_outputs", "open_outputs"]
 
 # The pipeline applies min_confidence, before anything is encoded.
 TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.name != "min_confidence")
 # Outputs that are named when a run is over.
 WRITTEN = ("output", "save_video", "json", "csv", "report", "save_crops")
-_FILES = ("output", "save_video", "json", "csv", "report", "explain_csv")
+FILES = ("output", "save_video", "json", "csv", "report", "explain_csv")
 _UNKNOWN_FPS = 25.0  # of a video written from pictures of unknown frame rate
 
 Output = Callable[[TrackedFrame], "bool | None"]
@@ -44,7 +44,7 @@ def check_outputs(options: argparse.Namespace) -> None:
     """Raise when an output can't be written, or would replace an input or another output."""
     inputs = [Path(text).resolve() for text in (options.source, options.detections) if text]
     seen: dict[Path, str] = {}
-    for name in _FILES:
+    for name in FILES:
         text = getattr(options, name)
         if text is None:
             continue
@@ -79,7 +79,7 @@ def _check_folder(folder: Path) -> None:
 
 def choose_outputs(options: argparse.Namespace, source: FrameSource) -> None:
     """Fill in --save-dir's files, and the standard ones when no output was asked for."""
-    asked = any(getattr(options, name) for name in (*_FILES, "save_crops", "show"))
+    asked = any(getattr(options, name) for name in (*FILES, "save_crops", "show"))
     folder = options.save_dir or (None if asked else "output")
     if not source.has_images:
         for name in ("save_video", "save_crops", "show"):
@@ -92,9 +92,10 @@ def choose_outputs(options: argparse.Namespace, source: FrameSource) -> None:
     if folder is None:
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
-    options.output = options.output or str(Path(folder) / f"{source.name}.txt")
+    name = options.name or source.name
+    options.output = options.output or str(Path(folder) / f"{name}.txt")
     if source.has_images:
-        options.save_video = options.save_video or str(Path(folder) / f"{source.name}.mp4")
+        options.save_video = options.save_video or str(Path(folder) / f"{name}.mp4")
     check_outputs(options)
 
 
@@ -113,7 +114,7 @@ def open_outputs(
 ) -> list[Output]:
     """The outputs asked for, each a callable on a tracked frame; one that answers True ends the run."""
     outputs: list[Output] = []
-    for name in _FILES:
+    for name in FILES:
         if getattr(options, name):
             stack.enter_context(claimed(getattr(options, name)))
     several = options.classes is not None and "," in options.classes

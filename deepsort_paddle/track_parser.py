@@ -8,13 +8,19 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from deepsort_paddle.command_line import OneLineParser
 from deepsort_paddle.presets import PRESETS
 
-__all__ = ["PROGRAM", "make_parser", "normalise", "parse"]
+__all__ = ["OUTPUTS", "PLACEHOLDERS", "PROGRAM", "make_parser", "normalise", "parse"]
 
 PROGRAM = "deepsort-track"
+# Options that name a file or folder to write; --save-dir is short for two of them.
+OUTPUTS = ("output", "save_video", "save_crops", "json", "csv", "report", "explain_csv")
+# What each of many videos fills in where an option names a file.
+PLACEHOLDERS = ("{name}", "{stem}", "{folder}", "{source}")
+_MANY = ("sources", "workers", "retries", "engine")
 
 # Flags of the predecessor that mean what an option here means.
 _ALIASES = {
@@ -29,7 +35,11 @@ _SWITCHES = ("--show", "--use-gpu", "--quiet", "--no-class-gate", "--offline")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The settled options of a command line; exits with 2 and one line where it is wrong."""
+    """The settled options of a command line.
+
+    Raises:
+        ValueError: it is wrong.
+    """
     parser = make_parser()
     words = normalise(arguments)
     plain: list[str] = []
@@ -45,9 +55,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.max_seconds = options.reactivate_seconds = 0.0  # frames were asked for
     old = (options.video_path, options.camera_id, options.img_dir)
     given = [*options.source, *plain, *(source for source in old if source is not None)]
-    if len(given) != 1:
+    paths = [getattr(options, name) or "" for name in ("detections", *OUTPUTS)]
+    options.many = (
+        len(options.source) + len(plain) > 1
+        or any(getattr(options, name) is not None for name in _MANY)
+        or any(placeholder in path for placeholder in PLACEHOLDERS for path in paths)
+    )
+    if not (given or options.sources) or (len(given) > 1 and not options.many):
         parser.error(f"one SOURCE wanted, got {len(given)} (see --help)")
-    options.source = given[0]
+    options.videos, options.name = given, None
+    options.source = given[0] if given else None
     return options
 
 
@@ -77,6 +94,14 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             equals = "" if value.lower() in ("true", "1") else equals
         result.append(f"{name}={value}" if equals else name)
     return result
+
+
+class _Parser(OneLineParser):
+    """A parser for callers in Python too: it raises where the command line is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ValueError."""
+        raise ValueError(message)
 
 
 def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Callable[[str], float]:
@@ -119,9 +144,9 @@ def _ids(text: str) -> list[int]:
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of ``deepsort-track``."""
-    parser = OneLineParser(
+    parser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s SOURCE [--reid DIR] [--detections FILE | --detector NAME] [outputs] [options]",
+        usage="%(prog)s SOURCE... [--reid DIR] [--detections FILE | --detector NAME] [outputs] [options]",
         description="Track people through a video by motion and appearance (DeepSORT).",
         epilog="Without any output option the results go to output/NAME.mp4 and output/NAME.txt. Flags of "
         "the Paddle predecessor (--video_path, --camera_id, --img_dir, --save_dir, --display, "
@@ -134,7 +159,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="SOURCE",
         help="video file, folder of pictures, MOTChallenge sequence folder, camera number or "
-        "rtsp://, http:// stream",
+        "rtsp://, http:// stream; several files or folders: see many videos",
     )
     for old in ("--video-path", "--camera-id", "--img-dir"):
         parser.add_argument(old, help=argparse.SUPPRESS)
@@ -146,7 +171,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="appearance model, as weights/resnet50vd; none: motion only [osnet_x0_25, which comes along]",
     )
     choice = group.add_mutually_exclusive_group()
-    choice.add_argument("--detections", metavar="FILE", help="detections in MOTChallenge text")
+    choice.add_argument(
+        "--detections", metavar="FILE", help="detections in MOTChallenge text; for many videos a folder"
+    )
     choice.add_argument(
         "--detector",
         metavar="NAME",
@@ -236,6 +263,25 @@ def make_parser() -> argparse.ArgumentParser:
         "--explain-csv", metavar="FILE", help="every decision on every id with its costs, as a table"
     )
     group.add_argument("--quiet", action="store_true", help="no progress, notes or summary")
+
+    group = parser.add_argument_group(
+        "many videos (several SOURCEs or any of these; {name} in file names is the video's)"
+    )
+    group.add_argument("--sources", metavar="FILE", help="text file with one SOURCE a line; - is stdin")
+    group.add_argument(
+        "--workers",
+        type=_count(1),
+        metavar="N",
+        help="videos at once, a process each [as many as cores over --threads, which is 1 here]",
+    )
+    group.add_argument(
+        "--retries", type=_count(0), metavar="N", help="more attempts at a video that failed [1]"
+    )
+    group.add_argument(
+        "--engine",
+        choices=("processes", "ray"),
+        help="worker processes here, or a Ray cluster [processes]",
+    )
 
     group = parser.add_argument_group("counting (where the feet are; pixels; repeatable)")
     group.add_argument(

@@ -71,6 +71,11 @@ def without_password(address: str) -> str:
     return re.sub(r"(?<=://)[^/@]*@", "", address)
 
 
+def stream_name(address: str) -> str:
+    """A stream's address as a file name."""
+    return re.sub(r"[^\w.-]+", "_", without_password(address).partition("://")[2]).strip("_")
+
+
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
     """Sort key of a file name that compares runs of digits as numbers."""
     parts = re.split(r"(\d+)", path.name.lower())
@@ -99,7 +104,7 @@ def _open_stream(address: str, retries: int, backoff: float, patience: float) ->
     tally = Tally()
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate else None
-    name = re.sub(r"[^\w.-]+", "_", without_password(address).partition("://")[2]).strip("_")
+    name = stream_name(address)
     if container.duration:  # a film on a web server: it has an end, and can't be entered in the middle
         frames = read_file(container, stream, tally, fps, stream.frames or None)
         return FrameSource(frames, tally, name=name, fps=fps, frame_count=stream.frames or None)
