@@ -38,10 +38,12 @@ p { margin: .25rem 0 .75rem; max-width: 48rem; }
 figure { margin: 0 0 1.5rem; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; border: 1px solid var(--edge);
   border-radius: 6px; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; }
 .wide { overflow-x: auto; }
+.wide img { min-width: 44rem; }
 table { border-collapse: collapse; background: var(--card); }
-th, td { border: 1px solid var(--edge); padding: .3rem .75rem; text-align: left; overflow-wrap: anywhere; }
+th, td { border: 1px solid var(--edge); padding: .3rem .75rem; text-align: left; overflow-wrap: break-word;
+  max-width: 40rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 """
 CAPTIONS = {
@@ -160,7 +162,8 @@ def _figure(name: str, pictures: Mapping[str, bytes]) -> str:
     content = base64.b64encode(data).decode("ascii")
     caption = escape(CAPTIONS[name])
     return (
-        f'<figure><img alt="{caption}" src="data:image/{kind};base64,{content}">'
+        f'<figure><div class="{"wide" if name.startswith("rank_lists") else ""}">'
+        f'<img alt="{caption}" src="data:image/{kind};base64,{content}"></div>'
         f'<figcaption class="faint">{caption}</figcaption></figure>'
     )
 

@@ -1,7 +1,5 @@
 """A report in a real browser: clicking a track moves the video to where it begins."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,6 @@ import pytest
 from deepsort_paddle.cli import track
 from deepsort_paddle.video import VideoWriter
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver here")
 FPS = 10
 # Id, first and last frame, x and y of the boxes in the first frame.
 PEOPLE = ((1, 1, 60, 20, 40), (2, 21, 80, 200, 60), (3, 41, 70, 100, 100))
@@ -38,25 +33,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments += ["--report", str(folder / "report.html"), "--quiet"]
     assert track([*arguments, "--line", "door:160,0,160,180", "--zone", "left:0,0,160,0,160,180,0,180"]) == 0
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A headless Chromium that asks nobody on the network for anything."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync"),
-        *("disable-background-networking", "disable-component-update", "disable-dev-shm-usage"),
-        *(f"user-data-dir={profile}", "window-size=1100,900"),
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(60)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -107,6 +83,11 @@ def test_the_frame_around_the_chosen_person_is_where_the_person_is(page: Any) ->
     assert spot["width"] / scale == pytest.approx(24, abs=4)
 
 
+def test_pictures_are_of_one_height(page: Any) -> None:
+    heights = {round(image.rect["height"]) for image in page.find_elements("css selector", "#cards img")}
+    assert len(heights) == 1
+
+
 def test_arrow_keys_walk_through_the_timeline(page: Any) -> None:
     down = "\ue015"
     rows = page.find_elements("css selector", "#timeline button")
@@ -130,17 +111,16 @@ def test_the_page_breaks_none_of_its_own_rules(page: Any) -> None:
     assert [name for name in loaded if not name.startswith("data:")] == []
 
 
-@pytest.mark.parametrize("width", [390, 1100])
-def test_the_page_fits_a_telephone_and_a_desk(page: Any, width: int) -> None:
-    page.set_window_size(max(width, 500), 900)  # narrower windows are not made
-    if width < 500:
-        page.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 844, "deviceScaleFactor": 2, "mobile": True},
-        )
-    try:
-        assert page.execute_script("return document.documentElement.scrollWidth") <= width
-        zone = page.find_element("xpath", "//th[text()='Zone']")
-        assert zone.rect["height"] < 120  # headings break between words, not between letters
-    finally:
-        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+def fits(page: Any, width: int) -> None:
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    zone = page.find_element("xpath", "//th[text()='Zone']")
+    assert zone.rect["height"] < 120  # headings break between words, not between letters
+
+
+def test_the_page_fits_a_desk(page: Any) -> None:
+    fits(page, 1100)
+
+
+@pytest.mark.usefixtures("telephone")
+def test_the_page_fits_a_telephone(page: Any) -> None:
+    fits(page, 390)

@@ -84,6 +84,15 @@ def test_without_ranking_figures_the_page_says_why(tmp_path, index, embeddings):
     assert "Recall@1" in page
 
 
+def test_the_page_fits_a_telephone(tmp_path, index, embeddings, telephone):
+    path = tmp_path / "report.html"
+    write_report_page(path, lambda folder: evaluate(index, embeddings, folder), {"network": "mine"})
+    telephone.get(path.as_uri())
+    assert telephone.execute_script("return document.documentElement.scrollWidth") <= 390
+    for heading in telephone.find_elements("css selector", "th"):
+        assert heading.rect["height"] < 70, f"{heading.text} breaks between letters"
+
+
 def test_names_are_escaped(tmp_path, index, embeddings):
     report = evaluate(index, embeddings, tmp_path / "p", rerank=False)
     page = report_page(report, {}, {"network": "<script>alert(1)</script>", "data": '"&<'})
