@@ -165,7 +165,7 @@ def full_disks(count: int, rng: random.Random, folder: Path) -> str:
     training += [*train_settings(20), "--model_save_dir", str(disk / "run")]
     rows = checkpoints = 0
     for number in range(count):
-        command, size = (training, 6_000) if number % 5 == 4 else (tracking, 1_000)
+        command, size = (training, 4_000) if number % 5 == 4 else (tracking, 1_000)
         kilobytes = rng.randrange(4, size)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(disk)], check=True)
         try:

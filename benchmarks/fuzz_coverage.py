@@ -23,12 +23,12 @@ def fuzz_one_kind(name: str, corpus: Path, keep: Path, limit: int, seconds: int,
     """Fuzz a kind in this process; never returns, as libFuzzer ends the process."""
     import atheris
 
+    beside = Path(tempfile.mkdtemp(dir=keep))
     with atheris.instrument_imports(include=["deepsort_paddle", "reid_train"]):
         import fuzz
 
+        kind = next(kind for kind in fuzz.kinds(beside) if kind.name == name)  # imports the rest
     fuzz.cv2.utils.logging.setLogLevel(fuzz.cv2.utils.logging.LOG_LEVEL_SILENT)
-    beside = Path(tempfile.mkdtemp(dir=keep))
-    kind = next(kind for kind in fuzz.kinds(beside) if kind.name == name)
     (corpus / "valid").write_bytes(kind.content)
     words = keep / "words.dict"
     words.write_text("".join(f'"{escaped(word)}"\n' for word in fuzz.TELLING if 0 < len(word) <= 64))
