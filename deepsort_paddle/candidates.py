@@ -19,6 +19,8 @@ __all__ = ["class_ids", "select"]
 
 # Candidates that enter suppression, whose cost grows with their square; the most confident stay.
 MAX_CANDIDATES = 1000
+# What detectors call people.
+PEOPLE = ("person", "pedestrian")
 
 
 def select(

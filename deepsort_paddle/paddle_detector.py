@@ -19,7 +19,7 @@ import yaml
 from numpy.typing import NDArray
 
 from deepsort_paddle._predictor import Predictor
-from deepsort_paddle.candidates import class_ids, expect_confidence, expect_picture, select
+from deepsort_paddle.candidates import PEOPLE, class_ids, expect_confidence, expect_picture, select
 from deepsort_paddle.structures import Detections
 
 __all__ = ["PaddleDetector"]
@@ -99,7 +99,7 @@ class PaddleDetector:
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
             raise ValueError(f"{path}: Preprocess: wanted a list of steps, got {steps!r}")
         self._steps = [_make_step(path, step) for step in steps]
-        people = [number for number, label in enumerate(self.labels) if label in ("person", "pedestrian")]
+        people = [number for number, label in enumerate(self.labels) if label in PEOPLE]
         self.classes = class_ids(classes, self.labels, default=people or (0,))
         threshold = _number(path, config, "draw_threshold", DEFAULT_CONFIDENCE)
         self.confidence = expect_confidence(threshold if confidence is None else confidence)

@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
+from deepsort_paddle.candidates import PEOPLE, class_ids
 from deepsort_paddle.counting import Line, TrackCounter, Zone
 from deepsort_paddle.default_model import DEFAULT_MODEL
 from deepsort_paddle.explain import explain, write_table
@@ -140,6 +141,9 @@ def track_source(
                 finished, linked = _track(options, source, tracked_frames, note, signals), {}
             if tracker.journal is not None:
                 _explain(tracker.journal, linked, options)
+            written = [str(path) for name in WRITTEN if (path := getattr(options, name))]
+            if written and not options.quiet:
+                print(f"written: {', '.join(written)}")
             return finished
 
 
@@ -265,8 +269,6 @@ def _track(
         print(summary(progress, source))
         if counts is not None:
             print(counted(counts))
-        if written := [str(path) for name in WRITTEN if (path := getattr(options, name))]:
-            print(f"written: {', '.join(written)}")
     return Finished(code, progress.frames, len(progress.ids), source.broken, counts)
 
 
@@ -298,6 +300,13 @@ def _open_detector(options: argparse.Namespace, source: FrameSource, note: Calla
         threads=options.threads,
     )
     options.min_confidence, options.labels = detector.confidence, tuple(detector.labels)
+    if options.classes and options.reid is None and options.preset != "motion":
+        numbers = class_ids(_classes(options.classes), options.labels)
+        if others := [options.labels[one] for one in numbers if options.labels[one] not in PEOPLE]:
+            note(
+                f"{DEFAULT_MODEL} was trained on people and says little about {', '.join(others)}; "
+                "--reid none tracks by motion alone"
+            )
     return skip_broken(detector)
 
 

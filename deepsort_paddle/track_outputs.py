@@ -33,7 +33,7 @@ __all__ = ["FILES", "TRACKER_OPTIONS", "WRITTEN", "check_outputs", "choose_outpu
 # The pipeline applies min_confidence, before anything is encoded.
 TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.name != "min_confidence")
 # Outputs that are named when a run is over.
-WRITTEN = ("output", "save_video", "json", "csv", "report", "save_crops")
+WRITTEN = ("output", "save_video", "json", "csv", "report", "explain_csv", "save_crops")
 FILES = ("output", "save_video", "json", "csv", "report", "explain_csv")
 _UNKNOWN_FPS = 25.0  # of a video written from pictures of unknown frame rate
 

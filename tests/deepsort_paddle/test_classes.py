@@ -148,6 +148,30 @@ def test_one_class_leaves_the_text_as_the_benchmark_wants_it(video: Path, onnx_d
     assert all(line.endswith(",-1,-1,-1") for line in (video.parent / "o.txt").read_text().splitlines())
 
 
+@pytest.mark.parametrize(
+    ("options", "noted"),
+    [
+        (("--classes", "car"), "says little about car;"),
+        (("--classes", "2,person,5"), "says little about car, bus;"),
+        (("--classes", "person"), None),
+        (("--classes", "car", "--reid", "none"), None),
+        (("--classes", "car", "--preset", "motion"), None),
+    ],
+)
+def test_a_model_of_people_on_other_classes_is_one_note(
+    options: tuple[str, ...],
+    noted: str | None,
+    video: Path,
+    onnx_detector: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = [str(video), "--detector", str(onnx_detector), "--output", str(video.parent / "o.txt")]
+    assert track([*words, *options]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "trained on people" in line]
+    assert len(lines) == (noted is not None)
+    assert all(noted in line and "--reid none" in line for line in lines)
+
+
 @pytest.mark.parametrize("classes", ["car,person", "0,1", "Person,CAR"])
 def test_a_paddle_detector_takes_its_own_names_and_numbers(
     classes: str, video: Path, paddle_detector: Path

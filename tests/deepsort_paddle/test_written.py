@@ -32,8 +32,8 @@ def test_a_run_without_output_options_says_where_the_files_are(
 
 def test_every_file_asked_for_is_named(frames: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--json", "a.json", "--csv", "b.csv", "--output", "c.txt", "--save-crops", "crops"]
-    assert track([*frames, *words]) == 0
-    assert "written: c.txt, a.json, b.csv, crops" in capsys.readouterr().out
+    assert track([*frames, *words, "--explain-csv", "d.csv", "--explain", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "written: c.txt, a.json, b.csv, d.csv, crops"
 
 
 def test_a_quiet_run_says_nothing(frames: list[str], capsys: pytest.CaptureFixture[str]) -> None:
