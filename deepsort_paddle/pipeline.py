@@ -24,6 +24,7 @@ from deepsort_paddle.structures import Detections, Tracks
 __all__ = ["StageSeconds", "TrackedFrame", "prepare_detections", "skip_broken", "track_frames"]
 
 Detect = Callable[[int, "NDArray[np.uint8] | None"], Detections]
+Needed = Callable[[Detections], "NDArray[np.int64]"]
 
 
 class Encode(Protocol):
@@ -113,6 +114,7 @@ def track_frames(
     read_ahead: int = 0,
     min_confidence: float = 0.0,
     min_height: float = 0.0,
+    needed: Needed | None = None,
 ) -> Generator[TrackedFrame, None, None]:
     """Track through ``frames``, lazily.
 
@@ -130,23 +132,35 @@ def track_frames(
             Close the iterator when it is not read to its end: it owns ``frames`` and the threads until then.
         min_confidence: see `prepare_detections`.
         min_height: likewise.
+        needed: says which rows of a frame's detections to encode, as ``EncodeNeeded(tracker)``; the others
+            get zero rows, and a frame of which none is wanted no embeddings. None encodes all. It is asked
+            between two updates of the tracker, so that encoding can't run ahead: the thread that iterates
+            does it, frame by frame.
 
     Raises:
-        ValueError: ``frames_per_batch`` is below 1 or ``read_ahead`` below 0.
+        ValueError: ``frames_per_batch`` is below 1, or above it together with ``needed``; ``read_ahead`` is
+            below 0.
     """
     if frames_per_batch < 1:
         raise ValueError(f"frames_per_batch must be 1 or more, got {frames_per_batch}")
     if read_ahead < 0:
         raise ValueError(f"read_ahead must be 0 or more, got {read_ahead}")
+    if needed is not None and frames_per_batch > 1:
+        raise ValueError(
+            f"frames_per_batch must be 1 with needed, got {frames_per_batch}: what a frame needs shows when "
+            "the one before it is tracked"
+        )
 
     def stage(batches: _Batches) -> _Batches:
         return ahead(batches, read_ahead) if read_ahead else batches
 
     batches = stage(_read(iter(frames), frames_per_batch))
     batches = stage(_detect(batches, detect, min_confidence, min_height))
-    if encode is not None:
-        batches = stage(_encode(batches, encode))
-    return _track(batches, tracker)
+    if encode is None:
+        return _track(batches, tracker)
+    if needed is None:
+        return _track(stage(_encode(batches, encode)), tracker)
+    return _track(_encode_needed(batches, encode, needed), tracker)
 
 
 @dataclass(slots=True)
@@ -190,6 +204,22 @@ def _encode(batches: _Batches, encode: Encode) -> _Batches:
             began = time.perf_counter()
             batch.detections = _with_embeddings(batch.frames, batch.detections, encode)
             batch.encode = (time.perf_counter() - began) / len(batch.frames)
+            yield batch
+
+
+def _encode_needed(batches: _Batches, encode: Encode, needed: Needed) -> _Batches:
+    """As `_encode`, for batches of one frame: runs on when the tracker has taken in the frame before."""
+    with closing(batches):
+        for batch in batches:
+            began = time.perf_counter()
+            image, detections = batch.frames[0].image, batch.detections[0]
+            rows = needed(detections) if image is not None and len(detections) else np.zeros(0, np.int64)
+            if image is not None and len(rows):
+                some = encode(image, detections.boxes[rows])
+                embeddings = np.zeros((len(detections), some.shape[1]), np.float32)
+                embeddings[rows] = some
+                batch.detections = [replace(detections, embeddings=embeddings)]
+            batch.encode = time.perf_counter() - began
             yield batch
 
 

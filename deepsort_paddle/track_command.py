@@ -27,6 +27,7 @@ from deepsort_paddle.default_model import DEFAULT_MODEL
 from deepsort_paddle.explain import explain, write_table
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.journal import Journal
+from deepsort_paddle.needed import EncodeNeeded
 from deepsort_paddle.offline import Recorder
 from deepsort_paddle.pipeline import Detect, TrackedFrame, skip_broken, track_frames
 from deepsort_paddle.stop import Stop
@@ -133,6 +134,7 @@ def track_source(
                 read_ahead=_read_ahead(options, source),
                 min_confidence=options.min_confidence,
                 min_height=options.min_height,
+                needed=EncodeNeeded(tracker) if options.encode == "needed" else None,
             )
             stack.enter_context(closing(tracked_frames))  # ends its threads before the source is closed
             if options.offline:
@@ -335,6 +337,8 @@ def _open_encoder(options: argparse.Namespace, source: FrameSource, note: Callab
             backend=options.backend,
             precision=options.precision,
         )
+    elif options.encode == "needed":
+        note("--encode needed changes nothing: there is no appearance model")
     if options.max_cosine_distance is not None:
         return encoder
     calibrated = None if encoder is None else encoder.max_cosine_distance

@@ -51,6 +51,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if asked.offline:
         parser.set_defaults(coast=0)  # gaps are filled afterwards
     options = parser.parse_intermixed_args(words)
+    if options.encode == "needed" and options.frames_per_batch > 1:
+        parser.error(
+            f"--encode needed encodes frame by frame: leave out --frames-per-batch {options.frames_per_batch}"
+        )
     if any(word.split("=")[0] in ("--max-age", "--iou-max-age") for word in words):
         options.max_seconds = options.reactivate_seconds = 0.0  # frames were asked for
     old = (options.video_path, options.camera_id, options.img_dir)
@@ -220,6 +224,13 @@ def make_parser() -> argparse.ArgumentParser:
         default="auto",
         help="numbers that the model of --reid computes with; int8, on a CPU, is fastest for large models "
         "and changes embeddings a little [bfloat16 where that changes nothing but rounding, else float32]",
+    )
+    group.add_argument(
+        "--encode",
+        choices=("all", "needed"),
+        default="all",
+        help="needed: leave out people whom motion alone can tell, but for every fifth time; faster, "
+        "somewhat other results, frame by frame [%(default)s]",
     )
     group.add_argument(
         "--read-ahead",

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -91,17 +91,8 @@ class DeepSort(TrackerOptions):
             ValueError: embeddings of another length than before, or a wrong ``camera_motion``. The
                 tracker is then as it was before the call.
         """
-        if camera_motion is not None:
-            camera_motion = affine(camera_motion)
-        frame = self._prepare(detections)
-        rows = self._rows
-        rows.states = kalman.predict(rows.states, velocity_noise=self.velocity_noise)
-        rows.frames_since_update += 1
-        if camera_motion is not None:
-            self._move(camera_motion)
-        if self.min_camera_pairs:
-            self._move(self._common_motion(frame))
-        scene = Scene(self, rows, self._gallery, frame)
+        scene = self.scene(detections, camera_motion=camera_motion)
+        self._rows, frame = scene.rows, scene.frame
         found = match(scene)
         if self.journal is not None:
             self.journal.decide(scene, found, self._next_id)
@@ -110,6 +101,29 @@ class DeepSort(TrackerOptions):
         if self.journal is not None:
             self.journal.settle(self._rows)
         return self._report(detection_index)
+
+    def scene(self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None) -> Scene:
+        """What `update` with the same arguments will look at: tracks as predicted, usable detections.
+
+        Nothing is decided and no track changes. The columns are the tracker's own: read them, before the next
+        ``update``.
+
+        Raises:
+            ValueError: as `update`.
+        """
+        if camera_motion is not None:
+            camera_motion = affine(camera_motion)
+        frame = self._prepare(detections)
+        rows = replace(
+            self._rows,
+            states=kalman.predict(self._rows.states, velocity_noise=self.velocity_noise),
+            frames_since_update=self._rows.frames_since_update + 1,
+        )
+        if camera_motion is not None:
+            self._move(rows, camera_motion)
+        if self.min_camera_pairs:
+            self._move(rows, self._common_motion(rows, frame))
+        return Scene(self, rows, self._gallery, frame)
 
     def _prepare(self, detections: Detections) -> Frame:
         """Drop what can't be tracked; check the embeddings and open the gallery for the first ones."""
@@ -135,17 +149,15 @@ class DeepSort(TrackerOptions):
             detections = detections[usable]
         return Frame(detections, xyah_from_xyxy(detections.boxes), usable.nonzero()[0])
 
-    def _common_motion(self, frame: Frame) -> NDArray[np.float64]:
+    def _common_motion(self, rows: TrackTable, frame: Frame) -> NDArray[np.float64]:
         """What the tracks seen one frame ago have moved in common against their prediction."""
-        rows = self._rows
         recent = rows.confirmed & (rows.frames_since_update == 1)
         sure = frame.detections.confidence >= np.float32(self.high_confidence)
         predicted = xyxy_from_xyah(rows.states[0, recent])
         return motion_from_boxes(predicted, frame.detections.boxes[sure], min_pairs=self.min_camera_pairs)
 
-    def _move(self, camera_motion: NDArray[np.float64]) -> None:
+    def _move(self, rows: TrackTable, camera_motion: NDArray[np.float64]) -> None:
         """Carry all that is known of the tracks' places over to this frame's picture."""
-        rows = self._rows
         rows.states = kalman.warp(rows.states, camera_motion)
         rows.observed = kalman.warp(rows.observed[None], camera_motion)[0]
         if self.observation_centred:

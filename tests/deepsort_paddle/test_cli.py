@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from deepsort_paddle import pipeline, tracker
+from deepsort_paddle import encoder, pipeline, tracker
 from deepsort_paddle.cli import track
 from deepsort_paddle.default_model import default_model
 from deepsort_paddle.mot import read_tracks
@@ -143,6 +144,37 @@ def test_reading_ahead_writes_the_same_bytes(scene: SimpleNamespace) -> None:
     assert written[2] == written[0]
 
 
+def test_encoding_what_is_needed_encodes_fewer_crops_and_keeps_the_ids(
+    scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: dict[str, int] = {}
+    call = encoder.AppearanceEncoder.__call__
+
+    def counted(self: Any, frame: Any, boxes: Any) -> Any:
+        counts[which] += len(boxes)
+        return call(self, frame, boxes)
+
+    monkeypatch.setattr(encoder.AppearanceEncoder, "__call__", counted)
+    ids = {}
+    for which in ("all", "needed"):
+        counts[which], out = 0, scene.folder / which
+        arguments = ["--output", f"{out}.txt", "--json", f"{out}.json", "--quiet", "--encode", which]
+        assert track([scene.video, "--detections", scene.det, *arguments]) == 0
+        assert json.loads(Path(f"{out}.json").read_text())["meta"]["settings"]["encode"] == which
+        ids[which] = read_tracks(f"{out}.txt").ids.tolist()
+    assert counts["all"] == 2 * FRAMES
+    assert 10 < counts["needed"] < 1.2 * FRAMES
+    assert ids["needed"] == ids["all"]
+
+
+def test_encoding_what_is_needed_says_when_there_is_no_model(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--output", str(scene.folder / "o.txt"), "--encode", "needed", "--reid", "none"]
+    assert track([scene.video, "--detections", scene.det, *arguments]) == 0
+    assert "note: --encode needed changes nothing: there is no appearance model" in capsys.readouterr().err
+
+
 def test_standard_outputs_have_the_name_of_the_source(
     scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +256,10 @@ def test_help_imports_nothing_heavy() -> None:
         (["a", "--fps", "0"], "--fps: a number above 0 wanted"),
         (["a", "--max-age", "0"], "--max-age: a whole number from 1 wanted"),
         (["a", "--read-ahead", "-1"], "--read-ahead: a whole number from 0 wanted"),
+        (
+            ["a", "--encode", "needed", "--frames-per-batch", "4"],
+            "--encode needed encodes frame by frame: leave out --frames-per-batch 4",
+        ),
         (["a", "--threads", "1.5"], "--threads: a whole number from 1 wanted"),
         (["a", "--detections", "d", "--detector", "hog"], "not allowed with argument"),
         (["absent.mp4"], "no such file or folder: absent.mp4"),

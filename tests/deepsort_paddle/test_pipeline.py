@@ -6,7 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame
+from deepsort_paddle.needed import EncodeNeeded
 from deepsort_paddle.pipeline import prepare_detections, skip_broken, track_frames
+from deepsort_paddle.presets import PRESETS
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracker import DeepSort
 
@@ -256,3 +258,83 @@ def test_closing_ends_the_threads_before_the_end_of_the_frames() -> None:
 def test_a_negative_read_ahead_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="read_ahead must be 0 or more, got -1"):
         track_frames(clip(1), lambda number, image: walk(number), None, Recorder(), read_ahead=-1)
+
+
+def every_other(detections: Detections) -> NDArray[np.int64]:
+    return np.arange(0, len(detections), 2)
+
+
+def test_rows_that_are_not_needed_get_zero_embeddings() -> None:
+    tracker, encoder = Recorder(), MeanColor()
+    list(track_frames(clip(3), lambda number, image: walk(number), encoder, tracker, needed=every_other))
+    for seen in tracker.seen:
+        assert seen.embeddings is not None
+        # By falling confidence: green, blue (not needed), red.
+        assert seen.embeddings.argmax(axis=1).tolist() == [1, 0, 0]
+        assert seen.embeddings.any(axis=1).tolist() == [True, False, True]
+
+
+def test_a_frame_in_which_nothing_is_needed_has_no_embeddings() -> None:
+    tracker, encoder = Recorder(), MeanColor()
+    none = np.zeros(0, np.int64)
+    frames = clip(4, broken=(2,))
+    list(track_frames(frames, lambda number, image: walk(number), encoder, tracker, needed=lambda _: none))
+    assert [seen.embeddings for seen in tracker.seen] == [None] * 4
+    assert encoder.single == 0
+
+
+def test_what_is_needed_is_asked_between_two_updates() -> None:
+    asked: list[int] = []
+
+    class Tracker(Recorder):
+        def update(self, detections: Detections) -> Tracks:
+            asked.append(-len(detections))
+            return super().update(detections)
+
+    def needed(detections: Detections) -> NDArray[np.int64]:
+        assert detections.embeddings is None
+        asked.append(len(detections))
+        return every_other(detections)
+
+    frames = clip(6, broken=(5,))
+    results = track_frames(
+        frames, lambda number, image: walk(number), MeanColor(), Tracker(), needed=needed, read_ahead=2
+    )
+    assert len(list(results)) == 6
+    assert asked == [3, -3] * 3 + [0] + [-3] + [3, -3]  # nobody in frame 4, no picture of frame 5
+
+
+@pytest.mark.parametrize("preset", ["deepsort", "strong"])
+def test_encoding_what_is_needed_gives_the_same_side_by_side(preset: str) -> None:
+    outcomes = []
+    for read_ahead in (0, 2):
+        tracker = DeepSort(**PRESETS[preset])
+        results = track_frames(
+            clip(25, broken=(9,)),
+            lambda number, image: walk(number),
+            MeanColor(),
+            tracker,
+            read_ahead=read_ahead,
+            needed=EncodeNeeded(tracker),
+        )
+        outcomes.append(
+            [
+                (one.tracks.ids.tolist(), one.tracks.boxes.tolist(), str(one.detections.embeddings))
+                for one in results
+            ]
+        )
+    assert outcomes[0] == outcomes[1]
+    # `strong` starts no track at a score of 0.5.
+    assert outcomes[0][-1][0] == [1, 2, 3][: 2 if preset == "strong" else 3]
+
+
+def test_frames_per_batch_does_not_go_with_needed() -> None:
+    with pytest.raises(ValueError, match="frames_per_batch must be 1 with needed, got 2: "):
+        track_frames(
+            clip(1),
+            lambda number, image: walk(number),
+            MeanColor(),
+            Recorder(),
+            needed=every_other,
+            frames_per_batch=2,
+        )
