@@ -23,20 +23,15 @@ from safetensors.numpy import save
 
 __all__ = [
     "Checkpoint",
-    "checkpoint_path",
     "layer_arrays",
-    "newest_checkpoint",
-    "numbered_checkpoints",
     "optimizer_arrays",
     "read_checkpoint",
-    "remove_old_checkpoints",
     "restore_layer",
     "restore_optimizer",
     "write_checkpoint",
 ]
 
 FORMAT = "deepsort-paddle.checkpoint.1"
-NUMBERED = "checkpoint_*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -126,39 +121,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: damaged, or not a checkpoint of reid-train: {reason}") from error
-
-
-def checkpoint_path(folder: Path, iteration: int) -> Path:
-    """Where a run's checkpoint of an iteration is."""
-    return folder / NUMBERED.replace("*", f"{iteration:07d}")
-
-
-def numbered_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Iteration and file of each numbered checkpoint of a run, in rising order."""
-    before, after = NUMBERED.split("*")
-    found = [(path.name[len(before) : -len(after)], path) for path in folder.glob(NUMBERED)]
-    return sorted((int(number), path) for number, path in found if number.isdecimal())
-
-
-def newest_checkpoint(path: Path) -> Path:
-    """A checkpoint file as it is; of a folder the one with the most iterations.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    if not path.is_dir():
-        return path
-    found = numbered_checkpoints(path)
-    if not found:
-        raise FileNotFoundError(f"{path}: holds no {NUMBERED}")
-    return found[-1][1]
-
-
-def remove_old_checkpoints(folder: Path, iteration: int, keep: int) -> None:
-    """Of the numbered checkpoints before an iteration, leave only the newest ``keep``."""
-    older = [path for number, path in numbered_checkpoints(folder) if number < iteration]
-    for path in older[: max(len(older) - keep, 0)]:
-        path.unlink()
 
 
 def layer_arrays(layer: nn.Layer) -> dict[str, NDArray[Any]]:

@@ -2,41 +2,70 @@
 
 Flag names are the original trainer's, with hyphens or underscores. Exit codes: 0 done, 1 the run
 broke (a loss that is not finite, no memory, a killed process), 2 what the user can put right (bad
-input, a full disk, no Paddle); both with one line on stderr. Heavy imports happen
-in `reid_train.commands`.
+input, a full disk, no Paddle), 130 and 143 ended by Ctrl-C and ``kill``; all but 0 with one line on
+stderr. Heavy imports happen in `reid_train.commands`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reid_train.config import add_flags
+from reid_train.config import Stage, add_flags
 from reid_train.launcher import (
     NOT_JOINED,
     PEER_LOST,
     NotJoinedError,
     PeerLostError,
+    Terminated,
     cpu_environment,
     launch,
     launched,
+    terminable,
 )
+from reid_train.run_files import numbered_checkpoints
 
 __all__ = ["build_parser", "main"]
 
 MODEL_FLAGS = ("model", "embedding_size", "image_shape")
+DEFAULTS = (
+    "In brackets: the value without --recipe, the original trainer's where it had the flag. A recipe sets "
+    "many of them otherwise; each run prints all its settings first and keeps them in config.json."
+)
+
+
+class _Version(argparse.Action):
+    """Tells the version of the distribution, which is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        try:
+            number = version("deepsort-paddle")
+        except PackageNotFoundError:
+            number = "of a checkout that is not installed"
+        print(f"deepsort-paddle {number}")
+        parser.exit(0)
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage in front, and whose flags are written out."""
+    """A parser whose errors are one line, whose flags are written out, and which knows ``--version``."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
+        self.add_argument(
+            "--version",
+            action=_Version,
+            nargs=0,
+            dest=argparse.SUPPRESS,
+            default=argparse.SUPPRESS,
+            help="show the version and exit",
+        )
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with 2."""
@@ -69,9 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = PEER_LOST if launched() else _fail(error, 1)
     except NotJoinedError as error:
         code = NOT_JOINED if launched() else _fail(error, 1)
-    except KeyboardInterrupt:
-        sys.stderr.write("reid-train: stopped; the last checkpoint stays\n")
-        code = 130
+    except KeyboardInterrupt as stop:
+        if not launched():  # the launcher tells, of all processes at once
+            sys.stderr.write(f"reid-train: {_stopped(options)}\n")
+        code = 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
     if launched():
         # Paddle's way out waits for processes that wait for this one.
         sys.stdout.flush()
@@ -96,19 +126,18 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     os.environ.update(cpu_environment())
     # Of glog only errors; a level chosen by the user stays.
     os.environ.setdefault("GLOG_minloglevel", "2")
-    values = vars(options)
+    values = dict(vars(options))
     command = values.pop("command")
-    if command == "quantize":
-        # Else Paddle tells of the CPU's bfloat16; read when paddle is imported.
-        os.environ.setdefault("GLOG_minloglevel", "2")
     values.pop("processes", None)
     if command in ("elem", "pair"):
         values["command_line"] = arguments
     with warnings.catch_warnings():
         # Paddle warns of tools that only its own developers need, and of its own batch norm.
         warnings.filterwarnings("ignore", module=r"paddle\.")
-        for line in _work_of(command)(**values):
-            print(line, flush=True)
+        work = _work_of(command)
+        with terminable():
+            for line in work(**values):
+                print(line, flush=True)
     return 0
 
 
@@ -134,6 +163,17 @@ def _work_of(name: str) -> Callable[..., Iterator[str]]:
     return function
 
 
+def _stopped(options: argparse.Namespace) -> str:
+    """What is left of a command that was stopped."""
+    if options.command not in ("elem", "pair"):
+        return "stopped"
+    folder = options.model_save_dir
+    found = numbered_checkpoints(folder)
+    if not found:
+        return "stopped before its first checkpoint"
+    return f"stopped; --checkpoint {folder} goes on from iteration {found[-1][0]}"
+
+
 def _fail(error: BaseException, code: int) -> int:
     """Tell an error in one line."""
     message = " ".join(str(error).split())
@@ -150,8 +190,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _prepare(commands.add_parser("prepare", help="unpack, index, split and check a data set"))
-    _training(commands.add_parser("elem", help="train with a classification-type loss"))
-    _training(commands.add_parser("pair", help="fine-tune with a pair loss"))
+    _training(
+        commands.add_parser("elem", help="train with a classification-type loss", epilog=DEFAULTS), "elem"
+    )
+    _training(commands.add_parser("pair", help="fine-tune with a pair loss", epilog=DEFAULTS), "pair")
     evaluate = commands.add_parser("eval", help="Rank-k, mAP, mINP and Recall@k of a network")
     _network(evaluate)
     _dashed(evaluate, "--data", type=Path, help="images that are query and gallery at once: list or folder")
@@ -195,8 +237,8 @@ def _quantize(parser: argparse.ArgumentParser) -> None:
         help="folder made by prepare: train.txt to calibrate, dev.txt (or a list, or a folder) to measure",
     )
     _dashed(parser, "--calibration", type=Path, help="images to calibrate with instead: list or folder")
-    _dashed(parser, "--images", type=int, default=256, help="how many of them, at random")
-    _dashed(parser, "--seed", type=int, default=0, help="which ones")
+    _dashed(parser, "--images", type=int, default=256, help="how many of them, at random [256]")
+    _dashed(parser, "--seed", type=int, default=0, help="which ones [0]")
 
 
 def _prepare(parser: argparse.ArgumentParser) -> None:
@@ -212,18 +254,18 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
         "--split",
         choices=("held-out", "article", "official"),
         default="held-out",
-        help="held-out: some ids by --seed; article: the last 1014 images; official: Market-1501's own",
+        help="held-out: some ids by --seed; article: the last 1014 images; official: Market's own [held-out]",
     )
-    _dashed(parser, "--held_out_ids", type=int, default=60, help="ids kept out of training (held-out)")
-    _dashed(parser, "--seed", type=int, default=0, help="which ids are kept out (held-out)")
+    _dashed(parser, "--held_out_ids", type=int, default=60, help="held-out: ids kept out of training [60]")
+    _dashed(parser, "--seed", type=int, default=0, help="held-out: which ids [0]")
 
 
-def _training(parser: argparse.ArgumentParser) -> None:
+def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:
     _dashed(parser, "--data", type=Path, help="folder made by prepare, with train.txt and dev.txt")
     _dashed(parser, "--train", type=Path, help="training images instead: list file or folder")
     _dashed(parser, "--dev", type=Path, help="images to evaluate on instead: list file or folder")
     _dashed(parser, "--recipe", help="seed, strong, refine or a YAML file; flags override it")
-    _dashed(parser, "--model_save_dir", type=Path, default=Path("output"), help="folder of the run")
+    _dashed(parser, "--model_save_dir", type=Path, default=Path("output"), help="folder of the run [output]")
     _dashed(
         parser, "--checkpoint", type=Path, help="continue this run: a checkpoint, or the folder of the run"
     )
@@ -235,8 +277,10 @@ def _training(parser: argparse.ArgumentParser) -> None:
         "ImageNet weights of PaddleClas (.pdparams)",
     )
     _use_gpu(parser)
-    _dashed(parser, "--processes", type=int, default=1, help="data-parallel processes on this machine's CPUs")
-    add_flags(parser)
+    _dashed(
+        parser, "--processes", type=int, default=1, help="data-parallel processes on this machine's CPUs [1]"
+    )
+    add_flags(parser, stage)
 
 
 def _network(parser: argparse.ArgumentParser) -> None:
@@ -248,8 +292,8 @@ def _network(parser: argparse.ArgumentParser) -> None:
         help="checkpoint of reid-train, the folder of a run (its newest), or an exported folder",
     )
     _use_gpu(parser)
-    _dashed(parser, "--batch_size", type=int, default=64, help="images a forward pass")
-    add_flags(parser, only=MODEL_FLAGS)
+    _dashed(parser, "--batch_size", type=int, default=64, help="images a forward pass [64]")
+    add_flags(parser.add_argument_group("refuse weights that differ in"), only=MODEL_FLAGS)
 
 
 def _use_gpu(parser: argparse.ArgumentParser) -> None:
@@ -259,7 +303,7 @@ def _use_gpu(parser: argparse.ArgumentParser) -> None:
         type=str.lower,
         choices=("auto", "true", "false", "1", "0"),
         default="auto",
-        help="auto: where there is one",
+        help="auto: where there is one [auto]",
     )
 
 

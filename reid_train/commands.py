@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import paddle
 
-from reid_train.checkpoint import Checkpoint, newest_checkpoint, read_checkpoint, restore_layer
-from reid_train.config import Stage, TrainConfig, config_from_dict, resolve
+from reid_train.checkpoint import Checkpoint, read_checkpoint, restore_layer
+from reid_train.config import Stage, TrainConfig, config_from_dict, resolve, shown
 from reid_train.datasets import (
     ImageIndex,
     leak_between,
@@ -37,6 +37,7 @@ from reid_train.pretrained import load_pretrained
 from reid_train.report import Report
 from reid_train.report import evaluate as evaluate_network
 from reid_train.report_page import write_report_page
+from reid_train.run_files import newest_checkpoint
 from reid_train.trainer import Trainer, network_of, require_same_network
 from reid_train.writing import writing
 
@@ -324,14 +325,9 @@ def _open(path: Path, expected: Mapping[str, Any]) -> Checkpoint:
     for name, value in expected.items():
         if getattr(config, name) != value:
             raise ValueError(
-                f"{path}: {name} is {_shown(getattr(config, name))}, --{name} says {_shown(value)}"
+                f"{path}: {name} is {shown(getattr(config, name))}, --{name} says {shown(value)}"
             )
     return checkpoint
-
-
-def _shown(value: Any) -> str:
-    """A setting as its flag would say it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _choose_device(use_gpu: str) -> None:

@@ -20,7 +20,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-__all__ = ["PAIR_LOSSES", "Stage", "TrainConfig", "add_flags", "config_from_dict", "recipe", "resolve"]
+__all__ = [
+    "PAIR_LOSSES",
+    "Stage",
+    "TrainConfig",
+    "add_flags",
+    "config_from_dict",
+    "recipe",
+    "resolve",
+    "shown",
+]
 
 Stage = Literal["elem", "pair"]
 PAIR_LOSSES = ("triplet", "quadruplet", "eml", "npairs")
@@ -176,14 +185,18 @@ PAIR_DEFAULTS: dict[str, Any] = {
 }
 
 
-def add_flags(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
+def add_flags(
+    parser: argparse._ActionsContainer, stage: Stage | None = None, only: Sequence[str] = ()
+) -> None:
     """Add one flag a setting, with hyphens and with underscores; none of them has a default.
 
     Args:
-        parser: receives the flags.
+        parser: receives the flags: a parser, or a group of one.
+        stage: whose defaults the help names; None names none.
         only: names of the settings to add; all by default.
     """
     hints = get_type_hints(TrainConfig)
+    defaults = TrainConfig().as_dict() | (PAIR_DEFAULTS if stage == "pair" else {})
     for item in fields(TrainConfig):
         if only and item.name not in only:
             continue
@@ -194,8 +207,15 @@ def add_flags(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None
             type=lambda text, name=item.name: _parse(hints[name], name, text),  # type: ignore[misc]
             default=argparse.SUPPRESS,
             metavar=item.name.split("_")[-1].upper(),
-            help=item.metadata["help"],
+            help=item.metadata["help"] + (f" [{shown(defaults[item.name])}]" if stage else ""),
         )
+
+
+def shown(value: Any) -> str:
+    """A setting as its flag would say it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value) or "none"
 
 
 def recipe(name: str, stage: Stage) -> dict[str, Any]:

@@ -29,13 +29,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from reid_train.batches import stream
-from reid_train.checkpoint import (
-    Checkpoint,
-    checkpoint_path,
-    numbered_checkpoints,
-    remove_old_checkpoints,
-    write_checkpoint,
-)
+from reid_train.checkpoint import Checkpoint, write_checkpoint
 from reid_train.config import TrainConfig
 from reid_train.datasets import ImageIndex, labels_of
 from reid_train.evaluation import embed, market_figures, query_rows, recall_at
@@ -43,6 +37,7 @@ from reid_train.image_cache import ImageCache, decode_images
 from reid_train.journal import Journal
 from reid_train.losses import LOSSES
 from reid_train.parallel import World
+from reid_train.run_files import checkpoint_path, numbered_checkpoints, remove_old_checkpoints
 from reid_train.samplers import Sampler, make_sampler
 from reid_train.schedules import learning_rate
 from reid_train.trainer import Trainer

@@ -20,11 +20,12 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from reid_train.checkpoint import Checkpoint, newest_checkpoint, read_checkpoint
+from reid_train.checkpoint import Checkpoint, read_checkpoint
 from reid_train.config import config_from_dict
 from reid_train.features import embed
 from reid_train.models import build_network
 from reid_train.probe import PARITY_TOLERANCE, probe_image
+from reid_train.run_files import newest_checkpoint
 
 __all__ = ["is_export", "read_export", "read_weights", "weights_path"]
 

@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -24,10 +25,12 @@ __all__ = [
     "PEER_LOST",
     "NotJoinedError",
     "PeerLostError",
+    "Terminated",
     "cpu_environment",
     "launch",
     "launched",
     "process_environments",
+    "terminable",
 ]
 
 # Set for processes that `launch` started.
@@ -48,6 +51,26 @@ class PeerLostError(Exception):
 
 class NotJoinedError(Exception):
     """The processes of the run did not find each other at its start."""
+
+
+class Terminated(KeyboardInterrupt):
+    """``kill`` asked this process to end, as Ctrl-C would."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` inside of ``with``.
+
+    To be entered when paddle is loaded, whose own handler prints a page and has been seen to hang.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def launched() -> bool:
@@ -108,9 +131,7 @@ def _run(arguments: Sequence[str], processes: int, module: str) -> int:
     children: list[subprocess.Popen[bytes]] = []
     with ExitStack() as stack:
         stack.callback(_end, children)
-        # An exception, so that the children are ended too.
-        before = signal.signal(signal.SIGTERM, _exit_on_signal)
-        stack.callback(signal.signal, signal.SIGTERM, before)
+        stack.enter_context(terminable())
         errors = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, processes)]
         for rank, environment in enumerate(process_environments(processes)):
             child = subprocess.Popen(
@@ -144,13 +165,15 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], errors: Sequence[IO[bytes
     if code == NOT_JOINED:
         return code
     if code == PEER_LOST:
-        sys.stderr.write("reid-train: error: the processes lost each other; the last checkpoint stays\n")
+        sys.stderr.write("reid-train: error: the processes lost each other; checkpoints stay\n")
         return 1
     if failed:
         errors[failed - 1].seek(0)
         sys.stderr.write(errors[failed - 1].read().decode(errors="replace"))
-    if code < 0:
-        name = signal.Signals(-code).name
+    # A process that ends by itself on a signal gives 128 and its number.
+    number = -code if code < 0 else code - 128
+    if number > 0:
+        name = signal.Signals(number).name
         sys.stderr.write(f"reid-train: error: process {failed} was ended by {name}; checkpoints stay\n")
         return 1
     return code
@@ -166,9 +189,9 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
             child.stdin.close()
 
 
-def _exit_on_signal(number: int, frame: FrameType | None) -> None:
-    del frame
-    raise SystemExit(128 + number)
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise Terminated
 
 
 def _free_ports(count: int) -> list[int]:

@@ -13,12 +13,8 @@ from safetensors.numpy import save_file
 
 from reid_train.checkpoint import (
     Checkpoint,
-    checkpoint_path,
     layer_arrays,
-    newest_checkpoint,
-    numbered_checkpoints,
     read_checkpoint,
-    remove_old_checkpoints,
     restore_layer,
     restore_optimizer,
     write_checkpoint,
@@ -119,30 +115,6 @@ def test_what_is_no_checkpoint_is_refused_and_never_executed(tmp_path, monkeypat
         read_checkpoint(tmp_path / "net.pdparams")
     with pytest.raises(FileNotFoundError, match="gone: no such checkpoint"):
         read_checkpoint(tmp_path / "gone")
-
-
-def test_newest_of_a_folder_goes_by_number(tmp_path):
-    for iteration in (5, 20, 10_000_000):
-        write_checkpoint(checkpoint_path(tmp_path, iteration), example(iteration))
-    (tmp_path / "checkpoint_new.safetensors").write_bytes(b"")
-    (tmp_path / "checkpoint_0000030.safetensors.part").write_bytes(b"")
-    assert [number for number, _ in numbered_checkpoints(tmp_path)] == [5, 20, 10_000_000]
-    assert read_checkpoint(newest_checkpoint(tmp_path)).iteration == 10_000_000
-    assert newest_checkpoint(tmp_path / "some.file") == tmp_path / "some.file"
-    (tmp_path / "none").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"none: holds no checkpoint_\*.safetensors"):
-        newest_checkpoint(tmp_path / "none")
-
-
-def test_only_older_checkpoints_are_removed(tmp_path):
-    for iteration in (1, 2, 3, 4, 9):
-        checkpoint_path(tmp_path, iteration).write_bytes(b"")
-    (tmp_path / "best.safetensors").write_bytes(b"")
-    remove_old_checkpoints(tmp_path, 4, 2)
-    assert [number for number, _ in numbered_checkpoints(tmp_path)] == [2, 3, 4, 9]
-    remove_old_checkpoints(tmp_path, 4, 0)
-    assert [number for number, _ in numbered_checkpoints(tmp_path)] == [4, 9]
-    assert (tmp_path / "best.safetensors").exists()
 
 
 def test_a_layer_takes_arrays_that_fit_and_stays_as_it_was_otherwise():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from reid_train import cli, commands
 from reid_train.cli import build_parser, main
 from reid_train.config import TrainConfig
-from reid_train.launcher import PEER_LOST, PeerLostError
+from reid_train.launcher import PEER_LOST, PeerLostError, Terminated
+from reid_train.run_files import checkpoint_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,16 +72,44 @@ def test_bad_input_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, line, m
         ),
         (MemoryError(), 1, "reid-train: error: MemoryError\n"),
         (PeerLostError("another process has ended"), 1, "reid-train: error: another process has ended\n"),
-        (KeyboardInterrupt(), 130, "reid-train: stopped; the last checkpoint stays\n"),
+        (KeyboardInterrupt(), 130, "reid-train: stopped before its first checkpoint\n"),
+        (Terminated(), 143, "reid-train: stopped before its first checkpoint\n"),
     ],
 )
-def test_every_end_has_its_code_and_one_line(capsys, monkeypatch, error, code, told):
+def test_every_end_has_its_code_and_one_line(capsys, monkeypatch, tmp_path, error, code, told):
     def elem(**options):
         raise error
 
     monkeypatch.setattr(commands, "elem", elem)
-    assert main(["elem"]) == code
+    assert main(["elem", "--model_save_dir", str(tmp_path / "run")]) == code
     assert capsys.readouterr().err == told
+
+
+def test_a_stopped_command_says_what_is_left(capsys, monkeypatch, tmp_path):
+    def stop(**options):
+        raise KeyboardInterrupt
+
+    for name in ("pair", "infer"):
+        monkeypatch.setattr(commands, name, stop)
+    checkpoint_path(tmp_path, 40).write_bytes(b"")
+    assert main(["pair", "--model_save_dir", str(tmp_path)]) == 130
+    told = f"reid-train: stopped; --checkpoint {tmp_path} goes on from iteration 40\n"
+    assert capsys.readouterr().err == told
+    assert main(["infer", "--pretrained_model", "x", "--data", "x", "--output", "x"]) == 130
+    assert capsys.readouterr().err == "reid-train: stopped\n"
+
+
+def test_a_stopped_process_of_several_leaves_the_word_to_its_launcher(monkeypatch, capsys):
+    def elem(**options):
+        raise Terminated
+
+    left = []
+    monkeypatch.setattr(commands, "elem", elem)
+    monkeypatch.setattr(cli, "launched", lambda: True)
+    monkeypatch.setattr(os, "_exit", left.append)
+    main(["elem"])
+    assert left == [143]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("error", "code"), [(PeerLostError("lost"), PEER_LOST), (ValueError("bad"), 2)])
@@ -100,6 +130,24 @@ def test_a_process_of_several_leaves_at_once(monkeypatch, capsys, error, code):
 def test_every_command_has_help(capsys, command):
     assert code_of([command, "--help"]) == 0
     assert f"reid-train {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", ["--version", "elem --version"])
+def test_the_version_is_the_distributions(capsys, line):
+    assert code_of(line.split()) == 0
+    assert capsys.readouterr().out == f"deepsort-paddle {version('deepsort-paddle')}\n"
+
+
+def test_help_names_the_defaults_of_its_stage():
+    commands = build_parser()._subparsers._group_actions[0].choices
+    texts = {name: " ".join(parser.format_help().split()) for name, parser in commands.items()}
+    assert "images a training batch, over all processes [256]" in texts["elem"]
+    assert "images a training batch, over all processes [120]" in texts["pair"]
+    assert "input [3,224,224]" in texts["elem"]
+    assert "positive [false]" in texts["elem"]
+    assert "imitated [none]" in texts["elem"]
+    assert "config.json" in texts["pair"]
+    assert "input [" not in texts["eval"]  # there the weights decide
 
 
 def test_the_original_flags_are_there_with_hyphens_and_underscores():

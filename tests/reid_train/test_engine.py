@@ -15,17 +15,13 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from reid_train import engine
-from reid_train.checkpoint import (
-    newest_checkpoint,
-    numbered_checkpoints,
-    read_checkpoint,
-    write_checkpoint,
-)
+from reid_train.checkpoint import read_checkpoint, write_checkpoint
 from reid_train.cli import main
 from reid_train.datasets import ImageIndex
 from reid_train.engine import across_cameras, preprocessing_of, train
 from reid_train.journal import Journal
 from reid_train.parallel import World
+from reid_train.run_files import newest_checkpoint, numbered_checkpoints
 
 ALONE = World(0, 1)
 
@@ -218,6 +214,31 @@ def test_a_resumed_run_goes_on_to_the_same_bits_and_the_same_log(tiny, train_ind
     assert_same_checkpoint(read_checkpoint(whole), read_checkpoint(last))
     assert without_speed(journal(folder)) == without_speed(journal(tmp_path / "whole"))
     assert not list(folder.glob("*.part"))
+
+
+def test_kill_ends_a_run_in_one_line(people, tmp_path):
+    settings = "--model OSNet_x0_25 --image_shape 3,16,16 --train_batch_size 4 --save_iter_step 1"
+    arguments = ["elem", "--train", str(people), *settings.split(), "--model_save_dir", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reid_train", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    try:
+        while not list(tmp_path.glob("checkpoint_*.safetensors")):
+            assert process.poll() is None, "the run ended before its first checkpoint"
+            time.sleep(0.01)
+        process.terminate()
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    reached = numbered_checkpoints(tmp_path)[-1][0]
+    assert told == f"reid-train: stopped; --checkpoint {tmp_path} goes on from iteration {reached}\n"
+    assert process.returncode == 143
+    assert read_checkpoint(newest_checkpoint(tmp_path)).iteration == reached
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(people, strangers, tmp_path, capsys):

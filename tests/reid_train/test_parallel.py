@@ -113,7 +113,12 @@ RANK = "import os, sys, time\nrank = int(os.environ['PADDLE_TRAINER_ID'])\n"
             1,
             "reid-train: error: process 1 was ended by SIGKILL; checkpoints stay\n",
         ),
-        ("sys.exit(75)", 1, "reid-train: error: the processes lost each other; the last checkpoint stays\n"),
+        (
+            "if rank == 1: sys.exit(143)\ntime.sleep(60)",
+            1,
+            "reid-train: error: process 1 was ended by SIGTERM; checkpoints stay\n",
+        ),
+        ("sys.exit(75)", 1, "reid-train: error: the processes lost each other; checkpoints stay\n"),
         ("sys.exit(76)", 1, "reid-train: error: the processes did not find each other in 3 attempts\n"),
         # One gives up while the other still looks for it.
         (
@@ -128,6 +133,7 @@ RANK = "import os, sys, time\nrank = int(os.environ['PADDLE_TRAINER_ID'])\n"
         "one fails",
         "one is killed",
         "one notices",
+        "one is terminated",
         "silence",
         "strangers",
         "one gives up",
@@ -190,7 +196,11 @@ def test_the_processes_end_with_their_launcher(module, tmp_path, number):
         "Path(sys.argv[1], f'{rank}.pid').write_text(str(os.getpid()))\n"
         "time.sleep(60)"
     )
-    start = "import sys; from reid_train.launcher import launch; launch(sys.argv[2:], 1, module=sys.argv[1])"
+    start = (
+        "import sys; from reid_train.launcher import Terminated, launch\n"
+        "try: launch(sys.argv[2:], 1, module=sys.argv[1])\n"
+        "except Terminated: sys.exit(143)"
+    )
     launcher = subprocess.Popen([sys.executable, "-c", start, name, str(tmp_path), str(ROOT)])
     try:
         while not (pid := tmp_path / "0.pid").exists() or not pid.read_text():
@@ -198,7 +208,8 @@ def test_the_processes_end_with_their_launcher(module, tmp_path, number):
             time.sleep(0.01)
     finally:
         launcher.send_signal(number)
-        launcher.wait()
+        code = launcher.wait()
+    assert code == (143 if number == signal.SIGTERM else -number)
     child = int((tmp_path / "0.pid").read_text())
     for _ in range(500):
         if not _runs(child):
