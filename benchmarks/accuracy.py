@@ -10,6 +10,7 @@ data outside the repository (--data).
     python benchmarks/accuracy.py --peers /path/to/venv/bin/python    # and other trackers
     python benchmarks/accuracy.py --sets pets --reid FOLDER --peers PYTHON --cache CACHE     # other weights
     python benchmarks/accuracy.py --sets pets mot17-05 --copies 8     # how much of it is luck
+    python benchmarks/accuracy.py --sets pets crowd --needed          # what --encode needed costs and saves
 
 A sequence of few people is a matter of few events: a switch more or less moves IDF1 by points. --copies
 tracks variants of it, half of them from the last frame to the first, all but the first two with 5 % of the
@@ -34,6 +35,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ from deepsort_paddle import DeepSort
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.metrics import evaluate, prepare_sequence
 from deepsort_paddle.mot import TrackTable
+from deepsort_paddle.needed import EncodeNeeded
 from deepsort_paddle.offline import Recorder
 from deepsort_paddle.pipeline import StageSeconds, TrackedFrame
 from deepsort_paddle.presets import PRESETS
@@ -96,16 +99,39 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def track(
-    scene: Scene, options: Mapping[str, Any], *, offline: bool = False
-) -> tuple[NDArray[np.float64], float]:
-    """Rows frame, id, x1, y1, x2, y2 of all frames, and CPU milliseconds a frame."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One sequence tracked.
+
+    Attributes:
+        rows: ``(K, 6)`` frame, id, x1, y1, x2, y2.
+        ms: CPU milliseconds a frame.
+        encoded: embeddings that the tracker got.
+    """
+
+    rows: NDArray[np.float64]
+    ms: float
+    encoded: int = 0
+
+
+def track(scene: Scene, options: Mapping[str, Any], *, offline: bool = False, refresh: int = 0) -> Run:
+    """Track a sequence; ``refresh`` above 0: with the embeddings that `EncodeNeeded` asks for alone."""
     own = {"max_cosine_distance": scene.max_cosine_distance, "frame_rate": scene.frame_rate}
     tracker = DeepSort(**{**own, **options})
+    needed = EncodeNeeded(tracker, refresh=refresh) if refresh else None
     recorder, none = Recorder(), StageSeconds(0, 0, 0, 0)
-    rows, spent = [], 0.0
-    for number, detections in enumerate(scene.frames, 1):
+    rows, spent, encoded = [], 0.0, 0
+    for number, given in enumerate(scene.frames, 1):
         start = time.process_time()
+        detections, looks = given, given.embeddings
+        if needed is not None and looks is not None:
+            wanted = needed(replace(given, embeddings=None))
+            some = np.zeros_like(looks)
+            some[wanted] = looks[wanted]
+            detections = replace(given, embeddings=some)
+            encoded += len(wanted)
+        else:
+            encoded += len(given)
         tracks = tracker.update(detections)
         if offline:
             recorder.add(TrackedFrame(Frame(number, None, None), detections, tracks, none))
@@ -119,13 +145,14 @@ def track(
             np.column_stack([np.full(len(one.tracks), one.frame.number), one.tracks.ids, one.tracks.boxes])
             for one in refined
         ]
-    return np.concatenate(rows), 1e3 * spent / len(scene.frames)
+    return Run(np.concatenate(rows), 1e3 * spent / len(scene.frames), encoded)
 
 
-def report(label: str, scenes: Sequence[Scene], results: Sequence[tuple[NDArray[np.float64], float]]) -> None:
+def report(label: str, scenes: Sequence[Scene], results: Sequence[Run]) -> None:
     """Print one row of the table, and IDF1 / HOTA of each sequence behind it."""
     prepared = []
-    for scene, (rows, _) in zip(scenes, results, strict=True):
+    for scene, run in zip(scenes, results, strict=True):
+        rows = run.rows
         ones = np.ones(len(rows))
         table = TrackTable(
             rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:], ones, ones.astype(int), ones
@@ -135,7 +162,7 @@ def report(label: str, scenes: Sequence[Scene], results: Sequence[tuple[NDArray[
     all_of = scores.overall
     figures = (all_of.hota, all_of.assa, all_of.deta, all_of.idf1, all_of.mota)
     frames = sum(len(scene.frames) for scene in scenes)
-    spent = sum(ms * len(scene.frames) for scene, (_, ms) in zip(scenes, results, strict=True)) / frames
+    spent = sum(run.ms * len(scene.frames) for scene, run in zip(scenes, results, strict=True)) / frames
     each = " ".join(f"{100 * one.hota:.1f}/{100 * one.idf1:.1f}" for one in scores.sequences)
     print(
         f"{label:38s}" + "".join(f"{100 * figure:7.2f}" for figure in figures),
@@ -156,6 +183,18 @@ def ours(given: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
             report(f"  {label}", scenes, [track(scene, {**preset, **change}) for scene in scenes])
 
 
+def selective(scenes: Sequence[Scene]) -> None:
+    """Rows of the presets with appearance: all detections encoded, and those that are needed."""
+    given = sum(len(frame) for scene in scenes for frame in scene.frames)
+    for name in ("deepsort", "strong"):
+        preset = {**PRESETS[name], **(FAITHFUL if name == "deepsort" else {})}
+        report(f"preset {name}, all encoded", scenes, [track(scene, preset) for scene in scenes])
+        for refresh in (3, 5, 10):
+            runs = [track(scene, preset, refresh=refresh) for scene in scenes]
+            share = 100 * sum(run.encoded for run in runs) / given
+            report(f"  needed, refresh {refresh}: {share:.0f} % encoded", scenes, runs)
+
+
 def peers(scenes: Sequence[Scene], python: Path) -> None:
     """Rows of the other trackers, from a process in their own environment."""
     outputs: list[dict[str, NDArray[np.float64]]] = []
@@ -173,7 +212,7 @@ def peers(scenes: Sequence[Scene], python: Path) -> None:
                 outputs.append({name: archive[name] for name in archive.files})
     for name in [name for name in outputs[0] if not name.endswith(" ms")]:
         if all(name in output for output in outputs):
-            report(name, scenes, [(output[name], float(output[f"{name} ms"])) for output in outputs])
+            report(name, scenes, [Run(output[name], float(output[f"{name} ms"])) for output in outputs])
 
 
 def as_arrays(scene: Scene) -> dict[str, NDArray[Any]]:
@@ -210,6 +249,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the research data")
     parser.add_argument("--reid", type=Path, nargs="+", default=[ROOT / "weights" / "osnet_x0_25"])
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keeps the embeddings of pets")
+    parser.add_argument("--needed", action="store_true", help="compare --encode all and needed, nothing else")
     parser.add_argument("--copies", type=int, default=0, metavar="N", help="variants of each sequence")
     arguments = parser.parse_args()
     data: Path = arguments.data
@@ -233,6 +273,9 @@ def main() -> None:
         print(
             f"\n{name:38s}   HOTA   AssA   DetA   IDF1   MOTA switch     ms   HOTA/IDF1 of each", flush=True
         )
+        if arguments.needed:
+            selective(scenes)
+            continue
         ours(scenes, ["deepsort", "motion"] + ["strong"] * (name != "motion"), arguments.ablation)
         if arguments.peers is not None:
             peers(scenes, arguments.peers)

