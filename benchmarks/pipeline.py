@@ -236,11 +236,10 @@ def compare(scene: Scene, ways: list[Way], rounds: int) -> None:
             f"{load:.2f}",
         ]
         cells += [f"{1e3 * seconds / scene.frames:.1f}" for seconds in each]
+        whole = median(sum(run.parts.values()) / run.wall for run in way.runs)
         some = way.runs[0].encoded
         share = f", {100 * some / way.runs[0].crops:.0f} % encoded" if 0 < some < way.runs[0].crops else ""
-        print(
-            f"| {scene.name} | {way.name}{share} | {' | '.join(cells)} | {sum(each) / wall:.2f} |", flush=True
-        )
+        print(f"| {scene.name} | {way.name}{share} | {' | '.join(cells)} | {whole:.2f} |", flush=True)
 
 
 def median(values: Iterator[float]) -> float:

@@ -123,7 +123,8 @@ def track_frames(
             ``detect`` and gets no embeddings.
         detect: ``detect(frame_number, image)``; see `skip_broken` for detectors that look at images.
         encode: the appearance model; None keeps the embeddings that the detections bring, if any.
-        tracker: its ``update`` is called once a frame, by the thread that iterates.
+        tracker: its ``update`` is called once a frame, by the thread that iterates; with ``needed`` and
+            ``read_ahead`` by another one, which is some frames ahead until the iterator is closed.
         frames_per_batch: crops of so many frames are encoded in one go, with the same results; a live source
             is seen that much later.
         read_ahead: 0 runs the stages one after the other and holds ``frames_per_batch`` frames. Above,
@@ -134,8 +135,8 @@ def track_frames(
         min_height: likewise.
         needed: says which rows of a frame's detections to encode, as ``EncodeNeeded(tracker)``; the others
             get zero rows, and a frame of which none is wanted no embeddings. None encodes all. It is asked
-            between two updates of the tracker, so that encoding can't run ahead: the thread that iterates
-            does it, frame by frame.
+            between two updates of the tracker, so that encoding and tracking go on frame by frame, and with
+            ``read_ahead`` together in one thread.
 
     Raises:
         ValueError: ``frames_per_batch`` is below 1, or above it together with ``needed``; ``read_ahead`` is
@@ -160,7 +161,8 @@ def track_frames(
         return _track(batches, tracker)
     if needed is None:
         return _track(stage(_encode(batches, encode)), tracker)
-    return _track(_encode_needed(batches, encode, needed), tracker)
+    tracked = _track(_encode_needed(batches, encode, needed), tracker)
+    return ahead(tracked, read_ahead) if read_ahead else tracked
 
 
 @dataclass(slots=True)

@@ -141,6 +141,7 @@ def track_source(
                 finished, linked = _track_offline(options, source, tracked_frames, note, signals)
             else:
                 finished, linked = _track(options, source, tracked_frames, note, signals), {}
+            tracked_frames.close()  # the tracker may have been at work in a thread
             if tracker.journal is not None:
                 _explain(tracker.journal, linked, options)
             written = [str(path) for name in WRITTEN if (path := getattr(options, name))]

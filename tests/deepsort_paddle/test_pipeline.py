@@ -328,6 +328,24 @@ def test_encoding_what_is_needed_gives_the_same_side_by_side(preset: str) -> Non
     assert outcomes[0][-1][0] == [1, 2, 3][: 2 if preset == "strong" else 3]
 
 
+def test_what_is_needed_is_encoded_while_the_frame_before_is_drawn() -> None:
+    second, threads = threading.Event(), threading.active_count()
+
+    class Encode(MeanColor):
+        def __call__(self, frame: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+            if self.single == 1:
+                second.set()
+            return super().__call__(frame, boxes)
+
+    results = track_frames(
+        clip(9), lambda number, image: walk(number), Encode(), Recorder(), needed=every_other, read_ahead=1
+    )
+    assert next(results).frame.number == 1
+    assert second.wait(30)  # nobody has asked for the second frame
+    results.close()
+    assert threading.active_count() == threads
+
+
 def test_frames_per_batch_does_not_go_with_needed() -> None:
     with pytest.raises(ValueError, match="frames_per_batch must be 1 with needed, got 2: "):
         track_frames(
