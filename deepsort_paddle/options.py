@@ -100,7 +100,7 @@ class TrackerOptions:
             at least as long; the overlap stage goes by ``iou_max_age`` as ever.
         max_duplicate_iou: of a lost and a matched track that overlap more, the younger is deleted; 1 is off.
         min_camera_pairs: shift all tracks by what the boxes of at least so many of them have moved in common
-            against their prediction; 0 is off. Needs no picture.
+            against their prediction, less what chance would make of it; 0 is off. Needs no picture.
         detection_weight: part of the detection's own box in the reported box of a matched track; the rest is
             the filter's. It changes what is reported, not what is tracked.
         max_seconds: above 0 ``max_age`` and ``iou_max_age`` become so many seconds at ``frame_rate``, so that

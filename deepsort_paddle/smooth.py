@@ -5,7 +5,8 @@ and one that began may look like the same person, a gap has a far side, and a bo
 by those that follow it.
 
 Two steps, each a function on the rows of all frames: `link` gives tracks that look alike one id, `smooth`
-corrects their boxes and fills the frames in between. `refine` does both.
+corrects their boxes and fills the frames in between. `refine` does both. What all boxes of a frame do alike
+beside their smooth ways is a jerk of the camera: it is taken off before smoothing and put back afterwards.
 
 Source of the smoother: Rauch, Tung and Striebel, "Maximum likelihood estimates of linear dynamic systems",
 AIAA Journal 3 (8), 1965; filterpy's implementation.
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from deepsort_paddle.camera import believed_part, common_shift
 from deepsort_paddle.mot import TrackTable
 
 __all__ = ["Refined", "link", "refine", "smooth"]
@@ -31,6 +33,8 @@ _MEASURED = 1 / 20
 _ACCELERATION = 1 / 160
 # Of place and velocity before the first box: it decides, not what was thought of it before.
 _UNKNOWN = 0.5
+# Boxes in a frame from which on what they have in common is looked at, as in the presets (min_camera_pairs).
+_WITNESSES = 5
 # Means of embeddings scatter less than single embeddings, to which max_cosine_distance belongs.
 _MEAN_PART = 0.5
 # A person out of sight can be so many heights away: a step to the side, and so many a second (running).
@@ -92,11 +96,11 @@ def link(
     Each track has at most one successor, which begins after it ended; all pairs are chosen together, at the
     smallest sum of distances. A pair must lie where a person can have gone in the time.
     """
-    known = np.array([one for one in np.unique(table.ids).tolist() if one in looks], np.int64)
-    if len(known) < 2:
+    pieces = [rows for rows in _by_id(table.ids) if int(table.ids[rows[0]]) in looks]
+    if len(pieces) < 2:
         return table.ids
-    ends = [np.flatnonzero(table.ids == one)[[0, -1]] for one in known.tolist()]
-    first, last = np.array(ends).T
+    first, last = np.array([rows[[0, -1]] for rows in pieces]).T
+    known = table.ids[first]
     mean = np.array([looks[one] for one in known.tolist()])
     cost = 1.0 - mean @ mean.T  # (K, K): rows end, columns begin
     gap = table.frame[first][None, :] - table.frame[last][:, None]
@@ -114,8 +118,8 @@ def link(
     for pair in np.flatnonzero(kept)[np.argsort(table.frame[last[rows[kept]]], kind="stable")]:
         parent[columns[pair]] = parent[rows[pair]]
     renamed = table.ids.copy()
-    for one, other in zip(known.tolist(), known[parent].tolist(), strict=True):
-        renamed[table.ids == one] = other
+    for rows, other in zip(pieces, known[parent].tolist(), strict=True):
+        renamed[rows] = other
     return renamed
 
 
@@ -123,14 +127,56 @@ def smooth(table: TrackTable, *, max_fill: int) -> Refined:
     """Every track smoothed over all of its frames, gaps of up to ``max_fill`` frames filled."""
     if len(table) == 0:
         return Refined(table, table.ids[:0], table.ids[:0])
-    pieces = [_smooth_one(table, np.flatnonzero(table.ids == one), max_fill) for one in np.unique(table.ids)]
+    tracks = _by_id(table.ids)
+    frames, shake = _shake(table, tracks)
+    still = replace(table, boxes=table.boxes - _at(table.frame, frames, shake))
+    pieces = [_smooth_one(still, rows, max_fill) for rows in tracks]
     columns = [
         np.concatenate([getattr(piece.table, field.name) for piece in pieces]) for field in fields(TrackTable)
     ]
     joined = TrackTable(*columns)
+    joined = replace(joined, boxes=joined.boxes + _at(joined.frame, frames, shake))
     order = np.lexsort([joined.ids, joined.frame])
     row, missed = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("row", "missed"))
     return Refined(joined[order], row[order], missed[order])
+
+
+def _shake(
+    table: TrackTable, tracks: list[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How far the camera jerked aside, as a shift of boxes: frames, rising, and ``(F, 4)``.
+
+    What chance makes of the boxes of a still camera is told from a jerk by all frames together.
+    """
+    frames = [rows for rows in _by_id(table.frame) if len(rows) >= _WITNESSES]
+    numbers = np.array([table.frame[rows[0]] for rows in frames], np.int64)
+    if not frames:
+        return numbers, np.zeros((0, 4))
+    smoothed = np.empty_like(table.boxes)
+    for rows in tracks:
+        smoothed[rows] = _smooth_one(table, rows, 0).table.boxes
+    aside = table.boxes - smoothed
+    steps = 0.5 * (aside[:, :2] + aside[:, 2:])
+    common = [common_shift(steps[rows]) for rows in frames]
+    shake = np.array([shift for shift, _ in common])
+    part = believed_part((shake**2).sum(), sum(chance for _, chance in common))
+    return numbers, np.tile(part * shake, 2)
+
+
+def _at(
+    frame: NDArray[np.int64], frames: NDArray[np.int64], shake: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The shift of each row's frame, ``(N, 4)``; 0 in frames of which none is known."""
+    if len(frames) == 0:
+        return np.zeros((len(frame), 4))
+    place = np.searchsorted(frames, frame).clip(max=len(frames) - 1)
+    return np.where((frames[place] == frame)[:, None], shake[place], 0.0)
+
+
+def _by_id(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The rows of each id (or frame), in order, ids rising."""
+    order = np.argsort(ids, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(ids[order])) + 1) if len(ids) else []
 
 
 def _smooth_one(table: TrackTable, rows: NDArray[np.int64], max_fill: int) -> Refined:
@@ -153,17 +199,17 @@ def _smoothed(boxes: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np
     places = np.arange(len(seen))
     height = np.interp(places, places[seen], boxes[:, 3] - boxes[:, 1])
     height = np.maximum(height, 1e-6)
-    noise = Q_discrete_white_noise(dim=2, dt=1.0, var=_ACCELERATION**2)
-    process = height[:, None, None] ** 2 * noise  # (F, 2, 2)
-    measurement = (_MEASURED * height[:, None, None]) ** 2  # (F, 1, 1)
+    # One filter for the four sides: each has a place and a velocity, and none knows of the others.
+    noise = np.kron(np.eye(4), Q_discrete_white_noise(dim=2, dt=1.0, var=_ACCELERATION**2))  # (8, 8)
+    process = height[:, None, None] ** 2 * noise  # (F, 8, 8)
+    measurement = (_MEASURED * height[:, None, None]) ** 2 * np.eye(4)  # (F, 4, 4)
     row = np.cumsum(seen) - 1  # of `boxes`, for each frame seen
-    smoothed = np.empty((len(seen), 4))
-    for side in range(4):
-        one = KalmanFilter(dim_x=2, dim_z=1)
-        one.F, one.H = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0]])
-        one.x = np.array([[boxes[0, side]], [0.0]])
-        one.P = (_UNKNOWN * height[0]) ** 2 * np.eye(2)
-        measured = [boxes[row[place], side] if seen[place] else None for place in places]
-        means, covariances, _, _ = one.batch_filter(measured, Qs=process, Rs=measurement)
-        smoothed[:, side] = one.rts_smoother(means, covariances, Qs=process)[0][:, 0, 0]
+    filters = KalmanFilter(dim_x=8, dim_z=4)
+    filters.F = np.kron(np.eye(4), [[1.0, 1.0], [0.0, 1.0]])
+    filters.H = np.kron(np.eye(4), [[1.0, 0.0]])
+    filters.x = np.kron(boxes[0, :, None], [[1.0], [0.0]])
+    filters.P = (_UNKNOWN * height[0]) ** 2 * np.eye(8)
+    measured = [boxes[row[place], :, None] if seen[place] else None for place in places]
+    means, covariances, _, _ = filters.batch_filter(measured, Qs=process, Rs=measurement)
+    smoothed: NDArray[np.float64] = filters.rts_smoother(means, covariances, Qs=process)[0][:, ::2, 0]
     return smoothed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle import DeepSort, Detections
-from deepsort_paddle.camera import motion_from_boxes, mutual_best
+from deepsort_paddle.camera import believed_part, common_shift, motion_from_boxes, mutual_best
 
 
 def people(count: int, seed: int = 0) -> np.ndarray:
@@ -22,6 +22,35 @@ def test_the_common_shift_is_found_beside_people_who_walk_on_their_own() -> None
     boxes[:4] += [9.0, 0.0, 9.0, 0.0]
     motion = motion_from_boxes(predicted, boxes[::-1], min_pairs=5)
     np.testing.assert_allclose(motion, [[1, 0, 12], [0, 1, -7]])
+
+
+def test_a_common_shift_comes_with_what_chance_makes_of_it() -> None:
+    # Medians 4 and 0; both times the median of the deviations (0, 1, 1, 3, 3 and 0, 1, 1, 1, 1) is 1.
+    steps = np.array([[1.0, 1.0], [3.0, -1.0], [4.0, 0.0], [5.0, 1.0], [7.0, -1.0]])
+    shift, error = common_shift(steps)
+    assert shift.tolist() == [4.0, 0.0]
+    assert error == pytest.approx(2 * (1.2533 * 1.4826 * 5 / 4.2) ** 2 / 5)
+    rng = np.random.default_rng(3)
+    found = [common_shift(rng.normal(0, 2, (9, 2))) for _ in range(2000)]
+    # Squares of a scatter seen in nine steps are a little too large.
+    expected = np.mean([(shift**2).sum() for shift, _ in found])
+    assert expected < np.mean([chance for _, chance in found]) < 1.25 * expected
+
+
+def test_only_what_stands_out_from_chance_is_believed() -> None:
+    assert believed_part(16.0, 4.0) == 0.75
+    assert believed_part(3.0, 4.0) == 0.0
+    assert believed_part(0.0, 0.0) == 0.0
+
+
+def test_people_who_move_on_their_own_before_a_still_camera_shift_little() -> None:
+    rng = np.random.default_rng(3)
+    predicted = people(6)
+    ways = [np.tile(rng.normal(0, 2, (6, 2)), 2) for _ in range(200)]
+    found = [motion_from_boxes(predicted, predicted + way, min_pairs=5)[:, 2] for way in ways]
+    chance = [np.median(way[:, :2], axis=0) for way in ways]
+    assert np.mean(np.square(found)) < 0.4 * np.mean(np.square(chance))
+    assert np.mean(~np.any(found, axis=1)) > 0.5
 
 
 def test_too_few_pairs_mean_no_motion() -> None:

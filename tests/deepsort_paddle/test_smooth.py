@@ -50,6 +50,28 @@ def test_smoothing_brings_noisy_boxes_nearer_to_the_truth() -> None:
     assert np.abs(boxes[:, 0] - truth).mean() < 0.6 * np.abs(noisy.boxes[:, 0] - truth).mean()
 
 
+@pytest.mark.parametrize(("shake", "part"), [(6.0, 0.6), (0.0, 1.01)])
+def test_a_camera_that_shakes_is_not_smoothed_away_and_a_still_one_makes_no_difference(
+    shake: float, part: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    count, frames = 8, list(range(1, 61))
+    jerk = rng.normal(0, shake, len(frames))
+    truth = [200.0 * one + 2.0 * np.arange(len(frames)) + jerk for one in range(count)]
+    kept = np.sort(rng.choice(len(frames), 50, replace=False))
+    noisy = [x + rng.normal(0, 2, len(frames)) for x in truth]
+    table = joined(
+        *(rows(one + 1, [frames[place] for place in kept], noisy[one][kept]) for one in range(7)),
+        rows(8, frames, noisy[7]),
+    )
+    wrong = []
+    for witnesses in (5, 99):  # 99: the camera's motion is not looked for
+        monkeypatch.setattr("deepsort_paddle.smooth._WITNESSES", witnesses)
+        found = smooth(table, max_fill=0).table
+        wrong.append(np.abs(found.boxes[:, 0] - np.array(truth)[found.ids - 1, found.frame - 1]).mean())
+    assert wrong[0] < part * wrong[1]
+
+
 def test_the_smoother_is_the_least_squares_solution() -> None:
     # The same model solved as one linear system: measurements, and the change of velocity between frames.
     x = np.array([0.0, 4.0, 5.0, 9.0, 20.0])
