@@ -8,7 +8,6 @@ kill or a full disk at any moment leaves either the old checkpoint or the new on
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 from paddle import nn
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+
+from reid_train.writing import replacing
 
 __all__ = [
     "Checkpoint",
@@ -75,19 +76,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "scaler": json.dumps(checkpoint.scaler),
         "origin": json.dumps(checkpoint.origin),
     }
-    part = path.with_name(path.name + ".part")
     # Not save_file: it makes files that only their owner may read.
     content = save(checkpoint.arrays, metadata=header)
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OSError(f"{path}: checkpoint not written, earlier ones stay: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path, "checkpoint not written, earlier ones stay") as file:
+        file.write(content)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -39,7 +39,7 @@ from reid_train.report import evaluate as evaluate_network
 from reid_train.report_page import write_report_page
 from reid_train.run_files import newest_checkpoint
 from reid_train.trainer import Trainer, network_of, require_same_network
-from reid_train.writing import writing
+from reid_train.writing import replacing
 
 __all__ = ["elem", "eval", "export", "infer", "pair", "prepare"]
 
@@ -109,8 +109,8 @@ def eval(
     yield from _figures(figures.as_dict())
     if report_dir is not None:
         path = report_dir / "report.json"
-        with writing(path):
-            path.write_text(json.dumps(figures.as_dict(), indent=2) + "\n")
+        with replacing(path) as file:
+            file.write(f"{json.dumps(figures.as_dict(), indent=2)}\n".encode())
         yield f"written: {path} and {', '.join(figures.pictures)}"
     if report is not None:
         yield f"written: {report}"
@@ -130,7 +130,6 @@ def infer(
         batch_size=batch_size,
         progress=True,
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
     (write_npz if output.suffix == ".npz" else write_text)(output, features)
     for image in features.unreadable:
         yield f"left out: {image.name}: {image.reason}"

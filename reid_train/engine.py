@@ -43,7 +43,7 @@ from reid_train.schedules import learning_rate
 from reid_train.trainer import Trainer
 from reid_train.transforms import Preprocessing
 from reid_train.validation import check_training
-from reid_train.writing import writing
+from reid_train.writing import replacing
 
 __all__ = ["across_cameras", "preprocessing_of", "train"]
 
@@ -224,8 +224,8 @@ def _open_folder(folder: Path, config: TrainConfig) -> None:
     # Left by a run that was killed while it wrote.
     for path in folder.glob("*.safetensors.part"):
         path.unlink()
-    with writing(folder / "config.json"):
-        (folder / "config.json").write_text(json.dumps(config.as_dict(), indent=2) + "\n")
+    with replacing(folder / "config.json") as file:
+        file.write(f"{json.dumps(config.as_dict(), indent=2)}\n".encode())
 
 
 def _decode(images: ImageCache, threads: int) -> None:

@@ -9,7 +9,6 @@ files there are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from reid_train.image_cache import read_image
 from reid_train.list_files import LIST_HEADER
+from reid_train.writing import replacing
 
 if TYPE_CHECKING:
     import paddle
@@ -207,8 +207,7 @@ def write_npz(path: str | Path, features: Features) -> None:
         OSError: the file cannot be written; one of that name stays as it was.
     """
     lost = features.unreadable
-
-    def write(file: BinaryIO) -> None:
+    with _opened(Path(path)) as file:
         np.savez(
             file,
             names=np.array(features.names, dtype=np.str_),
@@ -216,8 +215,6 @@ def write_npz(path: str | Path, features: Features) -> None:
             unreadable=np.array([image.name for image in lost], dtype=np.str_),
             reasons=np.array([image.reason for image in lost], dtype=np.str_),
         )
-
-    _write_atomically(Path(path), write)
 
 
 def read_npz(path: str | Path) -> Features:
@@ -256,13 +253,10 @@ def write_text(path: str | Path, features: Features) -> None:
         if any(character in name for character in "\t\r\n"):
             raise ValueError(f"{name!r}: a name with a tab or line break does not fit in text; write .npz")
     line = "\t".join(["%.9g"] * features.embeddings.shape[1])
-
-    def write(file: BinaryIO) -> None:
+    with _opened(Path(path)) as file:
         for name, row in zip(features.names, features.embeddings, strict=True):
             text = f"{name}\t{line % tuple(row.tolist())}\n"
             file.write(text.encode("utf-8", "surrogateescape"))
-
-    _write_atomically(Path(path), write)
 
 
 @contextmanager
@@ -320,17 +314,8 @@ def _read_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OSError(f"{path}: features not written: {error.strerror or error}") from error
-    finally:
-        if part.exists():
-            part.unlink()
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "features not written") as file:
+        yield file

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from typing_extensions import Self
 
 from reid_train.config import TrainConfig
+from reid_train.writing import replacing
 
 __all__ = ["Journal"]
 
@@ -142,9 +143,5 @@ def _take_back(path: Path, iteration: int) -> None:
         except (ValueError, KeyError, TypeError, RecursionError):
             break
         kept.append(line + b"\n")
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(b"".join(kept))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.writelines(kept)

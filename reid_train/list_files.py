@@ -12,6 +12,7 @@ import numpy as np
 
 from reid_train.image_index import ImageIndex, labels_of
 from reid_train.market1501 import MARKET_NAME
+from reid_train.writing import replacing
 
 __all__ = ["LIST_HEADER", "read_list_file", "write_list_file"]
 
@@ -90,9 +91,5 @@ def write_list_file(path: str | Path, index: ImageIndex, root: str | Path | None
         image = image.resolve()
         shown = image.relative_to(base) if image.is_relative_to(base) else image
         rows.append(f"{number} {label + 1} {label + 1} {shown.as_posix()}")
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text("\n".join(rows) + "\n", encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write("".join(f"{row}\n" for row in rows).encode())

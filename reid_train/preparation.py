@@ -21,7 +21,6 @@ from reid_train.datasets import (
 )
 from reid_train.splits import ARTICLE_DEV_IMAGES
 from reid_train.validation import validate
-from reid_train.writing import writing
 
 __all__ = ["prepare"]
 
@@ -80,8 +79,7 @@ def prepare(source: list[Path], output: Path, split: str, held_out_ids: int, see
         if (output / f"{name}.txt").is_file():
             raise ValueError(f"{output / name}.txt: of an earlier split, this one has none: remove it")
     for name, part in lists.items():
-        with writing(output / f"{name}.txt"):
-            write_list_file(output / f"{name}.txt", part)
+        write_list_file(output / f"{name}.txt", part)
         yield f"written: {output / name}.txt"
 
 

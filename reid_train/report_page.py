@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from reid_train.report import Report
+from reid_train.writing import replacing
 
 __all__ = ["report_page", "write_report_page"]
 
@@ -80,12 +81,8 @@ def write_report_page(
         folder = pictures or Path(temporary)
         report = evaluate(folder)
         drawn = {name: (folder / name).read_bytes() for name in report.pictures}
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(report_page(report, drawn, settings), encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(report_page(report, drawn, settings).encode())
     return report
 
 

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from reid_train import features as features_module
 from reid_train.features import (
     Features,
     UnreadableImage,
@@ -235,7 +234,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, features, monk
     def full(_descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(features_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="features: features not written: No space left on device"):
         write(path, features)
     assert [entry.name for entry in tmp_path.iterdir()] == ["features"]

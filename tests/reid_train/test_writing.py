@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from reid_train.writing import writing
+from reid_train.writing import replacing, writing
 
 
 def test_a_full_disk_is_told_with_the_file(tmp_path):
@@ -33,3 +33,28 @@ def test_other_errors_and_own_words_pass(tmp_path):
         raise ValueError("bad")
     with writing(tmp_path):
         (tmp_path / "fine").write_text("")
+
+
+def test_a_file_takes_its_name_when_it_is_complete(tmp_path):
+    path = tmp_path / "list.txt"
+    for content in (b"one", b"two"):
+        with replacing(path) as file:
+            file.write(content)
+            file.flush()
+            assert (tmp_path / "list.txt.part").read_bytes() == content
+            assert path.exists() == (content == b"two")
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
+def test_what_goes_wrong_leaves_the_older_file_and_no_rubbish(tmp_path, error):
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"old")
+    with pytest.raises(type(error)) as raised, replacing(path, "list not written") as file:
+        file.write(b"new")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    if isinstance(error, OSError):
+        assert str(raised.value) == f"{path}: list not written: No space left on device"
