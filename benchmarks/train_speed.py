@@ -95,11 +95,11 @@ def serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if "model" in request:
-            batch, size = request["batch"], request["size"]
+            batch, height, width = request["batch"], request["height"], request["width"]
             config = TrainConfig(
                 model=request["model"],
                 embedding_size=128,
-                image_shape=(3, size, size),
+                image_shape=(3, height, width),
                 loss_name="arcmargin",
                 arc_scale=16.0,
                 train_batch_size=batch,
@@ -109,7 +109,7 @@ def serve() -> None:
                 classes = trainer.objective.main.weight.numpy()
                 np.savez(request["weights"], classes=classes, **layer_arrays(trainer.network))
             rng = np.random.default_rng(0)
-            images = rng.integers(0, 256, (batch, size, size, 3), np.uint8)
+            images = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
             step = Batch(0, images[world.shard(batch)], rng.integers(0, CLASSES, batch))
             parameters = parameter_count(trainer.network) + parameter_count(trainer.objective)
             told = {"parameters": parameters, "loss": trainer.step(step)}
@@ -121,20 +121,24 @@ def serve() -> None:
         print(json.dumps(told), flush=True)
 
 
-def compare(ours: Side, peer: Side, options: argparse.Namespace, model: str, size: int, weights: Path) -> str:
+def compare(ours: Side, peer: Side, options: argparse.Namespace, model: str, size: str, weights: Path) -> str:
     """One row of the table."""
+    height, width = map(int, size.split("x"))
     request = {
         "model": model,
-        "size": size,
+        "height": height,
+        "width": width,
         "batch": options.batch * options.processes,
         "weights": str(weights),
     }
+    reduced = {"bfloat16": True} if options.bfloat16 else {}
     first = ours.ask(**request)[0]
-    theirs = peer.ask(**request)[0]
+    theirs = peer.ask(**request, **reduced)[0]
     if first["parameters"] != theirs["parameters"]:
         raise SystemExit(f"{model}: {first['parameters']:.0f} parameters beside {theirs['parameters']:.0f}")
     # Batch norm sees the shard of a process and the whole batch in PyTorch.
-    if options.processes == 1 and abs(first["loss"] / theirs["loss"] - 1) > 1e-3:
+    allowed = 5e-2 if options.bfloat16 else 1e-3
+    if options.processes == 1 and abs(first["loss"] / theirs["loss"] - 1) > allowed:
         raise SystemExit(f"{model}: first loss {first['loss']} beside {theirs['loss']}: not the same network")
     images = options.steps * request["batch"]
     walls, cpus = ([], []), ([], [])
@@ -147,7 +151,7 @@ def compare(ours: Side, peer: Side, options: argparse.Namespace, model: str, siz
             cpus[place].append(images / sum(part["cpu"] for part in told))
     wall, cpu = ([statistics.median(values) for values in pair] for pair in (walls, cpus))
     return (
-        f"| {model} | {size} x {size} | {first['parameters']:,.0f} | {wall[0]:.1f} | {wall[1]:.1f} | "
+        f"| {model} | {height} x {width} | {first['parameters']:,.0f} | {wall[0]:.1f} | {wall[1]:.1f} | "
         f"{cpu[0]:.1f} | {cpu[1]:.1f} | {cpu[0] / cpu[1]:.2f} |"
     )
 
@@ -159,9 +163,10 @@ def main() -> None:
     )
     parser.add_argument("--torch-python", help="python of an environment with torch and numpy")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256], help="pixels a side")
+    parser.add_argument("--sizes", nargs="+", default=["128x128", "256x128", "256x256"], help="HxW")
     parser.add_argument("--batch", type=int, default=8, help="images a process")
     parser.add_argument("--processes", type=int, default=1, help="ours; as many threads for PyTorch")
+    parser.add_argument("--bfloat16", action="store_true", help="PyTorch's network in bfloat16 (autocast)")
     parser.add_argument("--steps", type=int, default=2, help="a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)

@@ -107,22 +107,25 @@ NETWORKS["MobileNetV3_large_x1_0"] = lambda last_stride: MobileNetV3Large()
 class Step:
     """A network with an arc margin and momentum, and batches of noise."""
 
-    def __init__(self, model: str, size: int, batch: int, weights: str) -> None:
+    def __init__(self, model: str, height: int, width: int, batch: int, weights: str, bfloat16: bool = False):
         self.network = TwinNetwork(model, 128, 2, False).to(memory_format=torch.channels_last)
         with np.load(weights) as arrays:
             restore(self.network, dict(arrays))
             self.classes = nn.Parameter(torch.from_numpy(arrays["classes"]))
+        self.bfloat16 = bfloat16
         values = [*self.network.parameters(), self.classes]
         self.parameters = sum(value.numel() for value in values)
         self.optimizer = torch.optim.SGD(values, lr=0.01, momentum=0.9, weight_decay=1e-4)
         rng = np.random.default_rng(0)
-        self.images = torch.from_numpy(rng.integers(0, 256, (batch, size, size, 3), np.uint8))
+        self.images = torch.from_numpy(rng.integers(0, 256, (batch, height, width, 3), np.uint8))
         self.labels = torch.from_numpy(rng.integers(0, self.classes.shape[1], batch))
 
     def __call__(self) -> float:
         """One update; its loss."""
         self.network.train()
-        cos = F.normalize(self.network(self.images)) @ F.normalize(self.classes, dim=0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            embeddings = self.network(self.images)
+        cos = F.normalize(embeddings.float()) @ F.normalize(self.classes, dim=0)
         target = cos.gather(1, self.labels[:, None])
         sine = ((1 - target * target).clamp(min=0) + 1e-6).sqrt()
         phi = target * math.cos(0.15) - sine * math.sin(0.15)
