@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import pickle
 import random
 import resource
@@ -25,6 +26,7 @@ import time
 import traceback
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ import cv2
 import numpy as np
 
 from deepsort_paddle import DeepSort, Detections
+from deepsort_paddle.cli import track
 from deepsort_paddle.encoder_spec import EncoderSpec
 from deepsort_paddle.eval_cli import main as evaluate
 from deepsort_paddle.foreign import describe
@@ -114,6 +117,7 @@ def kinds(folder: Path) -> Iterator[Kind]:
     yield Kind("recipe.yaml", b"elem:\n  lr: 0.1\n  lr_steps: [1, 2]\n  model: ResNet50\n", _recipe)
     yield Kind("data.tar", _tar(), _extract)
     yield Kind("data.zip", _zip(), _extract)
+    yield Kind("folder", b"any bytes: they say what lies in the folder", _folder)
     yield from _paddle_kinds()
 
 
@@ -173,6 +177,95 @@ def _sequence(path: Path) -> None:
     with open_source(path.parent) as source:
         for _ in zip(source, range(50), strict=False):
             pass
+
+
+def _folder(path: Path) -> None:
+    """Track a folder of odd pictures, whose content the file's bytes decide, with every output."""
+    rng = random.Random(path.read_bytes())
+    folder, out = path.parent / "in", path.parent / "out"
+    pictures = folder / rng.choice((".", ".", "img1"))
+    pictures.mkdir(parents=True)
+    out.mkdir()
+    for number in range(1, rng.randrange(2, 9)):
+        name = rng.choice(
+            (f"{number:06}", f"{number}", f"a{number}b", f"{number}\n", f"\u0661{number}", "1" * 200)
+        )
+        suffix = rng.choice((".jpg", ".jpg", ".JPG", ".png", ".bmp", ".tif", ".webp", ".txt"))
+        place = pictures / (name + suffix)
+        if not (place.exists() or place.is_symlink()):
+            _odd_picture(place, rng)
+    if rng.randrange(4) == 0:
+        (folder / "seqinfo.ini").write_bytes(mutated(b"[Sequence]\nname=x\nimDir=img1\nseqLength=5\n", rng))
+    boxes = "".join(f"{n},-1,{9 * k},{k},20,40,0.9\n" for n in range(1, 9) for k in range(4))
+    (path.parent / "det.txt").write_text(boxes)
+    words = [str(folder), "--detections", str(path.parent / "det.txt"), "--reid", "none", "--quiet"]
+    words += [
+        "--save-crops",
+        str(out / "crops"),
+        "--json",
+        str(out / "o.json"),
+        "--report",
+        str(out / "o.html"),
+    ]
+    if rng.randrange(8) == 0:
+        (out / "o.json").symlink_to("o.json")
+    messages = io.StringIO()
+    with redirect_stderr(messages):
+        code = track(words)
+    if code == 2:
+        raise ValueError(messages.getvalue().strip())
+    if code:
+        raise ArithmeticError(f"exit code {code}")
+    frames = len(json.loads((out / "o.json").read_text())["frames"])
+    with open_source(out / "o.mp4") as source:
+        shown = sum(frame.image is not None for frame in source)
+    if shown != frames:
+        raise ArithmeticError(f"{frames} frames in the JSON, {shown} in the video")
+
+
+def _odd_picture(place: Path, rng: random.Random) -> None:
+    """A picture that is fine, damaged, another kind of file, or none."""
+    size = (rng.choice((1, 7, 64, 300)), rng.choice((1, 8, 96, 300)))
+    image = cv2.resize(rng.choice(list(_pictures().values())), size)
+    fine = cv2.imencode(rng.choice((".jpg", ".png", ".bmp", ".webp", ".tiff")), image)[1].tobytes()
+    match rng.randrange(14):
+        case 0:
+            place.mkdir()
+        case 1:
+            place.symlink_to(place.name)
+        case 2:
+            place.symlink_to(rng.choice(("/nowhere", "..", "/dev/zero", "/dev/null", "/dev/stdin")))
+        case 3:
+            os.mkfifo(place)
+        case 4:
+            place.touch()
+        case 5:
+            place.write_bytes(mutated(fine, rng))
+        case 6:
+            place.write_bytes(_huge(rng))
+        case 7:
+            place.write_bytes(fine[: rng.randrange(len(fine))])
+        case 8 if place.name.isascii():
+            place.with_name("9" * rng.choice((8, 18, 40)) + ".jpg").write_bytes(fine)
+        case _:
+            place.write_bytes(fine)
+
+
+def _huge(rng: random.Random) -> bytes:
+    """A small picture whose header promises a large one."""
+    image = next(iter(_pictures().values()))
+    side = rng.choice((5_000, 20_000, 32_000, 65_000))
+    suffix = rng.choice((".jpg", ".png", ".bmp"))
+    data = bytearray(cv2.imencode(suffix, image)[1].tobytes())
+    if suffix == ".jpg":
+        at = data.index(b"\xff\xc0") + 5
+        data[at : at + 4] = side.to_bytes(2, "big") * 2
+    elif suffix == ".png":
+        data[16:24] = side.to_bytes(4, "big") * 2
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    else:
+        data[18:26] = side.to_bytes(4, "little") * 2
+    return bytes(data)
 
 
 def _load_tracker(path: Path) -> None:

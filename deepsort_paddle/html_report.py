@@ -30,7 +30,7 @@ from typing_extensions import Self
 from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.counts import Counts
 from deepsort_paddle.draw import track_color
-from deepsort_paddle.partfile import part_path, publish
+from deepsort_paddle.partfile import part_path, publish, real_path
 from deepsort_paddle.pipeline import TrackedFrame
 
 __all__ = ["HtmlReport"]
@@ -193,7 +193,7 @@ class HtmlReport:
         if self._video.stat().st_size <= self._limit * 1e6:
             source = "data:video/mp4;base64," + base64.b64encode(self._video.read_bytes()).decode("ascii")
         else:
-            relative = Path(_relative(self._video.resolve(), self.path.resolve().parent))
+            relative = Path(_relative(real_path(self._video), real_path(self.path).parent))
             source = quote(relative.as_posix())
             hint += f" The video is too large for this page: keep {relative.as_posix()} beside it."
         return (

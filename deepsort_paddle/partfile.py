@@ -20,12 +20,17 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_writable", "claimed", "lock", "part_path", "publish"]
+__all__ = ["check_writable", "claimed", "lock", "part_path", "publish", "real_path"]
+
+
+def real_path(path: str | Path) -> Path:
+    """Where a path leads. Unlike ``Path.resolve`` of Python 3.12 it raises nothing for links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def part_path(path: str | Path) -> Path:
     """Where the content of ``path`` grows: ``NAME.part`` beside it, or a device or pipe itself."""
-    final = Path(path).resolve()  # a link stays a link: its target is what gets replaced
+    final = real_path(path)  # a link stays a link: its target is what gets replaced
     if final.exists() and not final.is_file():
         return final
     return final.with_name(final.name + ".part")
@@ -38,7 +43,7 @@ def publish(path: str | Path) -> None:
         OSError: the file can't be renamed.
     """
     part = part_path(path)
-    final = Path(path).resolve()
+    final = real_path(path)
     if part != final:
         part.replace(final)
 
@@ -49,7 +54,7 @@ def check_writable(path: str | Path) -> None:
     Raises:
         OSError: the folder is missing or not writable, ``path`` is a folder, or another run is writing it.
     """
-    final = Path(path).resolve()
+    final = real_path(path)
     if final.is_dir():
         raise IsADirectoryError(f"{path} is a folder, a file name was wanted")
     if not final.parent.is_dir():

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-__all__ = ["SequenceInfo", "is_sequence"]
+from deepsort_paddle.partfile import real_path
 
-_LARGEST = 10_000_000  # of any number in seqinfo.ini: frames of four days at 30 a second
+__all__ = ["LARGEST", "SequenceInfo", "is_sequence"]
+
+LARGEST = 10_000_000  # of any number in seqinfo.ini: frames of four days at 30 a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class SequenceInfo:
             raise ValueError(f"{ini}: name must be a plain name, got {name!r}")
         images = folder / keys.get("imdir", "img1")
         if "\0" in str(images) or not (
-            images.resolve().is_relative_to(folder.resolve()) or images.is_symlink()
+            real_path(images).is_relative_to(real_path(folder)) or images.is_symlink()
         ):
             raise ValueError(f"{ini}: imDir must be a folder within {folder}, got {keys['imdir']!r}")
         detections, ground_truth = folder / "det" / "det.txt", folder / "gt" / "gt.txt"
@@ -106,6 +108,6 @@ def _positive(path: Path, keys: dict[str, str], key: str) -> float | None:
         number = float(text)
     except ValueError:
         number = float("nan")
-    if not (0 < number <= _LARGEST):
-        raise ValueError(f"{path}: {key} must be a positive number up to {_LARGEST}, got {text!r}")
+    if not (0 < number <= LARGEST):
+        raise ValueError(f"{path}: {key} must be a positive number up to {LARGEST}, got {text!r}")
     return number

@@ -23,7 +23,7 @@ from deepsort_paddle.html_report import HtmlReport
 from deepsort_paddle.mot import TrackWriter
 from deepsort_paddle.options import TrackerOptions
 from deepsort_paddle.outputs import CropWriter, CsvWriter, JsonWriter, TrackPainter
-from deepsort_paddle.partfile import check_writable, claimed
+from deepsort_paddle.partfile import check_writable, claimed, real_path
 from deepsort_paddle.pipeline import TrackedFrame
 from deepsort_paddle.video import without_password
 from deepsort_paddle.video_writer import VideoWriter
@@ -42,13 +42,13 @@ Output = Callable[[TrackedFrame], "bool | None"]
 
 def check_outputs(options: argparse.Namespace) -> None:
     """Raise when an output can't be written, or would replace an input or another output."""
-    inputs = [Path(text).resolve() for text in (options.source, options.detections) if text]
+    inputs = [real_path(text) for text in (options.source, options.detections) if text]
     seen: dict[Path, str] = {}
     for name in FILES:
         text = getattr(options, name)
         if text is None:
             continue
-        option, path = "--" + name.replace("_", "-"), Path(text).resolve()
+        option, path = "--" + name.replace("_", "-"), real_path(text)
         if path in inputs:
             raise ValueError(f"{option} {text} would replace an input")
         if path in seen:
@@ -68,7 +68,7 @@ def check_outputs(options: argparse.Namespace) -> None:
 
 def _check_folder(folder: Path) -> None:
     """Raise when ``folder`` neither is a folder nor can be made."""
-    known = folder.resolve()
+    known = real_path(folder)
     while not known.exists():
         known = known.parent
     if not known.is_dir():
@@ -102,7 +102,7 @@ def choose_outputs(options: argparse.Namespace, source: FrameSource) -> None:
 def _video_beside(page: Path, source: Path) -> Path:
     """The video of a report for which none was asked: of the page's name, unless that is the source."""
     video = page.with_suffix(".mp4")
-    return page.with_name(f"{page.stem}_tracks.mp4") if video.resolve() == source.resolve() else video
+    return page.with_name(f"{page.stem}_tracks.mp4") if real_path(video) == real_path(source) else video
 
 
 def open_outputs(

@@ -15,7 +15,7 @@ import cv2
 from deepsort_paddle._readers import open_container, read_camera, read_file, read_pictures, read_stream
 from deepsort_paddle.frames import Frame, FrameSource, Tally
 from deepsort_paddle.mot import read_detections
-from deepsort_paddle.sequence import SequenceInfo, is_sequence
+from deepsort_paddle.sequence import LARGEST, SequenceInfo, is_sequence
 from deepsort_paddle.video_writer import VideoWriter
 from deepsort_paddle.watchdog import WatchedCapture
 
@@ -173,6 +173,8 @@ def _open_sequence(folder: Path, fps: float | None) -> FrameSource:
     numbers = [int(path.stem) if path.stem.isdecimal() else 0 for path in paths]
     if numbers[0] != 1 or len(set(numbers)) != len(numbers):
         numbers = list(range(1, len(paths) + 1))
+    if numbers[-1] > LARGEST:
+        raise ValueError(f"{paths[-1]}: frame numbers go up to {LARGEST}, got {numbers[-1]}")
     if info.length is not None and numbers[-1] < info.length:
         tally.note = f"seqinfo.ini promises {info.length} frames, the pictures end at {numbers[-1]}"
     known = dict(zip(numbers, paths, strict=True))
@@ -181,8 +183,9 @@ def _open_sequence(folder: Path, fps: float | None) -> FrameSource:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order, hidden files left out."""
-    return sorted(
-        (p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and not p.name.startswith(".")),
-        key=natural_key,
-    )
+    """The pictures of a folder in natural order, without hidden ones; a link that leads nowhere is one.
+
+    Folders, pipes and devices are none, whatever their name: reading a pipe would wait for ever.
+    """
+    named = (p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
+    return sorted((p for p in named if p.is_file() or not p.exists()), key=natural_key)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -365,6 +366,54 @@ def test_a_picture_that_promises_more_than_it_holds_is_broken_not_filled(tmp_pat
     (tmp_path / "1.png").write_bytes(cv2.imencode(".png", np.zeros((2000, 2000), np.uint8))[1].tobytes())
     with open_source(tmp_path) as source:
         assert [frame.image is None for frame in source] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_a_header_of_gigabytes_is_a_broken_picture(tmp_path: Path, suffix: str) -> None:
+    """A hundred such JPEGs and BMPs of 30,000 x 30,000 pixels took 23 s and 6 GB."""
+    fine = bytearray(cv2.imencode(suffix, np.full((40, 50, 3), 90, np.uint8))[1].tobytes())
+    (tmp_path / f"1{suffix}").write_bytes(fine)
+    at = fine.index(b"\xff\xc0") + 5 if suffix == ".jpg" else 18
+    size = 2 if suffix == ".jpg" else 4
+    fine[at : at + 2 * size] = 2 * (30_000).to_bytes(size, "big" if suffix == ".jpg" else "little")
+    (tmp_path / f"2{suffix}").write_bytes(fine)
+    with open_source(tmp_path) as source:
+        assert [frame.image is None for frame in source] == [False, True]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_no_picture_whatever_its_name(tmp_path: Path) -> None:
+    """Reading a pipe waited for ever, reading /dev/zero had no end."""
+    cv2.imwrite(str(tmp_path / "2.png"), np.zeros((8, 8, 3), np.uint8))
+    os.mkfifo(tmp_path / "1.png")
+    (tmp_path / "3.png").symlink_to("/dev/zero")
+    (tmp_path / "4.png").mkdir()
+    for number, target in ((5, "5.png"), (6, "nowhere")):
+        (tmp_path / f"{number}.png").symlink_to(target)
+    with open_source(tmp_path) as source:
+        assert [frame.image is None for frame in source] == [False, True, True]
+
+
+def test_a_sequence_whose_file_names_count_too_far_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "img1").mkdir()
+    for number in ("000001", "9" * 18):
+        cv2.imwrite(str(tmp_path / "img1" / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"9{18}.png: frame numbers go up to 10000000, got 9{18}$"):
+        open_source(tmp_path)
+
+
+def test_links_in_a_circle_end_in_one_line_or_are_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("circle", "o.csv"):
+        (tmp_path / name).symlink_to(name)
+    assert track([str(tmp_path / "circle"), "--quiet"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "det.txt").write_text("1,-1,1,1,4,4,1\n")
+    words = [str(tmp_path), "--detections", str(tmp_path / "det.txt"), "--reid", "none", "--quiet"]
+    assert track([*words, "--csv", str(tmp_path / "o.csv")]) == 0
+    assert (tmp_path / "o.csv").read_text().startswith("frame,")
 
 
 def test_a_picture_that_is_gone_since_it_was_listed_is_broken(tmp_path: Path) -> None:

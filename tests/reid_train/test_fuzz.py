@@ -1,6 +1,7 @@
 """Any file that a training reads ends in a result or in one line of error that names it."""
 
 import json
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -168,3 +169,24 @@ def test_a_picture_that_promises_more_than_it_holds_is_refused(
     )
     with pytest.raises(ValueError, match="x.png: not a readable image"):
         read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_a_header_of_gigabytes_is_refused(tmp_path: Path, suffix: str) -> None:
+    fine = bytearray(cv2.imencode(suffix, np.full((40, 50, 3), 90, np.uint8))[1].tobytes())
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(fine)
+    assert read_image(path).shape == (40, 50, 3)
+    at = fine.index(b"\xff\xc0") + 5 if suffix == ".jpg" else 18
+    size = 2 if suffix == ".jpg" else 4
+    fine[at : at + 2 * size] = 2 * (30_000).to_bytes(size, "big" if suffix == ".jpg" else "little")
+    path.write_bytes(fine)
+    with pytest.raises(ValueError, match=rf"x{suffix}: not a readable image"):
+        read_image(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.jpg")
+    with pytest.raises(OSError, match="x.jpg: cannot be read: not a file"):
+        read_image(tmp_path / "x.jpg")
