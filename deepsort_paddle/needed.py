@@ -51,15 +51,18 @@ class EncodeNeeded:
         self.min_iou = number("min_iou", min_iou, 1.0)
         self.max_rival_iou = number("max_rival_iou", max_rival_iou, 1.0)
 
-    def __call__(self, detections: Detections) -> NDArray[np.int64]:
+    def __call__(
+        self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None
+    ) -> NDArray[np.int64]:
         """The rows of ``detections`` to encode, ascending, ``(K,)``, before the tracker is updated with them.
 
         Rows that the tracker will ignore are not among them.
 
         Args:
             detections: of the frame that comes next, without embeddings.
+            camera_motion: as the tracker's ``update`` will get it.
         """
-        scene = self.tracker.scene(detections)
+        scene = self.tracker.scene(detections, camera_motion=camera_motion)
         rows, frame = scene.rows, scene.frame
         tracks, columns = np.arange(len(rows)), np.arange(len(frame.index))
         recent = rows.frames_since_update == 1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,10 @@ from deepsort_paddle.structures import Detections, Tracks
 __all__ = ["StageSeconds", "TrackedFrame", "prepare_detections", "skip_broken", "track_frames"]
 
 Detect = Callable[[int, "NDArray[np.uint8] | None"], Detections]
-Needed = Callable[[Detections], "NDArray[np.int64]"]
+# Of detections, and of camera_motion where there is one.
+Needed = Callable[..., "NDArray[np.int64]"]
+# Of a frame's picture and boxes: ``(2, 3)``, from the pixels of the frame before to this one's.
+CameraMotion = Callable[["NDArray[np.uint8] | None", "NDArray[np.float64]"], "NDArray[np.float64]"]
 
 
 class Encode(Protocol):
@@ -43,6 +46,13 @@ class Tracker(Protocol):
     """A tracker, as `DeepSort`."""
 
     def update(self, detections: Detections, /) -> Tracks:
+        """Take in one frame."""
+
+
+class _MovedTracker(Protocol):
+    """A tracker that takes the camera's motion, as `DeepSort`."""
+
+    def update(self, detections: Detections, /, *, camera_motion: NDArray[np.float64] | None) -> Tracks:
         """Take in one frame."""
 
 
@@ -115,6 +125,7 @@ def track_frames(
     min_confidence: float = 0.0,
     min_height: float = 0.0,
     needed: Needed | None = None,
+    camera_motion: CameraMotion | None = None,
 ) -> Generator[TrackedFrame, None, None]:
     """Track through ``frames``, lazily.
 
@@ -137,6 +148,9 @@ def track_frames(
             get zero rows, and a frame of which none is wanted no embeddings. None encodes all. It is asked
             between two updates of the tracker, so that encoding and tracking go on frame by frame, and with
             ``read_ahead`` together in one thread.
+        camera_motion: called on each frame's picture and the boxes of its detections, in order, right after
+            ``detect``, and timed with it; the tracker's ``update`` and ``needed`` get the answer as their
+            ``camera_motion``. See `deepsort_paddle.picture_motion.PictureMotion`.
 
     Raises:
         ValueError: ``frames_per_batch`` is below 1, or above it together with ``needed``; ``read_ahead`` is
@@ -156,7 +170,7 @@ def track_frames(
         return ahead(batches, read_ahead) if read_ahead else batches
 
     batches = stage(_read(iter(frames), frames_per_batch))
-    batches = stage(_detect(batches, detect, min_confidence, min_height))
+    batches = stage(_detect(batches, detect, min_confidence, min_height, camera_motion))
     if encode is None:
         return _track(batches, tracker)
     if needed is None:
@@ -172,6 +186,7 @@ class _Batch:
     frames: list[Frame]
     read: float
     detections: list[Detections] = field(default_factory=list)
+    motions: list[NDArray[np.float64] | None] = field(default_factory=list)
     detect: list[float] = field(default_factory=list)
     encode: float = 0.0
 
@@ -188,7 +203,13 @@ def _read(frames: Iterator[Frame], frames_per_batch: int) -> _Batches:
         yield _Batch(batch, (time.perf_counter() - began) / len(batch))
 
 
-def _detect(batches: _Batches, detect: Detect, min_confidence: float, min_height: float) -> _Batches:
+def _detect(
+    batches: _Batches,
+    detect: Detect,
+    min_confidence: float,
+    min_height: float,
+    camera_motion: CameraMotion | None,
+) -> _Batches:
     with closing(batches):
         for batch in batches:
             for frame in batch.frames:
@@ -196,6 +217,9 @@ def _detect(batches: _Batches, detect: Detect, min_confidence: float, min_height
                 found = detect(frame.number, frame.image)
                 found = prepare_detections(found, min_confidence=min_confidence, min_height=min_height)
                 batch.detections.append(found)
+                batch.motions.append(
+                    None if camera_motion is None else camera_motion(frame.image, found.boxes)
+                )
                 batch.detect.append(time.perf_counter() - began)
             yield batch
 
@@ -215,7 +239,9 @@ def _encode_needed(batches: _Batches, encode: Encode, needed: Needed) -> _Batche
         for batch in batches:
             began = time.perf_counter()
             image, detections = batch.frames[0].image, batch.detections[0]
-            rows = needed(detections) if image is not None and len(detections) else np.zeros(0, np.int64)
+            moved = {} if batch.motions[0] is None else {"camera_motion": batch.motions[0]}
+            wanted = image is not None and len(detections) > 0
+            rows = needed(detections, **moved) if wanted else np.zeros(0, np.int64)
             if image is not None and len(rows):
                 some = encode(image, detections.boxes[rows])
                 embeddings = np.zeros((len(detections), some.shape[1]), np.float32)
@@ -228,9 +254,13 @@ def _encode_needed(batches: _Batches, encode: Encode, needed: Needed) -> _Batche
 def _track(batches: _Batches, tracker: Tracker) -> Generator[TrackedFrame, None, None]:
     with closing(batches):
         for batch in batches:
-            for frame, detections, seconds in zip(batch.frames, batch.detections, batch.detect, strict=True):
+            columns = zip(batch.frames, batch.detections, batch.motions, batch.detect, strict=True)
+            for frame, detections, motion, seconds in columns:
                 began = time.perf_counter()
-                tracks = tracker.update(detections)
+                if motion is None:
+                    tracks = tracker.update(detections)
+                else:
+                    tracks = cast(_MovedTracker, tracker).update(detections, camera_motion=motion)
                 track = time.perf_counter() - began
                 spent = StageSeconds(batch.read, seconds, batch.encode, track)
                 yield TrackedFrame(frame, detections, tracks, spent)

@@ -29,6 +29,7 @@ from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.journal import Journal
 from deepsort_paddle.needed import EncodeNeeded
 from deepsort_paddle.offline import Recorder
+from deepsort_paddle.picture_motion import PictureMotion
 from deepsort_paddle.pipeline import Detect, TrackedFrame, skip_broken, track_frames
 from deepsort_paddle.stop import Stop
 from deepsort_paddle.track_outputs import (
@@ -108,6 +109,9 @@ def track_source(
         with open_source(options.source, fps=options.fps) as source, ExitStack() as stack:
             choose_outputs(options, source)
             _check_offline(options, source)
+            by_pictures = options.camera_motion == "pictures"
+            if by_pictures and not source.has_images:
+                raise ValueError(f"{options.source} has no pictures: leave out --camera-motion pictures")
             options.counter = None
             if options.lines or options.zones:
                 options.counter = TrackCounter(options.lines, options.zones, fps=source.fps or 25.0)
@@ -135,6 +139,7 @@ def track_source(
                 min_confidence=options.min_confidence,
                 min_height=options.min_height,
                 needed=EncodeNeeded(tracker) if options.encode == "needed" else None,
+                camera_motion=PictureMotion() if by_pictures else None,
             )
             stack.enter_context(closing(tracked_frames))  # ends its threads before the source is closed
             if options.offline:

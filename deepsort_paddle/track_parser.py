@@ -371,6 +371,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="track the whole video before anything is written: link broken tracks, fill gaps, smooth boxes",
     )
     group.add_argument(
+        "--camera-motion",
+        choices=("none", "boxes", "pictures"),
+        help="move tracks with the camera: by what most people do in common, or by the background of the "
+        "pictures [boxes with the presets motion and strong, else none]",
+    )
+    group.add_argument(
         "--iou-max-age",
         type=_count(1),
         metavar="FRAMES",

@@ -7,17 +7,22 @@ from contextlib import suppress
 from dataclasses import fields
 
 from deepsort_paddle.options import TrackerOptions
+from deepsort_paddle.presets import PRESETS
 
 __all__ = ["settle_tracker_options"]
 
 
 def settle_tracker_options(options: argparse.Namespace) -> None:
-    """Take in ``--set`` and the defaults of what has no flag, and check all of them.
+    """Take in ``--camera-motion``, ``--set`` and the defaults of what has no flag, and check all of them.
 
     Raises:
         ValueError: a name is unknown or a value out of range.
     """
     known = {field.name: field.default for field in fields(TrackerOptions)}
+    if options.camera_motion == "boxes":
+        options.min_camera_pairs = PRESETS["motion"]["min_camera_pairs"]
+    elif options.camera_motion is not None:
+        options.min_camera_pairs = 0
     for text in options.set:
         name, _, value = text.partition("=")
         name = name.strip().replace("-", "_")
