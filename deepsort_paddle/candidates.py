@@ -6,8 +6,9 @@ class not asked for, suppress overlapping boxes of the same class, cut to the fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from deepsort_paddle import boxes as geometry
 from deepsort_paddle.structures import Detections
 
-__all__ = ["class_ids", "select"]
+__all__ = ["class_confidences", "class_ids", "confident", "select"]
 
 # Candidates that enter suppression, whose cost grows with their square; the most confident stay.
 MAX_CANDIDATES = 1000
 # What detectors call people.
 PEOPLE = ("person", "pedestrian")
+NO_CLASSES: Mapping[int, float] = MappingProxyType({})
 
 
 def select(
@@ -32,6 +34,7 @@ def select(
     min_confidence: float,
     classes: Sequence[int] | None,
     max_iou: float,
+    class_confidence: Mapping[int, float] = NO_CLASSES,
 ) -> Detections:
     """The detections among candidate boxes, in falling order of confidence.
 
@@ -44,8 +47,9 @@ def select(
         min_confidence: candidates below it are dropped.
         classes: classes to keep; None keeps all.
         max_iou: of two boxes of a class that overlap more, the less confident is dropped; 1 keeps all.
+        class_confidence: thresholds of single classes, instead of ``min_confidence``.
     """
-    keep = np.isfinite(boxes).all(axis=1) & (confidence >= min_confidence)
+    keep = np.isfinite(boxes).all(axis=1) & confident(confidence, class_id, min_confidence, class_confidence)
     if classes is not None:
         keep &= np.isin(class_id, list(classes))
     index = np.flatnonzero(keep)
@@ -61,6 +65,41 @@ def select(
     visible = (cut[:, 2:] > cut[:, :2]).all(axis=1)
     index = index[visible]
     return Detections.of(cut[visible], np.clip(confidence[index], 0, 1), class_id[index])
+
+
+def confident(
+    confidence: NDArray[np.floating],
+    class_id: NDArray[np.integer],
+    min_confidence: float,
+    class_confidence: Mapping[int, float] = NO_CLASSES,
+) -> NDArray[np.bool_]:
+    """``(N,)`` which detections reach the threshold of their class, or ``min_confidence`` where it has none.
+
+    Thresholds are compared in the precision of the scores: a score of 0.3 passes 0.3.
+    """
+    enough: NDArray[np.bool_] = confidence >= confidence.dtype.type(min_confidence)
+    for number, least in class_confidence.items():
+        enough = np.where(class_id == number, confidence >= confidence.dtype.type(least), enough)
+    return enough
+
+
+def class_confidences(
+    given: Mapping[int | str, float] | None, labels: Sequence[str], classes: Sequence[int]
+) -> dict[int, float]:
+    """Thresholds by class number, from ones by number or name.
+
+    Raises:
+        ValueError: a class is unknown, not among ``classes`` or named twice, or a threshold outside [0, 1].
+    """
+    found: dict[int, float] = {}
+    for name, confidence in (given or {}).items():
+        (number,) = class_ids([name], labels)
+        if number not in classes:
+            raise ValueError(f"a threshold for class {name}, which is not among those to detect")
+        if number in found:
+            raise ValueError(f"two thresholds for class {labels[number]}")
+        found[number] = expect_confidence(confidence)
+    return found
 
 
 def class_ids(

@@ -7,14 +7,14 @@ without annotations run through the same pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.candidates import expect_confidence
+from deepsort_paddle.candidates import class_confidences, expect_confidence
 from deepsort_paddle.hog_detector import HogDetector
 from deepsort_paddle.mot import read_detections
 from deepsort_paddle.onnx_detector import OnnxDetector
@@ -76,6 +76,7 @@ def make_detector(
     *,
     confidence: float | None = None,
     classes: Sequence[int | str] | None = None,
+    class_confidence: Mapping[int | str, float] | None = None,
     device: str = "auto",
     threads: int | None = None,
 ) -> FileDetector | HogDetector | OnnxDetector | PaddleDetector:
@@ -86,6 +87,7 @@ def make_detector(
             ``.csv``; `detection_file` takes any name).
         confidence: detections below it are dropped; None takes what suits the detector.
         classes: numbers or names of classes to report; None takes people. HOG and files know only people.
+        class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``, for networks.
         threads: CPU threads, for networks; None takes every core this process may use.
 
@@ -99,17 +101,32 @@ def make_detector(
     if str(spec) == "hog" or path.suffix in (".txt", ".csv"):
         if classes is not None and {str(one) for one in classes} - {"0", "person"}:
             raise ValueError(f"{spec} finds only class 0 (person), got {', '.join(map(str, classes))}")
+        confidence = class_confidences(class_confidence, FileDetector.labels, (0,)).get(0, confidence)
         return (
             HogDetector(confidence=confidence)
             if str(spec) == "hog"
             else detection_file(path, confidence=confidence)
         )
     if path.suffix == ".onnx":
-        return OnnxDetector(path, confidence=confidence, classes=classes, device=device, threads=threads)
+        return OnnxDetector(
+            path,
+            confidence=confidence,
+            classes=classes,
+            class_confidence=class_confidence,
+            device=device,
+            threads=threads,
+        )
     if path.is_dir():
         if not (path / CONFIG).is_file():
             raise FileNotFoundError(f"{path}: a folder without {CONFIG} is no exported PaddleDetection model")
-        return PaddleDetector(path, confidence=confidence, classes=classes, device=device, threads=threads)
+        return PaddleDetector(
+            path,
+            confidence=confidence,
+            classes=classes,
+            class_confidence=class_confidence,
+            device=device,
+            threads=threads,
+        )
     if not path.exists():
         raise FileNotFoundError(f"{spec}: no such file or folder (or hog, the one detector that needs none)")
     raise ValueError(f"{spec}: wanted hog, an .onnx file, a folder with {CONFIG} or a MOTChallenge .txt file")

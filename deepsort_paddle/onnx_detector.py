@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle._predictor import Predictor
-from deepsort_paddle.candidates import class_ids, expect_confidence, expect_picture, select
+from deepsort_paddle.candidates import class_confidences, class_ids, expect_confidence, expect_picture, select
 from deepsort_paddle.onnx_heads import Head, recognise
 from deepsort_paddle.structures import Detections
 
@@ -46,6 +46,7 @@ class OnnxDetector:
         labels: class names by number.
         classes: the class numbers that it reports.
         confidence: its threshold.
+        class_confidence: thresholds of single classes, by number, instead of it.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class OnnxDetector:
         *,
         confidence: float | None = None,
         classes: Sequence[int | str] | None = None,
+        class_confidence: Mapping[int | str, float] | None = None,
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class OnnxDetector:
             path: the ``.onnx`` file.
             confidence: boxes below it are dropped; None takes what suits the head.
             classes: numbers or names to report; None takes class 0, the person of COCO.
+            class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
             device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
             threads: CPU threads; None takes every core this process may use.
 
@@ -85,6 +88,7 @@ class OnnxDetector:
         self.labels = _labels(self._predictor.metadata, self.head.class_count)
         self.classes = class_ids(classes, self.labels)
         self.confidence = expect_confidence(self.head.confidence if confidence is None else confidence)
+        self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
 
     def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
         """Detections of one frame, in falling order of confidence.
@@ -109,6 +113,7 @@ class OnnxDetector:
                 min_confidence=self.confidence,
                 classes=self.classes,
                 max_iou=MAX_IOU,
+                class_confidence=self.class_confidence,
             )
 
     def _forward(self, canvas: NDArray[np.uint8], head: Head | None = None) -> list[NDArray[Any]]:

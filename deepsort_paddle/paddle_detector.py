@@ -19,7 +19,14 @@ import yaml
 from numpy.typing import NDArray
 
 from deepsort_paddle._predictor import Predictor
-from deepsort_paddle.candidates import PEOPLE, class_ids, expect_confidence, expect_picture, select
+from deepsort_paddle.candidates import (
+    PEOPLE,
+    class_confidences,
+    class_ids,
+    expect_confidence,
+    expect_picture,
+    select,
+)
 from deepsort_paddle.structures import Detections
 
 __all__ = ["PaddleDetector"]
@@ -58,6 +65,7 @@ class PaddleDetector:
         labels: class names by number.
         classes: the class numbers that it reports.
         confidence: its threshold.
+        class_confidence: thresholds of single classes, by number, instead of it.
     """
 
     def __init__(
@@ -66,6 +74,7 @@ class PaddleDetector:
         *,
         confidence: float | None = None,
         classes: Sequence[int | str] | None = None,
+        class_confidence: Mapping[int | str, float] | None = None,
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
@@ -76,6 +85,7 @@ class PaddleDetector:
             confidence: boxes below it are dropped; None takes the configuration's ``draw_threshold``.
             classes: numbers or names to report; None takes ``person`` or ``pedestrian`` where there is such a
                 class, else class 0.
+            class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
             device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
             threads: CPU threads; None takes every core this process may use.
 
@@ -103,6 +113,7 @@ class PaddleDetector:
         self.classes = class_ids(classes, self.labels, default=people or (0,))
         threshold = _number(path, config, "draw_threshold", DEFAULT_CONFIDENCE)
         self.confidence = expect_confidence(threshold if confidence is None else confidence)
+        self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
         model = next((folder / name for name in MODELS if (folder / name).is_file()), None)
         if model is None:
             raise FileNotFoundError(f"{folder}: no exported network, wanted one of {', '.join(MODELS)}")
@@ -144,6 +155,7 @@ class PaddleDetector:
             classes=self.classes,
             # The exported graph has suppressed overlaps already.
             max_iou=1.0,
+            class_confidence=self.class_confidence,
         )
 
     def _rows(self, outputs: list[NDArray[Any]]) -> NDArray[np.float32]:

@@ -8,9 +8,10 @@ with detections.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Protocol, cast
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.ahead import ahead
+from deepsort_paddle.candidates import NO_CLASSES, confident
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.structures import Detections, Tracks
 
@@ -84,7 +86,11 @@ class TrackedFrame:
 
 
 def prepare_detections(
-    detections: Detections, *, min_confidence: float = 0.0, min_height: float = 0.0
+    detections: Detections,
+    *,
+    min_confidence: float = 0.0,
+    min_height: float = 0.0,
+    class_confidence: Mapping[int, float] = NO_CLASSES,
 ) -> Detections:
     """The detections worth tracking, by falling confidence; all columns move together.
 
@@ -96,11 +102,12 @@ def prepare_detections(
         detections: of one frame; not modified.
         min_confidence: lower ones are dropped.
         min_height: boxes less high than this, in pixels, are dropped.
+        class_confidence: thresholds of single classes, instead of ``min_confidence``.
     """
     with np.errstate(over="ignore"):  # the tracker leaves out boxes of such size
         size = detections.boxes[:, 2:] - detections.boxes[:, :2]
-    # The threshold is compared in the precision of the scores: a score of 0.3 passes 0.3.
-    keep = (detections.confidence >= np.float32(min_confidence)) & (size > 0).all(axis=1)
+    keep = confident(detections.confidence, detections.class_id, min_confidence, class_confidence)
+    keep &= (size > 0).all(axis=1)
     rows = np.flatnonzero(keep & (size[:, 1] >= min_height))
     return detections[rows[np.argsort(-detections.confidence[rows], kind="stable")]]
 
@@ -126,6 +133,7 @@ def track_frames(
     min_height: float = 0.0,
     needed: Needed | None = None,
     camera_motion: CameraMotion | None = None,
+    class_confidence: Mapping[int, float] = NO_CLASSES,
 ) -> Generator[TrackedFrame, None, None]:
     """Track through ``frames``, lazily.
 
@@ -151,6 +159,7 @@ def track_frames(
         camera_motion: called on each frame's picture and the boxes of its detections, in order, right after
             ``detect``, and timed with it; the tracker's ``update`` and ``needed`` get the answer as their
             ``camera_motion``. See `deepsort_paddle.picture_motion.PictureMotion`.
+        class_confidence: see `prepare_detections`.
 
     Raises:
         ValueError: ``frames_per_batch`` is below 1, or above it together with ``needed``; ``read_ahead`` is
@@ -170,7 +179,13 @@ def track_frames(
         return ahead(batches, read_ahead) if read_ahead else batches
 
     batches = stage(_read(iter(frames), frames_per_batch))
-    batches = stage(_detect(batches, detect, min_confidence, min_height, camera_motion))
+    prepare = partial(
+        prepare_detections,
+        min_confidence=min_confidence,
+        min_height=min_height,
+        class_confidence=class_confidence,
+    )
+    batches = stage(_detect(batches, detect, prepare, camera_motion))
     if encode is None:
         return _track(batches, tracker)
     if needed is None:
@@ -206,16 +221,14 @@ def _read(frames: Iterator[Frame], frames_per_batch: int) -> _Batches:
 def _detect(
     batches: _Batches,
     detect: Detect,
-    min_confidence: float,
-    min_height: float,
+    prepare: Callable[[Detections], Detections],
     camera_motion: CameraMotion | None,
 ) -> _Batches:
     with closing(batches):
         for batch in batches:
             for frame in batch.frames:
                 began = time.perf_counter()
-                found = detect(frame.number, frame.image)
-                found = prepare_detections(found, min_confidence=min_confidence, min_height=min_height)
+                found = prepare(detect(frame.number, frame.image))
                 batch.detections.append(found)
                 batch.motions.append(
                     None if camera_motion is None else camera_motion(frame.image, found.boxes)

@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
-from deepsort_paddle.candidates import PEOPLE, class_ids
+from deepsort_paddle.candidates import PEOPLE, class_confidences, class_ids
 from deepsort_paddle.counting import Line, TrackCounter, Zone
 from deepsort_paddle.default_model import DEFAULT_MODEL
 from deepsort_paddle.explain import explain, write_table
@@ -137,6 +137,7 @@ def track_source(
                 frames_per_batch=options.frames_per_batch,
                 read_ahead=_read_ahead(options, source),
                 min_confidence=options.min_confidence,
+                class_confidence=options.class_numbers,
                 min_height=options.min_height,
                 needed=EncodeNeeded(tracker) if options.encode == "needed" else None,
                 camera_motion=PictureMotion() if by_pictures else None,
@@ -282,12 +283,15 @@ def _track(
 
 def _open_detector(options: argparse.Namespace, source: FrameSource, note: Callable[[str], None]) -> Detect:
     """The detector; also settles min_confidence, and says which classes it knows."""
-    from deepsort_paddle.detector import detection_file, make_detector
+    from deepsort_paddle.detector import FileDetector, detection_file, make_detector
+
+    options.class_numbers = {}  # thresholds of single classes, as the tracker's detections have them
 
     if options.detections:
         if options.classes:
             raise ValueError("--classes is for detectors: a detection file holds people only")
-        found = detection_file(options.detections, confidence=options.min_confidence)
+        people = class_confidences(options.class_confidence, FileDetector.labels, (0,))
+        found = detection_file(options.detections, confidence=people.get(0, options.min_confidence))
         options.min_confidence, options.labels = found.confidence, found.labels
         options.embeddings = found(found.last_frame, None).embeddings is not None
         if source.frame_count is not None and found.last_frame > source.frame_count:
@@ -304,10 +308,12 @@ def _open_detector(options: argparse.Namespace, source: FrameSource, note: Calla
         options.detector or "hog",
         confidence=options.min_confidence,
         classes=_classes(options.classes),
+        class_confidence=options.class_confidence,
         device=options.device,
         threads=options.threads,
     )
     options.min_confidence, options.labels = detector.confidence, tuple(detector.labels)
+    options.class_numbers = getattr(detector, "class_confidence", {})
     if options.classes and options.reid is None and options.preset != "motion":
         numbers = class_ids(_classes(options.classes), options.labels)
         if others := [options.labels[one] for one in numbers if options.labels[one] not in PEOPLE]:

@@ -182,7 +182,7 @@ def _meta(options: argparse.Namespace, source: FrameSource) -> dict[str, Any]:
     if "paddle" in sys.modules:
         versions["paddle"] = sys.modules["paddle"].__version__
     names: tuple[str, ...] = ("detections", "detector", "reid", "min_confidence", "min_height", "classes")
-    names = (*names, "encode", "preset", "offline", "camera_motion", *TRACKER_OPTIONS)
+    names = (*names, "class_confidence", "encode", "preset", "offline", "camera_motion", *TRACKER_OPTIONS)
     return {
         "source": without_password(str(options.source)),
         "name": source.name,

@@ -55,6 +55,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(
             f"--encode needed encodes frame by frame: leave out --frames-per-batch {options.frames_per_batch}"
         )
+    options.class_confidence = {}
+    if isinstance(options.min_confidence, dict):
+        options.class_confidence = options.min_confidence
+        others = PRESETS[options.preset].get("min_confidence")
+        options.min_confidence = options.class_confidence.pop("", others)
     if any(word.split("=")[0] in ("--max-age", "--iou-max-age") for word in words):
         options.max_seconds = options.reactivate_seconds = 0.0  # frames were asked for
     old = (options.video_path, options.camera_id, options.img_dir)
@@ -146,6 +151,20 @@ def _ids(text: str) -> list[int]:
     return [parse(part) for part in text.split(",")]
 
 
+def _confidences(text: str) -> float | dict[str, float]:
+    """An argument type: a score, or scores of classes with commas between; ``""`` names the other classes."""
+    score, found = _number(0, 1), {}
+    if "=" not in text and "," not in text:
+        return score(text)
+    for part in text.split(","):
+        name, equals, value = part.rpartition("=")
+        name = name.strip()
+        if bool(name) != bool(equals) or name in found:
+            raise argparse.ArgumentTypeError(f"scores as person=0.4,car=0.6 wanted, got {text!r}")
+        found[name] = score(value)
+    return found
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The options of ``deepsort-track``."""
     parser = _Parser(
@@ -188,9 +207,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--min-confidence",
-        type=_number(0, 1),
+        type=_confidences,
         metavar="SCORE",
-        help="ignore detections below, 0 to 1 [the detector's own, 0.3 for --detections]",
+        help="ignore detections below, 0 to 1; for each class as person=0.4,car=0.6, where a score without "
+        "name is for the others [the detector's own, 0.3 for --detections]",
     )
     group.add_argument(
         "--min-height",

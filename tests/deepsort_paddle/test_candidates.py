@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepsort_paddle.candidates import MAX_CANDIDATES, class_ids, select
+from deepsort_paddle.candidates import MAX_CANDIDATES, class_confidences, class_ids, select
 from deepsort_paddle.structures import Detections
 
 
@@ -28,6 +28,28 @@ def test_what_is_below_the_threshold_or_of_another_class_is_dropped() -> None:
     found = chosen(boxes, [0.2, 0.3, 0.9, 0.8], [0, 0, 5, 2], classes=[0, 2])
     np.testing.assert_array_equal(found.boxes[:, 0], [60, 20])
     np.testing.assert_array_equal(found.class_id, [2, 0])
+
+
+def test_a_class_with_a_threshold_of_its_own_goes_by_it() -> None:
+    boxes = [[20 * place, 0, 20 * place + 10, 10] for place in range(6)]
+    confidence, class_id = [0.2, 0.1, 0.3, 0.7, 0.6, 0.29], [0, 0, 1, 2, 2, 1]
+    found = chosen(boxes, confidence, class_id, class_confidence={0: 0.2, 2: 0.7})
+    assert sorted((found.boxes[:, 0] // 20).tolist()) == [0, 2, 3]
+    assert len(chosen([], [], [], class_confidence={0: 0.2})) == 0
+
+
+def test_thresholds_of_classes_come_by_name_or_number() -> None:
+    labels = ("person", "bicycle", "car")
+    assert class_confidences({"Car": 0.6, 0: 0.4}, labels, [0, 2]) == {2: 0.6, 0: 0.4}
+    assert class_confidences(None, labels, [0]) == {}
+    for given, message in (
+        ({"care": 0.5}, "did you mean car"),
+        ({"bicycle": 0.5}, "a threshold for class bicycle, which is not among those to detect"),
+        ({"car": 0.5, "2": 0.6}, "two thresholds for class car"),
+        ({"car": 1.5}, r"confidence must be in \[0, 1\], got 1.5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            class_confidences(given, labels, [0, 2])  # type: ignore[arg-type]
 
 
 def test_only_boxes_of_the_same_class_suppress_each_other() -> None:

@@ -172,6 +172,56 @@ def test_a_model_of_people_on_other_classes_is_one_note(
     assert all(noted in line and "--reid none" in line for line in lines)
 
 
+@pytest.mark.parametrize("detector", ["onnx_detector", "paddle_detector"])
+@pytest.mark.parametrize(
+    ("thresholds", "kept"),
+    [
+        ("person=0.95,car=0.5", {"car"}),
+        ("0.95, person=0.5", {"person"}),
+        ("person=0.1,0.05", {"car", "person"}),
+        ("car=0.95", {"person"}),  # persons by the detector's own
+    ],
+)
+def test_classes_have_thresholds_of_their_own(
+    detector: str, thresholds: str, kept: set[str], video: Path, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(detector)
+    document = run(video, path, "--classes", "person,car", "--min-confidence", thresholds)
+    names = document["meta"]["class_names"]
+    found = set().union(*classes_of(document).values())
+    assert {names[number] for number in found} == kept
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ("person=0.4,car", "a number from 0 to 1 wanted, got 'car'"),
+        ("person=0.4,=0.3", "scores as person=0.4,car=0.6 wanted"),
+        ("person=0.4,person=0.3", "scores as person=0.4,car=0.6 wanted"),
+        ("person=4", "a number from 0 to 1 wanted, got '4'"),
+        ("dog=0.4", "a threshold for class dog, which is not among those to detect"),
+        ("perso=0.4", "did you mean person?"),
+    ],
+)
+def test_wrong_thresholds_are_one_line(
+    thresholds: str, message: str, video: Path, onnx_detector: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(video), "--detector", str(onnx_detector), "--quiet", "--min-confidence", thresholds]
+    assert track(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_detection_file_knows_the_threshold_of_people(tmp_path: Path) -> None:
+    (tmp_path / "det").mkdir()
+    det = tmp_path / "det" / "det.txt"
+    det.write_text("".join(f"{number},-1,{100 + number},50,20,60,0.5\n" for number in range(1, 6)))
+    words = [str(tmp_path), "--detections", str(det), "--quiet", "--output", str(tmp_path / "o.txt")]
+    for thresholds, rows in (("person=0.5", 3), ("0.1,person=0.6", 0)):
+        assert track([*words, "--min-confidence", thresholds]) == 0
+        assert len((tmp_path / "o.txt").read_text().splitlines()) == rows
+
+
 @pytest.mark.parametrize("classes", ["car,person", "0,1", "Person,CAR"])
 def test_a_paddle_detector_takes_its_own_names_and_numbers(
     classes: str, video: Path, paddle_detector: Path

@@ -107,6 +107,12 @@ def test_thresholds_are_applied_before_encoding() -> None:
     assert tracker.seen[0].embeddings.argmax(axis=1).tolist() == [1, 2]
 
 
+def test_detections_of_ones_own_have_thresholds_by_class() -> None:
+    found = Detections.of(np.tile([0.0, 0.0, 9.0, 9.0], (5, 1)), np.linspace(0.1, 0.5, 5), [0, 1, 0, 1, 2])
+    kept = prepare_detections(found, min_confidence=0.5, class_confidence={0: 0.2, 1: 0.4})
+    assert kept.class_id.tolist() == [2, 1, 0]
+
+
 @pytest.mark.parametrize("size", [2, 3, 100])
 def test_batches_of_frames_give_the_same_tracks(size: int) -> None:
     def run(frames_per_batch: int) -> tuple[MeanColor, list[tuple[int, list[int], list[list[float]]]]]:
