@@ -310,6 +310,40 @@ def test_what_is_needed_is_asked_between_two_updates() -> None:
     assert asked == [3, -3] * 3 + [0] + [-3] + [3, -3]  # nobody in frame 4, no picture of frame 5
 
 
+def test_the_motion_of_the_camera_reaches_tracker_and_choice_of_what_to_encode() -> None:
+    moves = {number: np.array([[1.0, 0, number], [0, 1, 0]]) for number in range(1, 7)}
+    seen: list[int] = []
+    calls: list[tuple[bool, int]] = []
+
+    def camera_motion(image: NDArray[np.uint8] | None, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        calls.append((image is not None, len(boxes)))
+        return moves[len(calls)]
+
+    class Tracker(Recorder):
+        def update(  # type: ignore[override]
+            self, detections: Detections, *, camera_motion: NDArray[np.float64]
+        ) -> Tracks:
+            seen.append(int(camera_motion[0, 2]))
+            return super().update(detections)
+
+    def needed(detections: Detections, *, camera_motion: NDArray[np.float64]) -> NDArray[np.int64]:
+        seen.append(-int(camera_motion[0, 2]))
+        return every_other(detections)
+
+    results = track_frames(
+        clip(6, broken=(5,)),
+        lambda number, image: walk(number),
+        MeanColor(),
+        Tracker(),  # type: ignore[arg-type]
+        needed=needed,
+        camera_motion=camera_motion,
+        read_ahead=2,
+    )
+    assert len(list(results)) == 6
+    assert seen == [-1, 1, -2, 2, -3, 3, 4, 5, -6, 6]
+    assert calls == [(True, 3)] * 3 + [(True, 0), (False, 3), (True, 3)]
+
+
 @pytest.mark.parametrize("preset", ["deepsort", "strong"])
 def test_encoding_what_is_needed_gives_the_same_side_by_side(preset: str) -> None:
     outcomes = []
