@@ -329,9 +329,7 @@ def _open_openvino(model: Path, threads: int, bfloat16: bool) -> tuple[Any, Any,
     except ModuleNotFoundError as error:
         if error.name != "openvino":
             raise
-        raise ImportError(
-            "OpenVINO is not installed: pip install 'deepsort-paddle[openvino]'", name="openvino"
-        ) from None
+        raise ImportError("OpenVINO is not installed: pip install openvino", name="openvino") from None
     try:
         core = openvino.Core()
         bfloat16 = bfloat16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

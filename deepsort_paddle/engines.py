@@ -223,7 +223,7 @@ class RayEngine:
         try:
             import ray
         except ImportError:
-            raise ImportError("--engine ray wants Ray: pip install 'deepsort-paddle[ray]'") from None
+            raise ImportError("--engine ray wants Ray: pip install ray") from None
         self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:

@@ -27,7 +27,7 @@ class Detections:
 
     Attributes:
         boxes: ``(N, 4)`` float64 xyxy pixels, finite.
-        confidence: ``(N,)`` float32 in [0, 1].
+        confidence: ``(N,)`` float32, should be in [0, 1]; only options by confidence depend on it.
         class_id: ``(N,)`` int64.
         embeddings: ``(N, D)`` float32 unit rows, a zero row meaning 'no appearance'; or None.
 

@@ -199,7 +199,7 @@ def _write_int8(source: Path, target: Path, crops: NDArray[np.uint8], scratch: P
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
-        raise ValueError(f"int8 needs {error.name}: pip install 'deepsort-paddle[onnx]'") from None
+        raise ValueError(f"int8 needs {error.name}: pip install onnx ml_dtypes") from None
     session = onnxruntime.InferenceSession(str(source), _quiet_options(), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     prepared = scratch / "prepared.onnx"

@@ -427,5 +427,5 @@ def test_a_library_that_cannot_run_the_network_is_refused(
     with pytest.raises(ValueError, match=r"inference\.onnx: Paddle cannot run it"):
         AppearanceEncoder(onnx_copy_folder / "inference.onnx", backend="paddle")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ImportError, match=r"OpenVINO is not installed: pip install 'deepsort-paddle\[open"):
+    with pytest.raises(ImportError, match=r"OpenVINO is not installed: pip install open"):
         AppearanceEncoder(onnx_copy_folder, backend="openvino")

@@ -20,7 +20,7 @@ from deepsort_paddle.video import VideoWriter, open_source
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """Ray with two CPUs on this machine."""
-    module = pytest.importorskip("ray", reason="Ray is not installed: pip install 'deepsort-paddle[ray]'")
+    module = pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
     module.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield module
     module.shutdown()
@@ -33,7 +33,7 @@ def test_ray_that_is_not_installed_is_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "a.mp4").touch()
     assert track(["a.mp4", "--engine", "ray"]) == 2
-    wanted = "deepsort-track: error: --engine ray wants Ray: pip install 'deepsort-paddle[ray]'\n"
+    wanted = "deepsort-track: error: --engine ray wants Ray: pip install ray\n"
     assert capsys.readouterr().err == wanted
 
 

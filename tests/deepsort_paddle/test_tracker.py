@@ -169,6 +169,19 @@ def test_the_class_gate_changes_nothing_when_there_is_one_class() -> None:
         assert_same(gated.update(detections), blind.update(detections))
 
 
+def test_scores_above_one_give_the_same_tracks_by_default_and_negative_ones_none() -> None:
+    plain, raw, negative = DeepSort(), DeepSort(), DeepSort(coast=1)
+    for frame in crowd(40):
+        scores = (100 * frame.confidence).astype(np.float32)
+        scored = Detections(frame.boxes, scores, frame.class_id, frame.embeddings)
+        a, b = plain.update(frame), raw.update(scored)
+        lost = Detections(frame.boxes, -scores, frame.class_id, frame.embeddings)
+        assert len(negative.update(lost)) == 0
+        np.testing.assert_array_equal(a.ids, b.ids)
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+        np.testing.assert_array_equal(b.confidence, scores[b.detection_index])
+
+
 def test_without_embeddings_tracks_follow_by_overlap_and_survive_no_gap() -> None:
     tracker = DeepSort()
     reported = [tracker.update(Detections.of([person(x)])).ids.tolist() for x in range(100, 120, 4)]
