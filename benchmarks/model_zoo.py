@@ -24,7 +24,7 @@ from deepsort_paddle import AppearanceEncoder
 from deepsort_paddle._predictor import Predictor
 from reid_train.config import config_from_dict
 from reid_train.datasets import decode_images, read_dataset
-from reid_train.evaluation import market_figures, query_rows, recall_at
+from reid_train.evaluation import ranking_figures, recall_at
 from reid_train.models import parameter_count
 from reid_train.trainer import build
 from reid_train.transforms import Preprocessing
@@ -38,10 +38,9 @@ def accuracy(predictor: Predictor, data: Path, prepare: Preprocessing) -> list[s
     dev = read_dataset(data / "dev.txt")
     images = decode_images(dev.paths, prepare.height, prepare.width, prepare)
     rows = np.concatenate([predictor.run(images[start : start + 64]) for start in range(0, len(images), 64)])
-    queries = query_rows(dev)
-    figures = market_figures(
-        rows[queries], dev.pids[queries], dev.camids[queries], rows, dev.pids, dev.camids, own_rows=queries
-    )
+    figures = ranking_figures(rows, dev)
+    if figures is None:
+        raise SystemExit(f"{data / 'dev.txt'}: nobody is in two cameras")
     return [f"{100 * value:.1f}" for value in (figures.rank1, figures.mean_ap, recall_at(rows, dev.pids))]
 
 

@@ -264,7 +264,7 @@ def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:
     _dashed(parser, "--data", type=Path, help="folder made by prepare, with train.txt and dev.txt")
     _dashed(parser, "--train", type=Path, help="training images instead: list file or folder")
     _dashed(parser, "--dev", type=Path, help="images to evaluate on instead: list file or folder")
-    _dashed(parser, "--recipe", help="seed, strong, refine or a YAML file; flags override it")
+    _dashed(parser, "--recipe", help="seed, strong, refine, quick or a YAML file; flags override it")
     _dashed(parser, "--model_save_dir", type=Path, default=Path("output"), help="folder of the run [output]")
     _dashed(
         parser, "--checkpoint", type=Path, help="continue this run: a checkpoint, or the folder of the run"

@@ -1,9 +1,9 @@
 """Settings of a training run: defaults, recipes, flags, in rising order of precedence.
 
 The names and defaults are the original trainer's where it had the setting. A recipe is a YAML
-mapping with the sections ``elem`` and ``pair``, each from setting to value; ``seed``, ``strong`` and
-the second stage of that, ``refine``, come with the package. The resolved settings are printed, saved
-beside the run and kept in every checkpoint.
+mapping with the sections ``elem`` and ``pair``, each from setting to value; ``seed``, ``strong``, the
+second stage of that, ``refine``, and ``quick`` come with the package. The resolved settings are
+printed, saved beside the run and kept in every checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 Stage = Literal["elem", "pair"]
 PAIR_LOSSES = ("triplet", "quadruplet", "eml", "npairs")
 LOSSES = ("softmax", "arcmargin", *PAIR_LOSSES)
-RECIPES = ("seed", "strong", "refine")
+RECIPES = ("seed", "strong", "refine", "quick")
 
 
 def setting(default: Any, help: str) -> Any:
@@ -219,7 +219,7 @@ def shown(value: Any) -> str:
 
 
 def recipe(name: str, stage: Stage) -> dict[str, Any]:
-    """Settings of a recipe: ``seed``, ``strong``, ``refine`` or a YAML file.
+    """Settings of a recipe: one of `RECIPES` or a YAML file.
 
     Raises:
         FileNotFoundError: there is no such recipe or file.

@@ -32,7 +32,8 @@ from reid_train.batches import stream
 from reid_train.checkpoint import Checkpoint, write_checkpoint
 from reid_train.config import TrainConfig
 from reid_train.datasets import ImageIndex, labels_of
-from reid_train.evaluation import embed, market_figures, query_rows, recall_at
+from reid_train.evaluation import across_cameras, ranking_figures, recall_at
+from reid_train.features import embed
 from reid_train.image_cache import ImageCache, decode_images
 from reid_train.journal import Journal
 from reid_train.losses import LOSSES
@@ -45,7 +46,7 @@ from reid_train.transforms import Preprocessing
 from reid_train.validation import check_training
 from reid_train.writing import replacing
 
-__all__ = ["across_cameras", "preprocessing_of", "train"]
+__all__ = ["preprocessing_of", "train"]
 
 BEST = "best.safetensors"
 
@@ -54,13 +55,6 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
     """How images become input at test time: the seed recipe cuts the centre out, the strong one stretches."""
     _, height, width = config.image_shape
     return Preprocessing(height, width, "short_side_crop" if config.augmentation == "seed" else "stretch")
-
-
-def across_cameras(index: ImageIndex) -> bool:
-    """Whether a person is in two known cameras; else the Market-1501 protocol has no right images."""
-    known = (index.pids > 0) & (index.camids > 0)
-    seen = np.unique(np.stack([index.pids, index.camids], axis=1)[known], axis=0)
-    return len(np.unique(seen[:, 0])) < len(seen)
 
 
 def train(
@@ -252,12 +246,10 @@ class _Judge:
         self._dev = dev
         self._world = world
         self._batch_size = config.test_batch_size
-        self._queries = query_rows(dev)
         persons, counts = np.unique(dev.pids[dev.pids > 0], return_counts=True)
         if not (counts > 1).any():
             raise ValueError(f"the dev set needs a person with two images, got {len(persons)} with one")
-        self._cameras = across_cameras(dev)
-        self.key = "mean_ap" if self._cameras else "recall1"
+        self.key = "mean_ap" if across_cameras(dev) else "recall1"
         prepare = preprocessing_of(config)
         own = dev.paths[world.rank :: world.size]
         self._images = decode_images(own, prepare.height, prepare.width, prepare)
@@ -269,17 +261,6 @@ class _Judge:
 
     def figures(self, embeddings: NDArray[np.float32]) -> dict[str, float]:
         """Recall@1, and the figures of the Market-1501 protocol where cameras are known."""
-        dev, rows = self._dev, self._queries
-        recall = {"recall1": recall_at(embeddings, dev.pids)}
-        if not self._cameras:
-            return recall
-        figures = market_figures(
-            embeddings[rows],
-            dev.pids[rows],
-            dev.camids[rows],
-            embeddings,
-            dev.pids,
-            dev.camids,
-            own_rows=rows,
-        )
-        return {**asdict(figures), **recall}
+        figures = ranking_figures(embeddings, self._dev)
+        ranking = {} if figures is None else asdict(figures)
+        return {**ranking, "recall1": recall_at(embeddings, self._dev.pids)}

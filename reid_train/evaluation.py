@@ -11,31 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_train.features import embed
 from reid_train.image_index import ImageIndex
 from reid_train.ranking import GalleryRules, QueryRanks, RankingFigures, rank_queries, score_blocks
-
-if TYPE_CHECKING:
-    import paddle
 
 __all__ = [
     "DistanceHistogram",
     "RankList",
     "RankingFigures",
     "RecallFigures",
+    "across_cameras",
     "cosine_scores",
     "distance_histogram",
-    "embed",
-    "evaluate_index",
     "market_figures",
     "market_ranks",
     "query_rows",
     "rank_lists",
+    "ranking_figures",
     "recall_at",
     "recall_figures",
 ]
@@ -255,22 +250,25 @@ def query_rows(index: ImageIndex) -> NDArray[np.int64]:
     return np.sort(order[first])
 
 
-def evaluate_index(
-    network: paddle.nn.Layer, index: ImageIndex, images: NDArray[np.uint8]
-) -> tuple[RankingFigures, float]:
-    """Market figures and Recall@1 within one set of images: one query a person and camera, all as gallery."""
-    embeddings = embed(network, images)
+def across_cameras(index: ImageIndex) -> bool:
+    """Whether a person is in two known cameras; else the Market-1501 protocol has no right images."""
+    known = (index.pids > 0) & (index.camids > 0)
+    seen = np.unique(np.stack([index.pids, index.camids], axis=1)[known], axis=0)
+    return len(np.unique(seen[:, 0])) < len(seen)
+
+
+def ranking_figures(embeddings: NDArray[np.float32], index: ImageIndex) -> RankingFigures | None:
+    """Figures within one set, one query a person and camera; None where nobody is in two known cameras.
+
+    Args:
+        embeddings: ``(N, D)`` unit rows.
+        index: the N images.
+    """
+    if not across_cameras(index):
+        return None
     rows = query_rows(index)
-    figures = market_figures(
-        embeddings[rows],
-        index.pids[rows],
-        index.camids[rows],
-        embeddings,
-        index.pids,
-        index.camids,
-        own_rows=rows,
-    )
-    return figures, recall_at(embeddings, index.pids)
+    own = (index.pids[rows], index.camids[rows])
+    return market_figures(embeddings[rows], *own, embeddings, index.pids, index.camids, own_rows=rows)
 
 
 def _nearest_right(embeddings: NDArray[np.float32], pids: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -25,8 +25,9 @@ from reid_train.calibration import Calibration, calibrate, count_pairs
 from reid_train.checkpoint import Checkpoint
 from reid_train.config import config_from_dict
 from reid_train.datasets import ImageIndex
-from reid_train.engine import across_cameras, preprocessing_of
-from reid_train.evaluation import RankingFigures, embed, market_figures, query_rows, recall_at
+from reid_train.engine import preprocessing_of
+from reid_train.evaluation import RankingFigures, ranking_figures, recall_at
+from reid_train.features import embed
 from reid_train.image_cache import decode_images
 from reid_train.model_card import model_card
 from reid_train.models import parameter_count
@@ -157,26 +158,11 @@ def _write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run
         # Paddle writes on over a full disk without a word, and only fails to open what it has written.
         return exported_predictor(folder)
     except (RuntimeError, ValueError) as error:
-        reasons = [line for line in str(error).splitlines() if line.startswith("(")]
-        raise OSError(
-            f"{folder}: the graph cannot be written, is the disk full? {' '.join(reasons[:1])}"
-        ) from error
-
-
-def ranking_figures(embeddings: NDArray[np.float32], dev: ImageIndex) -> RankingFigures | None:
-    """Figures of all images against all, one query a person and camera; None where cameras are unknown."""
-    if not across_cameras(dev):
-        return None
-    rows = query_rows(dev)
-    return market_figures(
-        embeddings[rows],
-        dev.pids[rows],
-        dev.camids[rows],
-        embeddings,
-        dev.pids,
-        dev.camids,
-        own_rows=rows,
-    )
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # Paddle's own errors have a line with their kind in front; others are not of the disk.
+        kind = next((line for line in lines if line.startswith("(")), "")
+        reason = f", is the disk full? {kind}" if kind else f": {lines[-1].strip()}"
+        raise OSError(f"{folder}: the graph cannot be written{reason}") from error
 
 
 def _description(name: str, prepare: Preprocessing, embedding_size: int, folder: Path) -> dict[str, Any]:

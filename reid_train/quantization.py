@@ -25,12 +25,11 @@ import paddle
 from numpy.typing import NDArray
 
 from reid_train.datasets import ImageIndex
-from reid_train.evaluation import RankingFigures, recall_at
+from reid_train.evaluation import RankingFigures, ranking_figures, recall_at
 from reid_train.export import (
     exported_predictor,
     onnx_predictor,
     onnx_runner,
-    ranking_figures,
     replace_folder,
     write_checksums,
 )

@@ -37,7 +37,10 @@ def code_of(arguments):
         ("elem --use_gpu perhaps", "argument --use_gpu/--use-gpu: invalid choice: 'perhaps'"),
         ("elem --processes 0", "processes must be at least 1, got 0"),
         ("elem --processes 2 --use_gpu true", "python -m paddle.distributed.launch"),
-        ("elem --train x --recipe weak", "recipe 'weak': neither seed, strong, refine nor a YAML file"),
+        (
+            "elem --train x --recipe weak",
+            "recipe 'weak': neither seed, strong, refine, quick nor a",
+        ),
         ("elem --train x --image_shape 3,0,9", "image_shape must be 3,height,width, got 3,0,9"),
         ("elem --train x --lr nan", "lr must be a finite number, got nan"),
         ("infer --data x", "--pretrained_model"),

@@ -122,6 +122,16 @@ def test_the_refining_recipe_goes_on_with_the_network_of_the_strong_one():
         resolve("pair", "refine", {})
 
 
+def test_the_quick_recipe_is_small_in_all_that_costs_time():
+    quick, strong = resolve("elem", "quick", {}), resolve("elem", "strong", {})
+    assert quick.model == "OSNet_x0_25"
+    assert quick.input_size(0) == quick.input_size(quick.total_iter_num) == (64, 32)
+    assert (
+        quick.total_iter_num * quick.train_batch_size < strong.total_iter_num * strong.train_batch_size / 10
+    )
+    assert quick.total_iter_num % quick.test_iter_step == quick.total_iter_num % quick.save_iter_step == 0
+
+
 @pytest.mark.parametrize("stage", ["elem", "pair"])
 def test_the_strong_recipe_is_valid(stage):
     config = resolve(stage, "strong", {})
@@ -226,7 +236,7 @@ def test_a_broken_recipe_is_told_in_one_line(tmp_path, text, message):
 
 def test_a_missing_recipe_is_named():
     with pytest.raises(
-        FileNotFoundError, match="recipe 'weak': neither seed, strong, refine nor a YAML file"
+        FileNotFoundError, match="recipe 'weak': neither seed, strong, refine, quick nor a YAML file"
     ):
         recipe("weak", "elem")
 

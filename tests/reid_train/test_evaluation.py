@@ -9,11 +9,13 @@ import pytest
 from reid_train import ranking
 from reid_train.datasets import ImageIndex
 from reid_train.evaluation import (
+    across_cameras,
     distance_histogram,
     market_figures,
     market_ranks,
     query_rows,
     rank_lists,
+    ranking_figures,
     recall_at,
     recall_figures,
 )
@@ -217,3 +219,20 @@ def test_query_is_the_first_image_by_name_of_each_person_and_camera():
     index = ImageIndex(tuple(map(Path, names)), ids(2, 1, 1, 1, 0, -1), ids(1, 1, 1, 2, 1, 1))
     assert query_rows(index).tolist() == [0, 2, 3]
     assert query_rows(index[np.array([False] * 4 + [True] * 2)]).tolist() == []
+
+
+def test_figures_within_a_set_need_a_person_in_two_cameras():
+    rng = np.random.default_rng(3)
+    names = tuple(Path(f"{row:02}.jpg") for row in range(24))
+    index = ImageIndex(names, rng.integers(1, 6, 24), rng.integers(1, 4, 24))
+    embeddings = unit(rng.normal(size=(24, 4)))
+    rows = query_rows(index)
+    columns = (index.pids[rows], index.camids[rows], embeddings, index.pids, index.camids)
+    want = market_figures(embeddings[rows], *columns, own_rows=rows)
+    assert 0 < want.mean_ap < 1
+    assert across_cameras(index)
+    assert ranking_figures(embeddings, index) == want
+    for camids in (np.zeros(24, np.int64), np.ones(24, np.int64)):
+        one = ImageIndex(names, index.pids, camids)
+        assert not across_cameras(one)
+        assert ranking_figures(embeddings, one) is None

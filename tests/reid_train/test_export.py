@@ -154,6 +154,16 @@ def test_a_disk_that_fills_under_the_graph_leaves_the_earlier_export(
     assert (folder / "encoder.json").is_file()
 
 
+def test_what_else_keeps_the_graph_from_being_written_is_told(checkpoint, dev_index, tmp_path, monkeypatch):
+    def broken(layer, path):
+        raise ValueError("In transformed code:\n\n    no source\n")
+
+    monkeypatch.setattr(module.paddle.jit, "save", broken)
+    with pytest.raises(OSError, match=r"the graph cannot be written: no source$"):
+        export(checkpoint, dev_index, tmp_path / "toy")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_folder_of_a_teacher_stays_on_its_machine(checkpoint, dev_index, tmp_path):
     taught = changed(checkpoint, teacher="/home/me/runs/big.safetensors")
     export(taught, dev_index, tmp_path / "toy")
