@@ -276,7 +276,7 @@ def compare(scene: Scene, ways: list[Way], rounds: int) -> None:
         each = [median(run.parts[part] for run in way.runs) for part in PARTS]
         whole = median(sum(run.parts.values()) / run.wall for run in way.runs)
         ms = 1e3 / scene.frames
-        cells = [f"{scene.frames / wall:.1f}", f"{speed:.2f}", f"{ms * cpu:.0f}", f"{load:.2f}"]
+        cells = [f"{scene.frames / wall:.3g}", f"{speed:.2f}", f"{ms * cpu:.0f}", f"{load:.2f}"]
         cells = [*cells, *(f"{ms * seconds:.1f}" for seconds in each), f"{whole:.2f}"]
         row = " | ".join("" if cell == "nan" else cell for cell in cells)
         some, crops = way.runs[0].encoded, way.runs[0].crops
