@@ -155,14 +155,16 @@ def _write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run
     static = paddle.jit.to_static(Exported(network), input_spec=[spec], full_graph=True)
     try:
         paddle.jit.save(static, str(folder / "inference"))
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+        raise OSError(f"{folder}: the graph cannot be written: {reason}") from error
+    try:
         # Paddle writes on over a full disk without a word, and only fails to open what it has written.
         return exported_predictor(folder)
     except (RuntimeError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        # Paddle's own errors have a line with their kind in front; others are not of the disk.
-        kind = next((line for line in lines if line.startswith("(")), "")
-        reason = f", is the disk full? {kind}" if kind else f": {lines[-1].strip()}"
-        raise OSError(f"{folder}: the graph cannot be written{reason}") from error
+        raise OSError(
+            f"{folder}: what was written of the graph cannot be opened, is the disk full?"
+        ) from error
 
 
 def _description(name: str, prepare: Preprocessing, embedding_size: int, folder: Path) -> dict[str, Any]:
