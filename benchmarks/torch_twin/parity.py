@@ -1,0 +1,48 @@
+"""Whether Paddle gives the embeddings that PyTorch gave: the largest difference over a list of crops.
+
+    reid-train infer --pretrained_model weights/mine --data crops.txt --output crops.npz      # with Paddle
+    export PYTHONPATH=.
+    python benchmarks/torch_twin/parity.py runs/mine/last.safetensors --data crops.txt --features crops.npz
+
+Exits with 1 where the difference is above --tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from train import embed, read_twin
+
+from reid_train.datasets import decode_images, read_dataset
+from reid_train.transforms import Preprocessing
+
+
+def main() -> None:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", type=Path, help="written by the twin")
+    parser.add_argument("--data", type=Path, required=True, help="list file of the crops")
+    parser.add_argument("--features", type=Path, required=True, help="of the same crops, by reid-train infer")
+    parser.add_argument("--size", type=int, nargs=2, default=(128, 64), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--tolerance", type=float, default=1e-4)
+    options = parser.parse_args()
+    paths = read_dataset(options.data).paths
+    images = decode_images(paths, *options.size, Preprocessing(*options.size))
+    ours = embed(read_twin(options.checkpoint)[0], images)
+    with np.load(options.features) as archive:
+        names, theirs = archive["names"], archive["embeddings"]
+    if [Path(name).name for name in names] != [path.name for path in paths]:
+        parser.error(f"{options.features} is of other crops than {options.data}")
+    worst = float(np.abs(ours - theirs).max())
+    cosine = float((ours * theirs).sum(axis=1).min())
+    print(f"{len(paths)} crops: largest difference {worst:.1e}, least cosine {cosine:.7f}")
+    if worst > options.tolerance:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
