@@ -9,6 +9,7 @@ renamed: they are written to directly.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["check_writable", "claimed", "lock", "part_path", "publish", "real_path"]
+__all__ = ["check_writable", "claimed", "lock", "naming", "part_path", "publish", "real_path"]
+
+
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def real_path(path: str | Path) -> Path:
@@ -96,6 +100,17 @@ def claimed(path: str | Path) -> Iterator[None]:
     if not existed:
         part.unlink()
     yield
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Name the file that a full disk broke: Python does where opening fails, and not where writing does."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL:
+            error.filename = str(path)
+        raise
 
 
 def lock(file: BinaryIO) -> bool:

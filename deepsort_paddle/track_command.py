@@ -29,6 +29,7 @@ from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.journal import Journal
 from deepsort_paddle.needed import EncodeNeeded
 from deepsort_paddle.offline import Recorder
+from deepsort_paddle.partfile import naming
 from deepsort_paddle.picture_motion import PictureMotion
 from deepsort_paddle.pipeline import Detect, TrackedFrame, skip_broken, track_frames
 from deepsort_paddle.stop import Stop
@@ -159,7 +160,8 @@ def track_source(
 def _explain(journal: Journal, linked: dict[int, int], options: argparse.Namespace) -> None:
     """Write and print what ``--explain-csv`` and ``--explain`` ask for; ``linked``: which id became which."""
     if options.explain_csv:
-        write_table(journal, options.explain_csv)
+        with naming(options.explain_csv):
+            write_table(journal, options.explain_csv)
     for track_id in options.explain:
         parts = [one for one, other in sorted(linked.items()) if other == track_id]
         for one in [track_id, *parts]:

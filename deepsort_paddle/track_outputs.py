@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from deepsort_paddle.html_report import HtmlReport
 from deepsort_paddle.mot import TrackWriter
 from deepsort_paddle.options import TrackerOptions
 from deepsort_paddle.outputs import CropWriter, CsvWriter, JsonWriter, TrackPainter
-from deepsort_paddle.partfile import check_writable, claimed, real_path
+from deepsort_paddle.partfile import check_writable, claimed, naming, real_path
 from deepsort_paddle.pipeline import TrackedFrame
 from deepsort_paddle.video import without_password
 from deepsort_paddle.video_writer import VideoWriter
@@ -131,17 +131,19 @@ def open_outputs(
             speed=speed,
             counts=Counts if counter is None else counter.counts,
         )
-        outputs.append(stack.enter_context(page).write)
+        outputs.append(_held(stack, options.report, page).write)
     if options.output:
-        text = stack.enter_context(TrackWriter(options.output, classes=several))
-        outputs.append(lambda tracked: text.write(tracked.frame.number, tracked.tracks))
+        text = _held(stack, options.output, TrackWriter(options.output, classes=several))
+        outputs.append(
+            _named(options.output, lambda tracked: text.write(tracked.frame.number, tracked.tracks))
+        )
     if options.csv:
-        outputs.append(stack.enter_context(CsvWriter(options.csv)).write)
+        outputs.append(_named(options.csv, _held(stack, options.csv, CsvWriter(options.csv)).write))
     if options.json:
         document = JsonWriter(options.json, _meta(options, source), summarise)
-        outputs.append(stack.enter_context(document).write)
+        outputs.append(_named(options.json, _held(stack, options.json, document).write))
     if options.save_crops:
-        outputs.append(CropWriter(options.save_crops).write)
+        outputs.append(_named(options.save_crops, CropWriter(options.save_crops).write))
     if options.save_video or options.show:
         names = options.labels if several else ()
         painter = TrackPainter(source.height or 1, source.width or 1, names)
@@ -164,6 +166,26 @@ def open_outputs(
 
         outputs.append(paint)
     return outputs
+
+
+_Writer = TypeVar("_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport)
+
+
+def _held(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
+    """Enter a writer; a full disk when it is closed names its file."""
+    stack.enter_context(naming(path))
+    stack.enter_context(writer)
+    return writer
+
+
+def _named(path: str, write: Output) -> Output:
+    """The same; a full disk names the file."""
+
+    def one(tracked: TrackedFrame) -> bool | None:
+        with naming(path):
+            return write(tracked)
+
+    return one
 
 
 def _count(counter: TrackCounter, tracked: TrackedFrame) -> None:

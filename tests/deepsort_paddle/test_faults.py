@@ -90,6 +90,20 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_there(scene: SimpleNamespace
     assert len(read_tracks(scene.out / "o.txt.part")) > 10
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("option", ["--output", "--csv", "--json", "--report", "--explain-csv"])
+def test_a_full_disk_is_named_whatever_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    for number in (1, 2, 3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((32, 32, 3), 90, np.uint8))
+    (tmp_path / "det.txt").write_text("".join(f"{number},-1,1,1,4,4,1\n" for number in (1, 2, 3)))
+    words = [str(tmp_path), "--detections", str(tmp_path / "det.txt"), "--reid", "none", "--quiet"]
+    words += ["--save-video", str(tmp_path / "o.mp4"), option, "/dev/full"]
+    assert track(words) == 2
+    assert capsys.readouterr().err == "deepsort-track: error: /dev/full: No space left on device\n"
+
+
 @posix
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_killed_run_leaves_readable_parts_and_can_be_run_again(scene: SimpleNamespace, seed: int) -> None:
