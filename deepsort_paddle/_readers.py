@@ -61,7 +61,7 @@ def read_file(
     """
     waiting: list[int] = []
     failures = number = 0
-    damaged = False
+    damaged = fed = False
     latest: int | None = None
     start: float | None = None
 
@@ -76,6 +76,9 @@ def read_file(
         for packet in _packets(container, stream, tally):
             if packet.pts is not None and packet.size and not packet.is_discard:
                 heapq.heappush(waiting, packet.pts)
+            fed |= packet.size > 0
+            if not fed:
+                continue  # nothing to flush, and PyAV before 18 crashes where the header is cut off too
             try:
                 pictures = packet.decode()
             except av.error.FFmpegError:
@@ -158,7 +161,7 @@ def read_stream(
                 if time.monotonic() > due:
                     reason = f"it sent no picture for {patience:g} s"
                     break
-                if packet.stream is not stream:
+                if packet.stream is not stream or not (number or packet.size):
                     continue
                 try:
                     pictures = packet.decode()
