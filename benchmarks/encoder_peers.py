@@ -26,11 +26,17 @@ from numpy.typing import NDArray
 Embed = Callable[[NDArray[np.uint8], NDArray[np.float64]], Any]
 
 
-def without_torchvision_operators() -> torch.library.Library:
+def without_torchvision_operators() -> torch.library.Library | None:
     """Let torchvision be imported without its operators; only its transforms are used. Keep what is returned.
 
     One built for CUDA beside a torch for CPUs has none.
     """
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        pass
+    else:
+        return None
     stub = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         stub.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
