@@ -287,12 +287,12 @@ class SoundOnly:
             is_corrupt=False, rotation=0, to_ndarray=lambda format: np.zeros((4, 4, 3), np.uint8)
         )
         for _ in range(self.pictures):
-            yield SimpleNamespace(stream=self.sound)
-            yield SimpleNamespace(stream=self.video, decode=lambda: [picture])
+            yield SimpleNamespace(stream=self.sound, size=9)
+            yield SimpleNamespace(stream=self.video, size=9, decode=lambda: [picture])
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             time.sleep(0.001)
-            yield SimpleNamespace(stream=self.sound)
+            yield SimpleNamespace(stream=self.sound, size=9)
 
 
 def test_a_stream_of_nothing_but_sound_is_opened_again() -> None:

@@ -1,6 +1,6 @@
 """Names, placeholders and what is refused before many videos are tracked."""
 
-import argparse
+import json
 import os
 from pathlib import Path
 
@@ -142,8 +142,8 @@ def test_mistakes_are_one_line_before_anything_is_tracked(
 
 
 def test_jobs_are_values_that_json_can_carry(desk: Path) -> None:
-    options = parse(["a.mp4", "b.mp4", "--line", "door:1,2,3,4", "--set", "direction_weight=0.2"])
+    flags = ["--line", "door:1,2,3,4", "--set", "direction_weight=0.2", "--min-confidence", "person=0.4"]
+    options = parse(["a.mp4", "b.mp4", *flags])
     (job, _) = make_jobs(options, read_sources(options), {})
-    assert not any(isinstance(value, argparse.Namespace) for value in job.options.values())
-    for value in job.options.values():
-        assert value is None or isinstance(value, (str, int, float, bool, list))
+    assert job.options["class_confidence"] == {"person": 0.4}
+    assert json.loads(json.dumps(job.options)) == job.options
