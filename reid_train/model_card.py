@@ -72,7 +72,8 @@ Exported against trained network, largest difference of any value: {parity}.
 ## Train your own
 
 A network that has seen people like yours tells them apart better. `reid-train prepare`, `elem` and `export`
-of deepsort-paddle make one from scratch or from this folder (`--pretrained_model`); its docs/train.md says how.
+of deepsort-paddle make one from scratch or from this folder
+(`--pretrained_model`); its docs/train.md says how.
 
 ## Licence and limits
 
