@@ -107,26 +107,24 @@ def make_detector(
             if str(spec) == "hog"
             else detection_file(path, confidence=confidence)
         )
+    network: type[OnnxDetector | PaddleDetector]
     if path.suffix == ".onnx":
-        return OnnxDetector(
-            path,
-            confidence=confidence,
-            classes=classes,
-            class_confidence=class_confidence,
-            device=device,
-            threads=threads,
-        )
-    if path.is_dir():
+        network = OnnxDetector
+    elif path.is_dir():
         if not (path / CONFIG).is_file():
             raise FileNotFoundError(f"{path}: a folder without {CONFIG} is no exported PaddleDetection model")
-        return PaddleDetector(
-            path,
-            confidence=confidence,
-            classes=classes,
-            class_confidence=class_confidence,
-            device=device,
-            threads=threads,
-        )
-    if not path.exists():
+        network = PaddleDetector
+    elif not path.exists():
         raise FileNotFoundError(f"{spec}: no such file or folder (or hog, the one detector that needs none)")
-    raise ValueError(f"{spec}: wanted hog, an .onnx file, a folder with {CONFIG} or a MOTChallenge .txt file")
+    else:
+        raise ValueError(
+            f"{spec}: wanted hog, an .onnx file, a folder with {CONFIG} or a MOTChallenge .txt file"
+        )
+    return network(
+        path,
+        confidence=confidence,
+        classes=classes,
+        class_confidence=class_confidence,
+        device=device,
+        threads=threads,
+    )
