@@ -48,6 +48,15 @@ def test_embeddings_are_those_of_the_trained_network(folder: Path) -> None:
     np.testing.assert_allclose(found, wanted, atol=description["parity"]["tolerance"])
 
 
+def test_the_onnx_copy_puts_channels_first_before_it_computes(folder: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    name = json.loads((folder / "encoder.json").read_text())["files"].get("onnx")
+    if name is None:
+        pytest.skip(f"{folder.name} has no copy in ONNX")
+    nodes = onnx.load(str(folder / name)).graph.node
+    assert next(node.op_type for node in nodes if "images" in node.input) == "Transpose"
+
+
 def test_the_int8_form_is_near_the_network(folder: Path) -> None:
     pytest.importorskip("onnxruntime")
     description = json.loads((folder / "encoder.json").read_text())

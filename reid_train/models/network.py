@@ -19,17 +19,23 @@ STD_BGR = (0.225 * 255, 0.224 * 255, 0.229 * 255)
 
 
 class Normalize(nn.Layer):
-    """uint8 NHWC pixels to zero-mean NCHW float32."""
+    """uint8 NHWC pixels to zero-mean NCHW float32.
+
+    Channels come first before anything is computed: three values that repeat along the last axis are slow to
+    subtract and multiply, and took a fifth of OSNet x0.25's time in ONNX Runtime.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", paddle.to_tensor(MEAN_BGR, "float32"), persistable=False)
-        self.register_buffer("scale", 1.0 / paddle.to_tensor(STD_BGR, "float32"), persistable=False)
+        mean = paddle.to_tensor(MEAN_BGR, "float32").reshape([3, 1, 1])
+        deviation = paddle.to_tensor(STD_BGR, "float32").reshape([3, 1, 1])
+        self.register_buffer("mean", mean, persistable=False)
+        self.register_buffer("scale", 1.0 / deviation, persistable=False)
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
         """``(B, H, W, 3)`` uint8 to ``(B, 3, H, W)`` float32."""
-        pixels = (paddle.cast(images, "float32") - self.mean) * self.scale
-        return paddle.transpose(pixels, [0, 3, 1, 2])
+        pixels = paddle.transpose(images, [0, 3, 1, 2])
+        return (paddle.cast(pixels, "float32") - self.mean) * self.scale
 
 
 class ReidNetwork(nn.Layer):

@@ -90,6 +90,15 @@ def test_onnx_is_held_to_the_same_parity(checkpoint, dev_index, tmp_path, capfd)
     assert "inference.onnx" in (tmp_path / "toy" / "SHA256SUMS").read_text()
 
 
+def test_the_graph_puts_channels_first_before_it_computes(checkpoint, dev_index, tmp_path):
+    # Three values that repeat along the last axis are slow to subtract and multiply in every library.
+    pytest.importorskip("paddle2onnx")
+    onnx = pytest.importorskip("onnx")
+    export(checkpoint, dev_index, tmp_path / "toy", onnx=True)
+    nodes = onnx.load(str(tmp_path / "toy" / "inference.onnx")).graph.node
+    assert next(node.op_type for node in nodes if "images" in node.input) == "Transpose"
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

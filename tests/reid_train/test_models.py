@@ -17,6 +17,7 @@ with warnings.catch_warnings():
         osnet,
         parameter_count,
     )
+    from reid_train.models.network import MEAN_BGR, STD_BGR, Normalize
     from reid_train.models.resnet import Block
 
 # One of each family, and the width of its pooled feature.
@@ -171,6 +172,15 @@ def test_blocks_export(build, tmp_path):
     exported = paddle.jit.load(str(tmp_path / "block"))
     exported.eval()
     np.testing.assert_allclose(exported(maps).numpy(), wanted, atol=1e-5)
+
+
+def test_pixels_are_normalised_by_channel_and_turned_to_channels_first():
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 3, 3), np.uint8)
+    wanted = (images.astype(np.float64) - MEAN_BGR) / STD_BGR
+    found = Normalize()(paddle.to_tensor(images)).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted.transpose(0, 3, 1, 2), atol=1e-6)
+    assert not Normalize().state_dict()
 
 
 def test_embedding_size_zero_takes_the_pooled_feature():
