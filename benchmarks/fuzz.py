@@ -255,7 +255,19 @@ def _huge(rng: random.Random) -> bytes:
     """A small picture whose header promises a large one."""
     image = next(iter(_pictures().values()))
     side = rng.choice((5_000, 20_000, 32_000, 65_000))
-    suffix = rng.choice((".jpg", ".png", ".bmp"))
+    suffix = rng.choice((".jpg", ".png", ".bmp", ".gif", ".webp"))
+    if suffix == ".gif":
+        sides = side.to_bytes(2, "little") * 2
+        return b"GIF89a" + sides + b"\x80" + bytes(8) + b"," + bytes(4) + sides + b"\0\2\2\x4c\1\0;"
+    if suffix == ".webp":  # a still picture as the only one of a film on a large canvas
+        still = cv2.imencode(".webp", image)[1].tobytes()[12:]
+        sides = (WIDTH - 1).to_bytes(3, "little") + (HEIGHT - 1).to_bytes(3, "little")
+        film = (
+            b"ANIM" + (6).to_bytes(4, "little") + bytes(6) + b"ANMF" + (16 + len(still)).to_bytes(4, "little")
+        )
+        film += bytes(6) + sides + bytes(4) + still
+        canvas = b"VP8X" + (10).to_bytes(4, "little") + b"\2\0\0\0" + 2 * (side - 1).to_bytes(3, "little")
+        return b"RIFF" + (4 + len(canvas + film)).to_bytes(4, "little") + b"WEBP" + canvas + film
     data = bytearray(cv2.imencode(suffix, image)[1].tobytes())
     if suffix == ".jpg":
         at = data.index(b"\xff\xc0") + 5

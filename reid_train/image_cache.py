@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ImageCache", "decode_images", "read_image"]
+from reid_train.picture_header import KINDS, worth_decoding
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_DEFLATE_RATIO = 1032  # zlib packs at most so many bytes into one
+__all__ = ["ImageCache", "decode_images", "read_image"]
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
@@ -36,66 +35,20 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise OSError(f"{path}: cannot be read: {error.strerror or error}") from error
     image = decoded(content)
     if image is None:
-        raise ValueError(f"{path}: not a readable image")
+        raise ValueError(f"{path}: not a readable image ({KINDS})")
     return image
 
 
 def decoded(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """``(H, W, 3)`` uint8 BGR of a picture file's bytes; None where they are none, or damaged."""
-    if _promises_too_much(content.tobytes()):
+    if not worth_decoding(content.tobytes()):
         return None
     try:
         # imdecode, not imread: it takes any path, and its silence leaves the report to us.
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
     except cv2.error:  # more pixels than OpenCV takes
         return None
     return None if image is None else np.asarray(image, np.uint8)
-
-
-def _promises_too_much(content: bytes) -> bool:
-    """Whether the size that a picture's header names is more than its bytes can hold.
-
-    OpenCV believes it before it looks for the pixels: 133 damaged bytes of PNG made it fill 3.6 GB.
-    deepsort_paddle/_readers.py has the same check: the two packages never import each other.
-    """
-    if content[: len(_PNG)] == _PNG:
-        return _png_promises_too_much(content)
-    if content[:2] == b"\xff\xd8":
-        return _jpeg_promises_too_much(content)
-    if content[:2] == b"BM" and len(content) >= 34 and content[14] >= 40:
-        width, height = (abs(int.from_bytes(content[at : at + 4], "little", signed=True)) for at in (18, 22))
-        bits, packed = content[28], content[30] in (1, 2)  # packed runs are two bytes for 255 pixels at most
-        return width * height > 128 * len(content) if packed else width * height * bits > 8 * len(content)
-    return False
-
-
-def _jpeg_promises_too_much(content: bytes) -> bool:
-    """For a JPEG: each block of 8 x 8 takes a bit or more (ITU-T T.81, F.1.2)."""
-    at = 2
-    while at + 9 <= len(content) and content[at] == 0xFF:
-        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(content[at + n : at + n + 2], "big") for n in (5, 7))
-            return height * width > 64 * 8 * len(content)
-        at += 1 if marker == 0xFF else 2 + length
-    return False
-
-
-def _png_promises_too_much(content: bytes) -> bool:
-    """For a PNG, by all of its chunks."""
-    at = len(_PNG)
-    while at + 8 <= len(content):
-        length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
-        if at + 12 + length > len(content):
-            return True
-        if kind == b"IHDR":
-            width, height = (int.from_bytes(content[at + n : at + n + 4], "big") for n in (8, 12))
-            if height * (1 + width // 8) > _DEFLATE_RATIO * len(content):
-                return True
-        if kind == b"IEND":
-            return False
-        at += 12 + length
-    return False
 
 
 def decode_images(

@@ -20,6 +20,7 @@ from reid_train.features import (
     write_text,
 )
 from reid_train.image_cache import read_image
+from reid_train.picture_header import KINDS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -85,9 +86,9 @@ def test_unreadable_files_are_named_with_the_reason_and_the_rest_goes_on(tmp_pat
     assert result.names == (str(three[0]), str(three[1]))
     assert len(result) == 2
     assert result.unreadable == (
-        UnreadableImage(str(empty), "not a readable image"),
+        UnreadableImage(str(empty), f"not a readable image ({KINDS})"),
         UnreadableImage(str(tmp_path / "missing.jpg"), "No such file or directory"),
-        UnreadableImage(str(words), "not a readable image"),
+        UnreadableImage(str(words), f"not a readable image ({KINDS})"),
         UnreadableImage(str(tmp_path), "Is a directory"),
     )
 

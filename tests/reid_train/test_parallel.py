@@ -17,6 +17,7 @@ from reid_train.checkpoint import read_checkpoint, write_checkpoint
 from reid_train.cli import main
 from reid_train.launcher import cpu_environment, launch
 from reid_train.parallel import World, join
+from reid_train.picture_header import KINDS
 from reid_train.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +91,7 @@ def test_what_one_process_fails_of_is_told_once(people, strangers, tmp_path, mod
         bad.write_bytes(content)
     assert cv2.imread(str(bad)) is not None
     assert code == 2
-    assert capfd.readouterr().err == f"reid-train: error: {bad}: not a readable image\n"
+    assert capfd.readouterr().err == f"reid-train: error: {bad}: not a readable image ({KINDS})\n"
     assert not list(tmp_path.glob("run/*.safetensors"))
 
 
