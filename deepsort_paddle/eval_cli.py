@@ -24,7 +24,7 @@ from deepsort_paddle.metrics import (
     prepare_sequence,
 )
 from deepsort_paddle.mot import TrackTable, read_ground_truth, read_tracks
-from deepsort_paddle.partfile import check_writable
+from deepsort_paddle.partfile import check_writable, real_path
 from deepsort_paddle.sequence import SequenceInfo
 
 __all__ = ["SequenceFiles", "find_sequences", "format_scores", "format_table", "main"]
@@ -138,9 +138,7 @@ def evaluate_files(options: argparse.Namespace) -> Evaluation:
         ValueError: a file is malformed or there is nothing to evaluate.
     """
     sequences, left_out = find_sequences(options.ground_truth, options.results)
-    for path in (options.json, options.csv):
-        if path is not None:
-            check_writable(path)
+    check_reports(options, sequences)
     notes = [f"no results for {', '.join(left_out)}: left out"] if left_out else []
     prepared = []
     for files in sequences:
@@ -148,6 +146,7 @@ def evaluate_files(options: argparse.Namespace) -> Evaluation:
         if not len(ground_truth):
             raise ValueError(f"{files.ground_truth} holds no boxes")
         frames = options.frames or ((1, files.length) if files.length else annotated_frames(ground_truth))
+        notes += order_notes(files, ground_truth, results)
         notes += range_notes(files, ground_truth, results, frames, chosen=options.frames is not None)
         benchmark = None if options.benchmark == "auto" else options.benchmark
         sequence = prepare_sequence(files.name, ground_truth, results, benchmark=benchmark, frames=frames)
@@ -160,6 +159,33 @@ def evaluate_files(options: argparse.Namespace) -> Evaluation:
     for note in notes:
         sys.stderr.write(f"deepsort-eval: {note}\n")
     return evaluate(prepared, clear=options.clear)
+
+
+def check_reports(options: argparse.Namespace, sequences: Sequence[SequenceFiles]) -> None:
+    """Raise where ``--json`` or ``--csv`` can't be written, or would replace an input or each other."""
+    inputs = {real_path(path) for files in sequences for path in (files.ground_truth, files.results)}
+    for name, path in (("--json", options.json), ("--csv", options.csv)):
+        if path is None:
+            continue
+        if real_path(path) in inputs:
+            raise ValueError(f"{name} {path} would replace an input")
+        check_writable(path)
+    if options.json and options.csv and real_path(options.json) == real_path(options.csv):
+        raise ValueError(f"--json and --csv name the same file {options.json}")
+
+
+def order_notes(files: SequenceFiles, ground_truth: TrackTable, results: TrackTable) -> list[str]:
+    """What tells that the files were taken one for the other, or that there is nothing in the results."""
+    notes = []
+    scores = int((ground_truth.confidence % 1 != 0).sum())
+    if scores:
+        notes.append(
+            f"{files.name}: {scores} of {len(ground_truth)} flags in {files.ground_truth} (7th column) are "
+            "fractions, as scores of results are: the ground truth comes first, the results second"
+        )
+    if not len(results):
+        notes.append(f"{files.name}: {files.results} holds no boxes, so all true boxes count as missed")
+    return notes
 
 
 def range_notes(

@@ -120,9 +120,11 @@ def infer(
     pretrained_model: Path, data: Path, output: Path, use_gpu: str, batch_size: int, **expected: Any
 ) -> Iterator[str]:
     """Features of a list, a folder or an image, in order, tied to file names."""
+    paths = list_images(data)
+    if output.resolve() in {data.resolve(), *(path.resolve() for path in paths)}:
+        raise ValueError(f"--output {output} would replace an input")
     _choose_device(use_gpu)
     checkpoint = _open(pretrained_model, expected)
-    paths = list_images(data)
     features = infer_features(
         network_of(checkpoint),
         paths,
@@ -130,6 +132,11 @@ def infer(
         batch_size=batch_size,
         progress=True,
     )
+    if not len(features):
+        first = features.unreadable[0]
+        raise ValueError(
+            f"{data}: none of {len(paths)} images can be read, the first is {first.name}: {first.reason}"
+        )
     (write_npz if output.suffix == ".npz" else write_text)(output, features)
     for image in features.unreadable:
         yield f"left out: {image.name}: {image.reason}"

@@ -152,6 +152,39 @@ def test_a_long_stretch_without_ground_truth_is_said(data, capsys):
     assert "(--frames 1-10 leaves them out)" in output.err
 
 
+def test_results_given_in_place_of_the_ground_truth_are_said(data, capsys):
+    truth, results = data / "truth" / "a" / "gt" / "gt.txt", data / "results" / "a.txt"
+    assert main([str(results), str(truth)]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith(f"deepsort-eval: a: 21 of 21 flags in {results} (7th column) are fractions")
+    assert error.endswith("the ground truth comes first, the results second\n")
+
+
+def test_empty_results_are_said(data, capsys):
+    (data / "results" / "a.txt").write_text("")
+    assert main([str(data / "truth" / "a"), str(data / "results")]) == 0
+    assert "a.txt holds no boxes, so all true boxes count as missed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_a_report_does_not_replace_an_input(data, capsys, option):
+    truth = data / "truth" / "a" / "gt" / "gt.txt"
+    link = data / "link.txt"
+    link.symlink_to(truth)
+    for path in (truth, link, data / "results" / "a.txt"):
+        error = error_of(capsys, truth, data / "results" / "a.txt", option, path)
+        assert f"{option} {path} would replace an input" in error
+    assert truth.read_text() == TRUTH
+    assert (data / "results" / "a.txt").read_text() == RESULTS
+
+
+def test_two_reports_in_one_file_are_one_line_and_exit_2(data, capsys):
+    both = data / "scores"
+    arguments = (data / "truth", data / "results", "--json", both, "--csv", both)
+    assert "--json and --csv name the same file" in error_of(capsys, *arguments)
+    assert not both.exists()
+
+
 def test_a_range_of_frames_and_a_benchmark_can_be_chosen(data, capsys):
     arguments = [str(data / "truth" / "a"), str(data / "results"), "--frames", "6-10", "--benchmark", "MOT15"]
     assert main([*arguments, "--clear", "trackeval"]) == 0

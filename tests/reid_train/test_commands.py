@@ -360,6 +360,26 @@ def test_an_unreadable_image_is_left_out_and_named_by_infer(write_people, comman
     assert np.isfinite(read_npz(features).embeddings).all()
 
 
+def test_infer_without_a_single_readable_image_is_an_error(command, trained, tmp_path):
+    source, features = tmp_path / "scores.txt", tmp_path / "f.npz"
+    source.write_text('{\n  "mota": 0.5\n}\n')  # no list of images
+    code, _, err = command("infer", "--pretrained_model", trained, "--data", source, "--output", features)
+    assert code == 2
+    assert f"{source}: none of 3 images can be read, the first is {tmp_path / '{'}: " in err
+    assert not features.exists()
+
+
+def test_infer_does_not_replace_its_list(write_people, command, trained, tmp_path):
+    folder = write_people(tmp_path / "pictures", ids=2, each=2)
+    source = tmp_path / "list.txt"
+    source.write_text("".join(f"pictures/{path.name}\n" for path in sorted(folder.iterdir())))
+    before = source.read_text()
+    code, _, err = command("infer", "--pretrained_model", trained, "--data", source, "--output", source)
+    assert code == 2
+    assert f"--output {source} would replace an input" in err
+    assert source.read_text() == before
+
+
 def test_the_command_of_the_card_names_no_folder_of_the_machine():
     line = "elem --data /home/me/data --train=/x/y/list.txt --lr 0.1 --recipe a/b.yaml"
     told = _command(line.split())
