@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from deepsort_paddle._version import __version__
 
 __all__ = ["OneLineParser", "in_one_line"]
+
+_UNKNOWN = "unrecognized arguments: "
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -24,7 +27,16 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {self.with_nearest(message)}\n")
+
+    def with_nearest(self, message: str) -> str:
+        """The message; where it is about an unknown option, with the one that was most likely meant."""
+        shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
+        known = [name for action in shown for name in action.option_strings]
+        words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
+        flags = (word.partition("=")[0] for word in words if word.startswith("--"))
+        near = [one for flag in flags for one in get_close_matches(flag, known, n=1)]
+        return f"{message} (did you mean {near[0]}?)" if near else message
 
 
 def in_one_line(error: BaseException) -> str:

@@ -44,6 +44,7 @@ from deepsort_paddle.track_settings import settle_tracker_options
 from deepsort_paddle.track_summary import Finished, Progress, counted, summary
 from deepsort_paddle.tracker import DeepSort
 from deepsort_paddle.video import open_source
+from deepsort_paddle.video_list import expect_video
 
 __all__ = ["run", "track_source"]
 
@@ -106,6 +107,7 @@ def track_source(
         options.zones = tuple(Zone.parse(text) for text in options.zone)
         TrackCounter(options.lines, options.zones)  # names that come twice are found before anything opens
         settle_tracker_options(options)
+        expect_video(str(options.source))
         check_outputs(options)
         with open_source(options.source, fps=options.fps) as source, ExitStack() as stack:
             choose_outputs(options, source)

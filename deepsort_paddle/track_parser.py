@@ -110,7 +110,7 @@ class _Parser(OneLineParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError."""
-        raise ValueError(message)
+        raise ValueError(self.with_nearest(message))
 
 
 def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Callable[[str], float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 from dataclasses import fields
+from difflib import get_close_matches
 
 from deepsort_paddle.options import TrackerOptions
 from deepsort_paddle.presets import PRESETS
@@ -27,7 +28,9 @@ def settle_tracker_options(options: argparse.Namespace) -> None:
         name, _, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if name not in known:
-            raise ValueError(f"--set knows no option {name!r}; there are {', '.join(known)}")
+            near = get_close_matches(name, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"--set knows no option {name!r}{hint}; there are {', '.join(known)}")
         setattr(options, name, _option_value(name, value.strip()))
         if name in ("max_age", "iou_max_age"):
             options.max_seconds = options.reactivate_seconds = 0.0

@@ -22,6 +22,7 @@ from deepsort_paddle.watchdog import WatchedCapture
 __all__ = ["Frame", "FrameSource", "VideoWriter", "open_source"]
 
 _PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"})
 
 
 def open_source(
@@ -142,7 +143,9 @@ def _open_camera(device: int | str, name: str, retries: int, backoff: float, pat
 def _open_folder(folder: Path, fps: float | None) -> FrameSource:
     paths = _pictures(folder)
     if not paths:
-        raise ValueError(f"{folder} holds no pictures ({' '.join(sorted(_PICTURES))})")
+        videos = sum(path.suffix.lower() in _VIDEOS for path in folder.iterdir())
+        hint = f"; it holds {videos} videos: name each of them" if videos else ""
+        raise ValueError(f"{folder} holds no pictures ({' '.join(sorted(_PICTURES))}){hint}")
     tally = Tally()
     frames = read_pictures(list(enumerate(paths, 1)), tally, fps)
     return FrameSource(frames, tally, name=folder.resolve().name, fps=fps, frame_count=len(paths))

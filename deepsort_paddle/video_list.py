@@ -19,11 +19,29 @@ from deepsort_paddle.jobs import Job
 from deepsort_paddle.track_parser import OUTPUTS, PLACEHOLDERS
 from deepsort_paddle.video import stream_name
 
-__all__ = ["make_jobs", "read_sources", "unique_names"]
+__all__ = ["expect_video", "make_jobs", "read_sources", "unique_names"]
 
 # Options of the whole run, which no video needs to know.
 _SHARED = ("sources", "videos", "many", "workers", "retries", "engine", "video_path", "camera_id", "img_dir")
 _FILMS = ("http://", "https://", "ftp://", "file:")
+# Files that stand in a video's place by mistake, and the options that take them.
+_LISTS = "detections go with --detections FILE, a list of videos with --sources FILE"
+_OTHERS = {
+    ".onnx": "a detector goes with --detector FILE, an appearance model with --reid FILE",
+    ".txt": _LISTS,
+    ".csv": _LISTS,
+}
+
+
+def expect_video(source: str) -> None:
+    """Raise where a source is, by its ending, a file for another option.
+
+    Raises:
+        ValueError: it is; the message names the option.
+    """
+    option = _OTHERS.get(Path(source).suffix.lower())
+    if option and "://" not in source and Path(source).is_file():
+        raise ValueError(f"{source} is no video: {option}")
 
 
 def read_sources(options: argparse.Namespace) -> list[str]:
@@ -48,6 +66,7 @@ def read_sources(options: argparse.Namespace) -> list[str]:
             raise ValueError(f"camera {source} has no end: track it by itself")
         elif not Path(source).exists():
             raise FileNotFoundError(f"no such file or folder: {source}")
+        expect_video(source)
     twice = [source for source, count in Counter(map(_full, sources)).items() if count > 1]
     if twice:
         raise ValueError(f"{twice[0]} is given twice")

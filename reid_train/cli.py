@@ -14,6 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -82,7 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        hint = _nearest(parser, options.command, unknown)
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     try:
         processes = getattr(options, "processes", 1)
         if processes < 1:
@@ -161,6 +166,16 @@ def _work_of(name: str) -> Callable[..., Iterator[str]]:
         ) from None
     function: Callable[..., Iterator[str]] = getattr(commands, name)
     return function
+
+
+def _nearest(parser: argparse.ArgumentParser, command: str, unknown: Sequence[str]) -> str:
+    """Which flags of the command may have been meant, in words; empty where none is near."""
+    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
+    names = {action.option_strings[0] for action in commands[command]._actions if action.option_strings}
+    flags = [word.partition("=")[0].replace("-", "_") for word in unknown if word.startswith("--")]
+    plain = {name.lstrip("-").replace("-", "_"): name for name in sorted(names)}
+    near = [plain[one] for flag in flags for one in get_close_matches(flag[2:], plain, n=2, cutoff=0.7)]
+    return f" (did you mean {' or '.join(near[:2])}?)" if near else ""
 
 
 def _stopped(options: argparse.Namespace) -> str:

@@ -247,6 +247,9 @@ def test_help_imports_nothing_heavy() -> None:
         ([], "one SOURCE wanted, got 0"),
         (["a", "--video_path", "b"], "one SOURCE wanted, got 2"),
         (["a", "--bogus"], "unrecognized arguments: --bogus"),
+        (["a", "--perset", "strong"], "unrecognized arguments: --perset strong (did you mean --preset?)"),
+        (["a", "--vdeo-path"], "unrecognized arguments: --vdeo-path"),  # the predecessor's are not told
+        (["a", "--set", "max_agee=3"], "--set knows no option 'max_agee' (did you mean max_age?); there are"),
         (
             ["a", "--max-cosine-distance", "-0.2"],
             "--max-cosine-distance: a number from 0 to 2 wanted, got '-0.2'",
@@ -280,7 +283,13 @@ def test_wrong_options_are_one_line(
             ["{video}", "--detections", "{dir}/wide.txt", "--output", "{dir}/o.txt"],
             "wide.txt, line 1: at least 6",
         ),
-        (["{dir}/det.txt", "--detections", "{det}", "--output", "{dir}/o.txt"], "det.txt is not a video"),
+        (
+            ["{dir}/det.txt", "--detections", "{det}", "--output", "{dir}/o.txt"],
+            "det.txt is no video: detections",
+        ),
+        (["{video}", "{det}", "--save-dir", "{dir}/o"], "det.txt is no video: detections go with --detec"),
+        (["{dir}/nets/yolo.onnx"], "yolo.onnx is no video: a detector goes with --detector FILE"),
+        (["{dir}"], ".tiff .webp); it holds 2 videos: name each of them"),
         (["{dir}/empty.mp4", "--detections", "{det}"], "empty.mp4 is empty"),
         (["{video}", "--detections", "{det}", "--output", "{dir}/absent/o.txt"], "there is no folder"),
         (["{video}", "--detections", "{det}", "--output", "{dir}"], "is a folder, a file name was wanted"),
@@ -307,6 +316,8 @@ def test_wrong_files_are_one_line(
     (scene.folder / "nan.txt").write_text("1,-1,nan,1,2,3,1\n")
     (scene.folder / "wide.txt").write_text("1,-1,1\n")
     (scene.folder / "empty.mp4").touch()
+    (scene.folder / "nets").mkdir()
+    (scene.folder / "nets" / "yolo.onnx").write_bytes(b"a network")
     (scene.folder / "seq").mkdir()
     (scene.folder / "seq" / "seqinfo.ini").write_text("[Sequence]\nseqLength=3\n")
     for name in ("gone", "changed"):

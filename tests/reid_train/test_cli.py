@@ -31,6 +31,11 @@ def code_of(arguments):
         ("fly", "invalid choice: 'fly'"),
         ("elem --learning_rate 1", "unrecognized arguments: --learning_rate 1"),
         ("elem --tot 5", "unrecognized arguments: --tot 5"),
+        (
+            "elem --batch-size 5",  # eval and export have one
+            "unrecognized arguments: --batch-size 5 (did you mean --test_batch_size or --train_batch_size?)",
+        ),
+        ("elem --model_save_dri=x", "--model_save_dri=x (did you mean --model_save_dir?)"),
         ("elem --lr fast", "lr must be a number, got 'fast'"),
         ("elem --image-shape 3x64x32", "image_shape must be 3,height,width, got '3x64x32'"),
         ("elem --arc_easy_margin maybe", "arc_easy_margin must be true or false, got 'maybe'"),
