@@ -65,6 +65,11 @@ class FileDetector:
             return Detections.empty()
         return detections[detections.confidence >= self.confidence]
 
+    def all_boxes(self) -> NDArray[np.float64]:
+        """``(N, 4)`` the boxes of all frames that reach the threshold."""
+        kept = [one.boxes[one.confidence >= self.confidence] for one in self._by_frame.values()]
+        return np.concatenate([np.zeros((0, 4)), *kept])
+
 
 def detection_file(path: str | Path, *, confidence: float | None = None) -> FileDetector:
     """The same as ``FileDetector(path, ...)``."""

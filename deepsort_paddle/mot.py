@@ -234,6 +234,8 @@ def _find_fault(numbered: list[tuple[int, str]]) -> str:
         for column, field in enumerate(fields, 1):
             if not _is_number(field):
                 hint = " (the format has no header)" if number == 1 else ""
+                if len(fields) == 1:
+                    hint = " (columns are separated by commas)"
                 return f"line {number}: column {column} is not a number: {_shorten(field)!r}{hint}"
         if len(fields) != columns:
             return f"line {number}: {len(fields)} columns, but {columns} in line {numbered[0][0]}"

@@ -41,7 +41,14 @@ from deepsort_paddle.track_outputs import (
     open_outputs,
 )
 from deepsort_paddle.track_settings import settle_tracker_options
-from deepsort_paddle.track_summary import Finished, Progress, counted, summary
+from deepsort_paddle.track_summary import (
+    Finished,
+    Progress,
+    box_doubts,
+    counted,
+    option_doubts,
+    summary,
+)
 from deepsort_paddle.tracker import DeepSort
 from deepsort_paddle.video import open_source
 from deepsort_paddle.video_list import expect_video
@@ -112,6 +119,7 @@ def track_source(
         with open_source(options.source, fps=options.fps) as source, ExitStack() as stack:
             choose_outputs(options, source)
             _check_offline(options, source)
+            waiting += option_doubts(options, source)
             by_pictures = options.camera_motion == "pictures"
             if by_pictures and not source.has_images:
                 raise ValueError(f"{options.source} has no pictures: leave out --camera-motion pictures")
@@ -300,6 +308,8 @@ def _open_detector(options: argparse.Namespace, source: FrameSource, note: Calla
         options.embeddings = found(found.last_frame, None).embeddings is not None
         if source.frame_count is not None and found.last_frame > source.frame_count:
             note(f"detections go to frame {found.last_frame}, {source.name} has {source.frame_count} frames")
+        for doubt in box_doubts(found.all_boxes(), found.confidence, source.width, source.height):
+            note(f"{options.detections}: {doubt}")
         return found
     if not source.has_images:
         raise ValueError(f"{options.source} has no pictures to detect in: give --detections FILE")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deepsort_paddle.counting import Counts
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.pipeline import TrackedFrame
 
-__all__ = ["Finished", "Progress", "counted", "summary"]
+__all__ = ["Finished", "Progress", "box_doubts", "counted", "option_doubts", "summary"]
+
+# Boxes of people at the edge reach beyond it, by less or in smaller numbers.
+_BEYOND, _MANY_BEYOND = 1.1, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,47 @@ class Progress:
     def fps(self) -> float:
         """Frames a second over all."""
         return self.frames / max(time.perf_counter() - self.began, 1e-9)
+
+
+def option_doubts(options: argparse.Namespace, source: FrameSource) -> list[str]:
+    """What the options ask for and this source can't give."""
+    doubts = []
+    if options.fps is not None and not Path(options.source).is_dir():
+        rate = "" if source.fps is None else f" {source.fps:g}"
+        doubts.append(f"--fps is for folders of pictures: {source.name} keeps its own rate{rate}")
+    size = (source.width, source.height)
+    shapes = [("line", line.name, (line.start, line.end)) for line in options.lines]
+    shapes += [("zone", zone.name, zone.polygon) for zone in options.zones]
+    for kind, name, points in shapes if all(size) else ():
+        corners = np.array(points, float)
+        if (corners < 0).all(axis=0).any() or (corners > np.array(size, float)).all(axis=0).any():
+            doubts.append(f"{kind} {name!r} lies outside the picture of {size[0]} x {size[1]} pixels")
+    return doubts
+
+
+def box_doubts(boxes: NDArray[np.float64], least: float, width: int | None, height: int | None) -> list[str]:
+    """What looks wrong about the boxes of a detection file.
+
+    Args:
+        boxes: ``(N, 4)`` those that reach the threshold.
+        least: the threshold.
+        width: of the picture; None when unknown.
+        height: likewise.
+    """
+    if not len(boxes):
+        return [f"no detection reaches the threshold of {least:g} (--min-confidence)"]
+    wanted = "left, top, width, height in pixels are wanted"
+    if boxes.max() <= 1:
+        return [f"all detections lie in the picture's first pixel: {wanted}, not parts of the picture"]
+    if not (width and height):
+        return []
+    outside = int((boxes[:, 2:] > _BEYOND * np.array([width, height])).any(axis=1).sum())
+    if outside <= _MANY_BEYOND * len(boxes):
+        return []
+    return [
+        f"{outside} of {len(boxes)} detections reach far beyond the picture of {width} x {height}: {wanted}, "
+        "not two corners, and of a picture of this size"
+    ]
 
 
 def summary(progress: Progress, source: FrameSource) -> str:
