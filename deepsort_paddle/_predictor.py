@@ -15,14 +15,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deepsort_paddle._openvino import OpenVinoNetwork, fixed_chunks
+from deepsort_paddle._pool import Feeds, Pool
 
 __all__ = ["Predictor"]
 
@@ -34,7 +36,6 @@ GPU_BATCH_MULTIPLE = 8
 # Shapes whose primitives oneDNN keeps for one predictor; the least recent goes first.
 ONEDNN_CACHED_SHAPES = 8
 
-Feeds = Mapping[str, NDArray[Any]]
 Run = Callable[[Feeds], "list[NDArray[Any]]"]
 
 
@@ -90,22 +91,22 @@ class Predictor:
         self.metadata: dict[str, str]
         self._run: Run
         self._any_size = False  # whether a new batch size costs nothing
+        self._sizes: tuple[int, ...] = ()  # the sizes to cut batches to, where the library says so
         if self.path.suffix == ".onnx" and openvino:
             if kind == "gpu":
                 raise ValueError(
                     f"device {device} is not there for {self.path.name}: OpenVINO runs on the CPU"
                 )
-            network, request, self.bfloat16 = _open_openvino(self.path, count, bfloat16)
+            network = _open_openvino(self.path, count, bfloat16)
+            self.bfloat16 = network.bfloat16
             self.on_gpu = False
-            self.input_names = tuple(str(one.any_name) for one in network.inputs)
-            self.input_shapes = tuple(
-                tuple(-1 if side.is_dynamic else side.get_length() for side in one.partial_shape)
-                for one in network.inputs
-            )
-            self.input_dtypes = tuple(one.element_type.to_dtype().name for one in network.inputs)
+            self.input_names = network.input_names
+            self.input_shapes = network.input_shapes
+            self.input_dtypes = network.input_dtypes
             self.metadata = {}
             self._any_size = True
-            self._run = _Pool(request, network.create_infer_request, _run_openvino)
+            self._sizes = network.sizes
+            self._run = network
         elif self.path.suffix == ".onnx":
             session, self.on_gpu = _open_onnx(self.path, kind, index, count)
             self.bfloat16 = False
@@ -131,7 +132,7 @@ class Predictor:
             self.input_shapes = tuple(() for _ in self.input_names)
             self.input_dtypes = tuple("" for _ in self.input_names)
             self.metadata = {}
-            self._run = _Pool(root, root.clone, _run_paddle)
+            self._run = Pool(root, root.clone, _run_paddle)
         else:
             raise ValueError(f"{self.path}: a network ends in .json, .pdmodel or .onnx")
 
@@ -195,6 +196,8 @@ class Predictor:
         fixed = self.input_shapes[0][0] if self.input_shapes[0] else -1
         if fixed > 0:
             return [fixed] * -(-count // fixed)
+        if self._sizes:
+            return fixed_chunks(count, self._sizes)
         if self.on_gpu:
             return [-(-count // GPU_BATCH_MULTIPLE) * GPU_BATCH_MULTIPLE]
         largest = CPU_BATCH_SIZES[-1]
@@ -205,37 +208,11 @@ class Predictor:
         return sizes
 
 
-class _Pool:
-    """Runs predictors, each held by one call at a time; another is made when none is free."""
-
-    def __init__(
-        self, first: Any, make: Callable[[], Any], run: Callable[[Any, Feeds], list[NDArray[Any]]]
-    ) -> None:
-        self._make = make
-        self._run = run
-        self._free = [first]
-        self._lock = threading.Lock()
-
-    def __call__(self, feeds: Feeds) -> list[NDArray[Any]]:
-        with self._lock:
-            predictor = self._free.pop() if self._free else self._make()
-        try:
-            return self._run(predictor, feeds)
-        finally:
-            with self._lock:
-                self._free.append(predictor)
-
-
 def _run_paddle(predictor: Any, feeds: Feeds) -> list[NDArray[Any]]:
     for name, array in feeds.items():
         predictor.get_input_handle(name).copy_from_cpu(array)
     predictor.run()
     return [predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names()]
-
-
-def _run_openvino(request: Any, feeds: Feeds) -> list[NDArray[Any]]:
-    outputs = request.infer(dict(feeds), share_inputs=True)
-    return [np.array(output) for output in outputs.values()]  # copies: the request uses its memory again
 
 
 def _import_paddle() -> Any:
@@ -322,25 +299,12 @@ def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, b
         raise OSError(f"{model}: ONNX Runtime cannot open it: {_first_line(error)}") from error
 
 
-def _open_openvino(model: Path, threads: int, bfloat16: bool) -> tuple[Any, Any, bool]:
-    """A network compiled by OpenVINO for the CPU, a first request, and whether it computes in bfloat16."""
+def _open_openvino(model: Path, threads: int, bfloat16: bool) -> OpenVinoNetwork:
+    """A network compiled by OpenVINO for the CPU."""
     try:
-        import openvino
-    except ModuleNotFoundError as error:
-        if error.name != "openvino":
-            raise
-        raise ImportError("OpenVINO is not installed: pip install openvino", name="openvino") from None
-    try:
-        core = openvino.Core()
-        bfloat16 = bfloat16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            # Always said: by itself OpenVINO computes in bfloat16 on CPUs that have it.
-            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
-        }
-        network = core.compile_model(str(model), "CPU", settings)
-        return network, network.create_infer_request(), bfloat16
+        return OpenVinoNetwork(model, threads=threads, bfloat16=bfloat16)
+    except ImportError:
+        raise
     except Exception as error:
         raise OSError(f"{model}: OpenVINO cannot open it: {_first_line(error)}") from error
 
