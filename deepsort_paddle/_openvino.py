@@ -2,10 +2,10 @@
 
 Compiled for batches of any size, OpenVINO asks every operator for its shapes in every call and fuses less.
 Compiled for one size, OSNet x0.25 in bfloat16 is 1.3 to 1.7 times as fast (AMD Zen 4, one thread),
-MobileNetV3_large_x1_0 and GhostNet_x1_0 1.1 to 1.5 times; a ResNet18 gains 2 to 10 % and holds its weights once
-more for each size. So networks up to `FIXED_SIZES_LIMIT` are compiled for `FIXED_SIZES`, each when the first
-batch of it comes, which takes about 0.3 s, and batches are cut to fit; larger ones are compiled once, for any
-size.
+MobileNetV3_large_x1_0 and GhostNet_x1_0 1.1 to 1.5 times; a ResNet18 gains 2 to 10 % and holds its weights
+once more for each size. So networks up to `FIXED_SIZES_LIMIT` are compiled for `FIXED_SIZES`, each when the
+first batch of it comes, which takes about 0.3 s, and batches are cut to fit; larger ones are compiled once,
+for any size.
 """
 
 from __future__ import annotations
