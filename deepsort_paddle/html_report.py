@@ -262,8 +262,9 @@ class HtmlReport:
         frames = "1 frame" if known.frames == 1 else f"{known.frames} frames"
         return (
             f'<button type="button" data-track="{track_id}" aria-pressed="false">'
-            f'<span class="picture">{picture}</span><svg class="dot" aria-hidden="true"><rect width="100%" '
-            f'height="100%" rx="3" fill="{_color(track_id)}"/></svg><b>{track_id}</b> {escape(str(name))}<br>'
+            f'<span class="picture">{picture}</span>'
+            f'<span><svg class="dot" aria-hidden="true"><rect width="100%" height="100%" rx="3" '
+            f'fill="{_color(track_id)}"/></svg><b>{track_id}</b> {escape(str(name))}</span>'
             f'<span class="faint">{known.runs[0][0][0]:.1f} to {known.end:.1f} s<br>{frames}'
             f"{stays}</span></button>"
         )

@@ -46,6 +46,10 @@ table { border-collapse: collapse; background: var(--card); }
 th, td { border: 1px solid var(--edge); padding: .3rem .75rem; text-align: left; overflow-wrap: break-word;
   max-width: 40rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
+th, td:first-child { white-space: nowrap; }
+figcaption { margin-top: .35rem; }
+.wide + p { margin-top: 1rem; }
+@media (max-width: 30rem) { th, td { padding: .3rem .4rem; font-size: .875rem; } }
 """
 CAPTIONS = {
     "cmc.png": "Share of queries with a right image up to each rank.",

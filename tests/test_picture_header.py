@@ -1,6 +1,5 @@
 """What headers of pictures promise: the two packages hold one file, and are asked the same questions."""
 
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsort_paddle import picture_header as tracking
@@ -16,7 +15,6 @@ from deepsort_paddle.video import open_source
 from reid_train import picture_header as training
 from reid_train.image_cache import read_image
 
-EXAMPLES = settings(deadline=None, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")), derandomize=True)
 SIDE = 30_000  # 900 megapixels, which OpenCV takes
 MAGIC = (
     b"\x89PNG\r\n\x1a\n",
@@ -215,13 +213,11 @@ def test_huge_promises_are_broken_frames_and_refused_images(tmp_path: Path) -> N
         assert sum(frame.image is None for frame in source) == source.broken == len(crafted(SIDE))
 
 
-@EXAMPLES
 @given(st.sampled_from(MAGIC), st.binary(max_size=300))
 def test_any_bytes_behind_any_beginning_get_an_answer(start: bytes, rest: bytes) -> None:
     assert tracking.worth_decoding(start + rest) in (True, False)
 
 
-@EXAMPLES
 @given(st.sampled_from(sorted(crafted(40))), st.data())
 def test_cut_and_changed_headers_get_an_answer(name: str, data: st.DataObject) -> None:
     content = bytearray(crafted(40)[name])

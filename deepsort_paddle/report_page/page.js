@@ -49,7 +49,9 @@
       if (bar) {
         const left = bar.getBoundingClientRect().left - head.getBoundingClientRect().left;
         mark.style.left = left + bar.clientWidth * Math.min(1, time / report.duration) + "px";
-        mark.style.height = Math.min(timeline.clientHeight, timeline.scrollHeight) - 12 + "px";
+        const axis = timeline.querySelector(".axis");
+        const top = head.getBoundingClientRect().top;
+        mark.style.height = axis.getBoundingClientRect().top - top + "px"; // the times stay readable
       }
     }
     const box = chosen === null ? null : boxAt(report.tracks[chosen].runs, time);
@@ -75,5 +77,6 @@
     for (const name of ["timeupdate", "seeked", "loadedmetadata"]) video.addEventListener(name, show);
     (function follow() { if (!video.paused) show(); requestAnimationFrame(follow); })();
     addEventListener("resize", show);
+    timeline.addEventListener("scroll", show);
   }
 })();

@@ -104,6 +104,26 @@ def test_the_timeline_says_what_time_it_shows(page: Any) -> None:
     assert last["x"] + last["width"] == pytest.approx(bar["x"] + bar["width"], abs=2)
 
 
+def test_the_playhead_stops_above_the_times(page: Any) -> None:
+    after_seeking(page, '#timeline button[data-track="2"]')
+    line = page.find_element("css selector", "#playhead i").rect
+    bars = [bar.rect for bar in page.find_elements("css selector", "#timeline svg")]
+    axis = page.find_element("css selector", "#timeline .axis").rect
+    assert line["y"] <= bars[0]["y"]
+    assert bars[-1]["y"] + bars[-1]["height"] <= line["y"] + line["height"] <= axis["y"]
+    shown = page.execute_script("return document.querySelector('video').currentTime / 8")
+    assert line["x"] + 1 == pytest.approx(bars[0]["x"] + shown * bars[0]["width"], abs=1.5)
+
+
+def test_pictures_in_a_row_of_cards_stand_side_by_side(page: Any) -> None:
+    """A card with more lines than its neighbour (time in a zone) must not move the neighbour's picture."""
+    cards = page.find_elements("css selector", "#cards button")
+    lines = {card.text.count("\n") for card in cards}
+    assert len(lines) > 1
+    tops = {card.find_element("css selector", ".picture").rect["y"] for card in cards}
+    assert len({card.rect["y"] for card in cards}) == len(tops) == 1
+
+
 def test_the_page_breaks_none_of_its_own_rules(page: Any) -> None:
     after_seeking(page, '#cards button[data-track="1"]')
     assert [entry["message"] for entry in page.get_log("browser")] == []
