@@ -6,10 +6,10 @@ Only the parser is here, and it imports nothing heavy, so that ``--help`` answer
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
+from deepsort_paddle.argument_types import confidences, count, ids, number
 from deepsort_paddle.command_line import OneLineParser
 from deepsort_paddle.presets import PRESETS
 
@@ -113,58 +113,6 @@ class _Parser(OneLineParser):
         raise ValueError(self.with_nearest(message))
 
 
-def _number(low: float, high: float = math.inf, *, open_low: bool = False) -> Callable[[str], float]:
-    """An argument type: a number from ``low`` (or above it) to ``high``."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (low < value if open_low else low <= value) or not value <= high or math.isinf(value):
-            wanted = f"a number above {low:g}" if open_low else f"a number from {low:g}"
-            wanted += f" to {high:g}" if high < math.inf else "" if open_low else " up"
-            raise argparse.ArgumentTypeError(f"{wanted} wanted, got {text!r}")
-        return value
-
-    return parse
-
-
-def _count(low: int) -> Callable[[str], int]:
-    """An argument type: a whole number from ``low``."""
-
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if value < low:
-            raise argparse.ArgumentTypeError(f"a whole number from {low} wanted, got {text!r}")
-        return value
-
-    return parse
-
-
-def _ids(text: str) -> list[int]:
-    """An argument type: track ids with commas between."""
-    parse = _count(1)
-    return [parse(part) for part in text.split(",")]
-
-
-def _confidences(text: str) -> float | dict[str, float]:
-    """An argument type: a score, or scores of classes with commas between; ``""`` names the other classes."""
-    score, found = _number(0, 1), {}
-    if "=" not in text and "," not in text:
-        return score(text)
-    for part in text.split(","):
-        name, equals, value = part.rpartition("=")
-        name = name.strip()
-        if bool(name) != bool(equals) or name in found:
-            raise argparse.ArgumentTypeError(f"scores as person=0.4,car=0.6 wanted, got {text!r}")
-        found[name] = score(value)
-    return found
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The options of ``deepsort-track``."""
     parser = _Parser(
@@ -207,14 +155,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--min-confidence",
-        type=_confidences,
+        type=confidences,
         metavar="SCORE",
         help="ignore detections below, 0 to 1; for each class as person=0.4,car=0.6, where a score without "
         "name is for the others [the detector's own, 0.3 for --detections]",
     )
     group.add_argument(
         "--min-height",
-        type=_number(0),
+        type=number(0),
         default=0.0,
         metavar="PIXELS",
         help="ignore detections less high [%(default)g]",
@@ -222,11 +170,11 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:N [auto]")
     group.add_argument("--use-gpu", action="store_true", help=argparse.SUPPRESS)
     group.add_argument(
-        "--threads", type=_count(1), metavar="N", help="CPU threads of the networks [all cores]"
+        "--threads", type=count(1), metavar="N", help="CPU threads of the networks [all cores]"
     )
     group.add_argument(
         "--frames-per-batch",
-        type=_count(1),
+        type=count(1),
         default=1,
         metavar="N",
         help="encode the crops of N frames in one go; same results [%(default)s]",
@@ -254,7 +202,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--read-ahead",
-        type=_count(0),
+        type=count(0),
         metavar="N",
         help="batches that reading, detecting and encoding may be ahead, in threads; same results; "
         "0: one after the other [2; 0 for cameras and streams]",
@@ -273,7 +221,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--report-inline",
-        type=_number(0),
+        type=number(0),
         default=20.0,
         metavar="MB",
         help="put the video into the report up to this size, else beside it [%(default)g]",
@@ -281,11 +229,11 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--save-dir", metavar="DIR", help="short for --save-video and --output in DIR")
     group.add_argument("--show", action="store_true", help="show the video while it runs; q or Esc ends")
     group.add_argument(
-        "--fps", type=_number(0, open_low=True), metavar="N", help="frame rate of a folder of pictures"
+        "--fps", type=number(0, open_low=True), metavar="N", help="frame rate of a folder of pictures"
     )
     group.add_argument(
         "--explain",
-        type=_ids,
+        type=ids,
         default=[],
         metavar="IDS",
         help="say at the end why these ids, as 3 or 3,7, were born, matched, lost, found again",
@@ -301,12 +249,12 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--sources", metavar="FILE", help="text file with one SOURCE a line; - is stdin")
     group.add_argument(
         "--workers",
-        type=_count(1),
+        type=count(1),
         metavar="N",
         help="videos at once, a process each [as many as cores over --threads, which is 1 here]",
     )
     group.add_argument(
-        "--retries", type=_count(0), metavar="N", help="more attempts at a video that failed [1]"
+        "--retries", type=count(0), metavar="N", help="more attempts at a video that failed [1]"
     )
     group.add_argument(
         "--engine",
@@ -346,41 +294,41 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--max-cosine-distance",
-        type=_number(0, 2),
+        type=number(0, 2),
         metavar="X",
         help="largest appearance distance, 1 - cosine [the model's own calibrated value, else 0.2]",
     )
     group.add_argument(
         "--max-iou-distance",
-        type=_number(0, 1),
+        type=number(0, 1),
         default=0.7,
         metavar="X",
         help="largest 1 - IoU in the second stage [%(default)s]",
     )
     group.add_argument(
         "--max-age",
-        type=_count(1),
+        type=count(1),
         default=70,
         metavar="FRAMES",
         help="a lost track is kept so long [%(default)s]",
     )
     group.add_argument(
         "--n-init",
-        type=_count(1),
+        type=count(1),
         default=3,
         metavar="N",
         help="detections in a row that confirm a track [%(default)s]",
     )
     group.add_argument(
         "--gallery-size",
-        type=_count(1),
+        type=count(1),
         default=100,
         metavar="N",
         help="embeddings kept for each track [%(default)s]",
     )
     group.add_argument(
         "--coast",
-        type=_count(0),
+        type=count(0),
         default=0,
         metavar="FRAMES",
         help="also report tracks missed in so many frames, at their predicted place [%(default)s]",
@@ -398,7 +346,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--iou-max-age",
-        type=_count(1),
+        type=count(1),
         metavar="FRAMES",
         help="second stage for tracks missed in up to so many frames [1; 15 without appearance]",
     )
