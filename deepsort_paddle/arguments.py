@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from operator import index
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["affine", "number", "whole"]
+__all__ = ["affine", "expect_frame", "expect_kind", "number", "whole"]
 
 
 def number(name: str, value: float, high: float) -> float:
@@ -54,3 +54,16 @@ def affine(camera_motion: NDArray[np.float64]) -> NDArray[np.float64]:
     if not np.isfinite(moved).all() or np.linalg.det(moved[:, :2]) == 0:
         raise ValueError("camera_motion must be finite and invertible")
     return moved
+
+
+def expect_frame(frame: Any) -> None:
+    """Raise ValueError unless ``frame`` is an ``(H, W, 3)`` uint8 picture."""
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        got = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise ValueError(f"frame must be uint8 (H, W, 3) in BGR order, got {got}")
+
+
+def expect_kind(name: str, value: object, kind: type, hint: str) -> None:
+    """Raise ValueError unless ``value`` is a ``kind``; ``hint`` says where one comes from."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be {kind.__name__} ({hint}), got {type(value).__name__}")

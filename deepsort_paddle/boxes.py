@@ -32,7 +32,10 @@ def as_boxes(boxes: ArrayLike) -> NDArray[np.float64]:
     Raises:
         ValueError: the shape is not ``(N, 4)``.
     """
-    array = np.ascontiguousarray(boxes, dtype=np.float64)
+    try:
+        array = np.ascontiguousarray(boxes, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"boxes must be (N, 4) numbers, got {type(boxes).__name__}") from None
     if array.size == 0 and array.ndim <= 2:
         return np.zeros((0, 4))
     if array.ndim != 2 or array.shape[1] != 4:

@@ -6,7 +6,7 @@ class not asked for, suppress overlapping boxes of the same class, cut to the fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle import boxes as geometry
+from deepsort_paddle.arguments import expect_frame
 from deepsort_paddle.structures import Detections
 
 __all__ = ["class_confidences", "class_ids", "confident", "select"]
@@ -113,8 +114,11 @@ def class_ids(
         default: the numbers to take for None.
 
     Raises:
-        ValueError: a number or name that the detector doesn't have; the message lists those it has.
+        ValueError: a number or name that the detector doesn't have; the message lists those it has. Or one
+            name or number without a list around it.
     """
+    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
+        raise ValueError(f"classes must be a list of names or numbers, got {classes!r}")
     found = []
     numbers = {label.casefold(): number for number, label in reversed(list(enumerate(labels)))}
     for one in default if classes is None else classes:
@@ -142,8 +146,9 @@ def expect_picture(image: NDArray[np.uint8] | None, frame_number: int) -> NDArra
     """
     if image is None:
         raise ValueError(f"frame {frame_number} has no picture, and this detector needs one")
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise ValueError(f"frame must be uint8 (H, W, 3) in BGR order, got {image.dtype} {image.shape}")
+    expect_frame(image)
+    if image.size == 0:
+        raise ValueError(f"frame must have pixels, got {image.dtype} {image.shape}")
     return image
 
 

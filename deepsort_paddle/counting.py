@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.arguments import expect_kind
 from deepsort_paddle.counts import (
     ClassFlow,
     CountEvent,
@@ -79,7 +80,13 @@ class TrackCounter:
         Raises:
             ValueError: a name comes twice, or an option is out of range.
         """
+        if isinstance(lines, Line) or isinstance(zones, Zone):
+            raise ValueError("lines and zones must be lists: put the one between brackets")
         self.lines, self.zones = tuple(lines), tuple(zones)
+        for one in self.lines:
+            expect_kind("each of lines", one, Line, "its name, start and end; Line.parse reads text")
+        for other in self.zones:
+            expect_kind("each of zones", other, Zone, "its name and polygon; Zone.parse reads text")
         names = [line.name for line in self.lines] + [zone.name for zone in self.zones]
         twice = {name for name in names if names.count(name) > 1}
         if twice:

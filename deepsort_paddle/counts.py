@@ -186,9 +186,12 @@ class Counts:
 
 
 def _check_shape(kind: str, name: str, points: tuple[Point, ...]) -> None:
+    if not isinstance(name, str):
+        raise ValueError(f"a {kind} begins with its name, got {name!r}")
     if not name.strip():
         raise ValueError(f"a {kind} needs a name")
-    if any(len(point) != 2 for point in points) or not np.isfinite(np.array(points, float)).all():
+    pairs = all(np.shape(point) == (2,) for point in points)
+    if not pairs or not np.isfinite(np.array(points, float)).all():
         raise ValueError(f"{kind} {name!r} must have x, y points of finite numbers, got {points}")
 
 

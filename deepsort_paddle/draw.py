@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.arguments import expect_frame, expect_kind
 from deepsort_paddle.structures import Tracks
 
 __all__ = ["Trails", "draw_tracks", "track_color"]
@@ -79,7 +80,12 @@ def draw_tracks(
         tracks: of this frame, boxes may leave the frame.
         trails: ``(T, 2)`` points by id, as from `Trails.update`.
         label: text for row i of the tracks; the id when left out.
+
+    Raises:
+        ValueError: the image is of another shape or dtype, or ``tracks`` are none.
     """
+    expect_frame(image)
+    expect_kind("tracks", tracks, Tracks, "as a tracker's update returns them")
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
     thickness = max(1, round(height / 300))

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from deepsort_paddle._predictor import Predictor
+from deepsort_paddle.arguments import expect_frame
 from deepsort_paddle.boxes import as_boxes, clip
-from deepsort_paddle.default_model import default_model
+from deepsort_paddle.default_model import DEFAULT_MODEL, default_model
 from deepsort_paddle.encoder_choice import choose
 from deepsort_paddle.encoder_spec import RESIZE_MODES, EncoderSpec, verify_checksums
 from deepsort_paddle.foreign import describe, fit_to_graph, network_input
@@ -62,7 +62,7 @@ class AppearanceEncoder:
         Args:
             directory: a folder with ``encoder.json``, ``SHA256SUMS`` and the files that they name; or a
                 network exported elsewhere (docs/foreign_reid.md), which may lack both, or an ``.onnx`` file;
-                None takes the model that comes with the package.
+                None, or ``osnet_x0_25``, takes the model that comes with the package.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
             batch_size: crops held in memory and handed to the network at a time, at most.
             threads: CPU threads; None takes every core this process may use.
@@ -84,7 +84,9 @@ class AppearanceEncoder:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
-        folder, spec = describe(default_model() if directory is None else directory)
+        if directory is None or (str(directory) == DEFAULT_MODEL and not Path(directory).exists()):
+            directory = default_model()
+        folder, spec = describe(directory)
         own = (folder / "encoder.json").is_file() and not spec.foreign
         choice = choose(folder, spec, backend=backend, precision=precision, device=device)
         onnx = choice.backend != "paddle"
@@ -193,7 +195,7 @@ class AppearanceEncoder:
         if len(frames) != len(boxes):
             raise ValueError(f"wanted one array of boxes a frame, got {len(boxes)} for {len(frames)} frames")
         for frame in frames:
-            _expect_frame(frame)
+            expect_frame(frame)
         regions = [pixel_regions(one, *frame.shape[:2]) for one, frame in zip(boxes, frames, strict=True)]
         rows = [np.zeros((len(region), self.embedding_size), np.float32) for region in regions]
         todo = [
@@ -267,7 +269,7 @@ def crop_boxes(
     Raises:
         ValueError: the frame or the boxes have the wrong shape or dtype, or a way to resize is unknown.
     """
-    _expect_frame(frame)
+    expect_frame(frame)
     if resize_mode not in RESIZE_MODES:
         raise ValueError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got {resize_mode!r}")
     if interpolation not in INTERPOLATIONS:
@@ -304,10 +306,3 @@ def _crop_into(
     resized = cv2.resize(crop, (full_width, full_height), interpolation=interpolation)
     top, left = (full_height - height) // 2, (full_width - width) // 2
     out[:] = resized[top : top + height, left : left + width]
-
-
-def _expect_frame(frame: Any) -> None:
-    """Raise ValueError unless ``frame`` is an ``(H, W, 3)`` uint8 picture."""
-    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        got = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-        raise ValueError(f"frame must be uint8 (H, W, 3) in BGR order, got {got}")

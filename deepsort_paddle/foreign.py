@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from deepsort_paddle.default_model import DEFAULT_MODEL
 from deepsort_paddle.encoder_spec import DEFAULT_MAX_COSINE_DISTANCE, EncoderSpec
 
 __all__ = ["describe", "fit_to_graph", "network_input"]
@@ -72,7 +73,9 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
     if path.is_file() and path.suffix == ".onnx":
         return path.parent, _spec(path.parent, path.stem, path.name, None)
     if not path.is_dir():
-        raise FileNotFoundError(f"{path}: no such folder")
+        if path.exists():
+            raise ValueError(f"{path}: no appearance model, a folder or an .onnx file was wanted")
+        raise FileNotFoundError(f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} comes along)")
     if (path / "encoder.json").is_file():
         return path, EncoderSpec.read(path / "encoder.json")
     configs = [path / name for name in (DETECTION_CONFIG, *CLAS_CONFIGS) if (path / name).is_file()]

@@ -93,6 +93,9 @@ def track_many(
         ImportError: Ray is wanted but not installed.
         KeyboardInterrupt: Ctrl-C; the workers are gone, the status file says what is done.
     """
+    for name, given in (("sources", sources), ("arguments", arguments)):
+        if isinstance(given, str | Path):
+            raise ValueError(f"{name} must be a list, got {given!r}")
     words = ["--quiet", "--save-dir", str(save_dir), f"--retries={retries}", f"--engine={engine}"]
     words += [] if workers is None else [f"--workers={workers}"]
     results, code = _run(parse([*words, *arguments, "--", *map(str, sources)]))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.ahead import ahead
+from deepsort_paddle.arguments import expect_kind
 from deepsort_paddle.candidates import NO_CLASSES, confident
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.structures import Detections, Tracks
@@ -163,8 +164,11 @@ def track_frames(
 
     Raises:
         ValueError: ``frames_per_batch`` is below 1, or above it together with ``needed``; ``read_ahead`` is
-            below 0.
+            below 0; ``detect`` is no callable, or returns something else than `Detections`; ``frames`` gives
+            something else than `Frame`.
     """
+    if not callable(detect):
+        raise ValueError(f"detect must be callable, as make_detector gives it, got {type(detect).__name__}")
     if frames_per_batch < 1:
         raise ValueError(f"frames_per_batch must be 1 or more, got {frames_per_batch}")
     if read_ahead < 0:
@@ -228,7 +232,10 @@ def _detect(
         for batch in batches:
             for frame in batch.frames:
                 began = time.perf_counter()
-                found = prepare(detect(frame.number, frame.image))
+                expect_kind("each of frames", frame, Frame, "as open_source gives them")
+                found = detect(frame.number, frame.image)
+                expect_kind("what detect returns", found, Detections, "as Detections.of makes them")
+                found = prepare(found)
                 batch.detections.append(found)
                 batch.motions.append(
                     None if camera_motion is None else camera_motion(frame.image, found.boxes)

@@ -59,13 +59,15 @@ class Detections:
         """Make detections from anything array-like, converting dtypes once.
 
         Args:
-            boxes: ``(N, 4)`` xyxy pixels.
+            boxes: ``(N, 4)`` xyxy pixels; `deepsort_paddle.boxes.xyxy_from_tlwh` makes them of left, top,
+                width and height.
             confidence: ``(N,)``; 1 when left out.
-            class_id: ``(N,)``; 0 when left out.
+            class_id: ``(N,)`` whole numbers; 0 when left out.
             embeddings: ``(N, D)``; scaled to unit rows here, zero rows stay zero.
 
         Raises:
-            ValueError: a column has the wrong shape or holds NaN or infinity.
+            ValueError: a column has the wrong shape or holds NaN, infinity or text, or a class is no whole
+                number.
         """
         array = as_boxes(boxes)
         count = len(array)
@@ -73,10 +75,10 @@ class Detections:
             boxes=array,
             confidence=np.ones(count, np.float32)
             if confidence is None
-            else np.ascontiguousarray(confidence, dtype=np.float32),
+            else _numbers("confidence", confidence, np.float32),
             class_id=np.zeros(count, np.int64)
             if class_id is None
-            else np.ascontiguousarray(class_id, dtype=np.int64),
+            else _numbers("class_id", class_id, np.int64),
             embeddings=None if embeddings is None else unit_rows(embeddings, count),
         )
 
@@ -147,6 +149,22 @@ def row_index(index: Any) -> Any:
         return index
     rows = np.atleast_1d(index)
     return rows.astype(np.int64) if rows.size == 0 and rows.dtype.kind == "f" else rows  # [] is float64
+
+
+def _numbers(name: str, column: ArrayLike, kind: type[np.generic]) -> NDArray[Any]:
+    """A column as numbers of one kind; whole ones stay what they are.
+
+    Raises:
+        ValueError: it holds text or, where whole numbers are wanted, fractions.
+    """
+    try:
+        given = np.asarray(column)
+        wanted = np.ascontiguousarray(given, dtype=kind)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, got {column!r}") from None
+    if kind is np.int64 and given.dtype.kind == "f" and not (wanted == given).all():
+        raise ValueError(f"{name} must be whole numbers, got {given[wanted != given][0]:g}")
+    return wanted
 
 
 def unit_rows(embeddings: ArrayLike, count: int) -> NDArray[np.float32]:

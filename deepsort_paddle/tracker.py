@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from deepsort_paddle import kalman
-from deepsort_paddle.arguments import affine
+from deepsort_paddle.arguments import affine, expect_kind
 from deepsort_paddle.association import Frame, Match, Scene, match
 from deepsort_paddle.boxes import iou, xyah_from_xyxy, xyxy_from_xyah
 from deepsort_paddle.camera import motion_from_boxes
@@ -46,6 +47,10 @@ _MIN_SIDE = 1e-6
 _MAX_COORDINATE = 1e9
 # No detector is so sure that its box has no error at all.
 _LEAST_NOISE = 0.05
+_TURNED = (
+    "most boxes end left of or above where they begin and are ignored: x1, y1, x2, y2 are wanted, "
+    "deepsort_paddle.boxes.xyxy_from_tlwh makes them of left, top, width, height"
+)
 
 
 class DeepSort(TrackerOptions):
@@ -53,7 +58,8 @@ class DeepSort(TrackerOptions):
 
     Call ``update`` on every frame, also on those without detections: ages count its calls.
 
-    Its options are those of `TrackerOptions`, keyword only; the defaults are DeepSORT as published.
+    Its options are those of `TrackerOptions`, keyword only; the defaults are DeepSORT as published,
+    ``DeepSort(**PRESETS["strong"])`` are those that go well together.
 
     Attributes:
         journal: takes down the reason of every decision when there is one; None by default. `reset` puts
@@ -88,8 +94,8 @@ class DeepSort(TrackerOptions):
             Confirmed tracks that were matched in this frame (or at most ``coast`` frames ago), oldest first.
 
         Raises:
-            ValueError: embeddings of another length than before, or a wrong ``camera_motion``. The
-                tracker is then as it was before the call.
+            ValueError: no `Detections`, embeddings of another length than before, a wrong ``camera_motion``.
+                The tracker is then as it was before the call.
         """
         scene = self.scene(detections, camera_motion=camera_motion)
         self._rows, frame = scene.rows, scene.frame
@@ -111,6 +117,7 @@ class DeepSort(TrackerOptions):
         Raises:
             ValueError: as `update`.
         """
+        expect_kind("detections", detections, Detections, "as Detections.of(boxes, confidence) makes them")
         if camera_motion is not None:
             camera_motion = affine(camera_motion)
         frame = self._prepare(detections)
@@ -143,9 +150,12 @@ class DeepSort(TrackerOptions):
         if np.abs(boxes).max(initial=0.0) > _MAX_COORDINATE:
             usable &= np.abs(boxes).max(axis=1) <= _MAX_COORDINATE
             boxes = np.clip(boxes, -_MAX_COORDINATE, _MAX_COORDINATE)  # their differences could overflow
-        wide_enough = (boxes[:, 2:] - boxes[:, :2]) >= _MIN_SIDE  # (N, 2)
+        sides = boxes[:, 2:] - boxes[:, :2]  # (N, 2)
+        wide_enough = sides >= _MIN_SIDE
         usable &= wide_enough[:, 0] & wide_enough[:, 1]
         if not usable.all():
+            if 2 * (sides < -1.0).any(axis=1).sum() > len(sides):  # a broken box or two may be
+                warnings.warn(_TURNED, stacklevel=4)
             detections = detections[usable]
         return Frame(detections, xyah_from_xyxy(detections.boxes), usable.nonzero()[0])
 
