@@ -151,8 +151,9 @@ def compare_libraries(name: str, folder: Path, rounds: int, pictures: Sequence[P
     shape = (size["height"], size["width"])
     runs = libraries(folder)
     rng = np.random.default_rng(1)
-    columns = [speeds(runs, shape, [batch], rounds) for batch in BATCHES]
-    columns.append(speeds(runs, shape, rng.integers(1, 41, 12).tolist(), max(2, rounds // 3)))
+    # A batch of one is over in a millisecond: more turns for its median.
+    columns = [speeds(runs, shape, [batch], rounds * max(1, 16 // batch)) for batch in BATCHES]
+    columns.append(speeds(runs, shape, rng.integers(1, 41, 12).tolist(), rounds))
     crops = rng.integers(0, 256, (13, *shape, 3), np.uint8)
     if pictures:
         crops = np.stack([cv2.resize(cv2.imread(str(path)), shape[::-1]) for path in pictures])

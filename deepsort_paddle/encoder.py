@@ -68,9 +68,10 @@ class AppearanceEncoder:
             threads: CPU threads; None takes every core this process may use.
             verify: compare the files with ``SHA256SUMS``; a network exported elsewhere may have none.
             backend: ``paddle``, ``onnxruntime`` or ``openvino``; the latter two run the folder's ONNX copy
-                (``files.onnx``), with the same embeddings but for rounding. ``auto`` takes ONNX Runtime where
-                there is a copy and no GPU is wanted or Paddle build for GPUs installed, else Paddle; OpenVINO
-                instead of ONNX Runtime where it is installed and bfloat16 or int8 is computed.
+                (``files.onnx``), with the same embeddings but for rounding. ``auto`` takes the fastest there
+                is: where there is a copy and no GPU is wanted or Paddle build for GPUs installed, OpenVINO
+                if bfloat16 or int8 is computed, else ONNX Runtime (docs/encoder.md has the table); Paddle
+                without a copy.
             precision: ``float32``, ``bfloat16``, or ``int8``, the folder's int8 form (``files.int8``), whose
                 embeddings differ visibly. ``auto`` is bfloat16 where library and CPU have it and
                 ``bfloat16.allowed`` says that the embeddings are the same but for rounding, else float32.

@@ -1,9 +1,10 @@
 """Which file of an encoder's folder runs, by which library and in which precision.
 
-Measured on an AMD EPYC with AVX512-BF16 (benchmarks/encoder.py): small networks run 2 to 10 times as fast
-in ONNX Runtime as in Paddle, each of whose many small operators costs more; bfloat16 doubles the speed
-of a ResNet50 in Paddle and OpenVINO, and ONNX Runtime has none on CPUs; int8 is three to four times as
-fast as float32 for a ResNet50, at embeddings that differ visibly. So int8 is never taken unasked.
+Measured on an AMD EPYC with AVX512-BF16 (benchmarks/encoder.py): OpenVINO in bfloat16 is the fastest for
+every network at every batch size. Without it small networks run 2 to 10 times as fast in ONNX Runtime as in
+Paddle, each of whose many small operators costs more, and a ResNet50 twice as fast in Paddle, in bfloat16, as
+in ONNX Runtime, which has none on CPUs. int8 is up to four times as fast as float32 for a ResNet50, at
+embeddings that differ visibly. So int8 is never taken unasked.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ __all__ = ["BACKENDS", "PRECISIONS", "Choice", "choose"]
 
 BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+# MobileNetV3_large_x1_0 has 12.5 MB in ONNX, ResNet18 45 MB.
+_LARGE_BYTES = 16 * 2**20
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -62,10 +65,7 @@ def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, dev
             backend = "openvino" if onnx and _is_installed("openvino") else "paddle"
     bfloat16 = precision == "bfloat16" or (precision == "auto" and spec.bfloat16_allowed)
     if backend == "auto":
-        if onnx and on_cpu and bfloat16 and _is_installed("openvino") and _cpu_computes_bfloat16():
-            backend = "openvino"
-        else:
-            backend = "onnxruntime" if onnx == spec.model or (onnx and on_cpu) else "paddle"
+        backend = _fastest(folder, spec, onnx, on_cpu=on_cpu, bfloat16=bfloat16)
     if backend == "paddle":
         if onnx == spec.model:
             raise ValueError(f"{folder / spec.model}: Paddle cannot run it: choose another backend")
@@ -73,9 +73,22 @@ def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, dev
     if onnx is None:
         raise ValueError(
             f"{folder}: backend {backend} wants a copy of the network in ONNX, named by files.onnx "
-            "(reid-train export --onnx writes it)"
+            "(reid-train onnx writes it)"
         )
     return Choice(onnx, backend, device, bfloat16)
+
+
+def _fastest(folder: Path, spec: EncoderSpec, onnx: str | None, *, on_cpu: bool, bfloat16: bool) -> str:
+    """The backend that runs the network fastest, of those that can."""
+    if onnx is None:
+        return "paddle"
+    if on_cpu and bfloat16 and _cpu_computes_bfloat16():
+        if _is_installed("openvino"):
+            return "openvino"
+        # ONNX Runtime computes in float32, which a large network loses more by than a small one by Paddle.
+        if onnx != spec.model and _is_large(folder / onnx) and _is_installed("paddle"):
+            return "paddle"
+    return "onnxruntime" if onnx == spec.model or on_cpu else "paddle"
 
 
 def _int8(folder: Path, spec: EncoderSpec, backend: str, device: str) -> Choice:
@@ -108,6 +121,11 @@ def _is_installed(module: str) -> bool:
         return find_spec(module) is not None
     except ValueError:  # imported, and without a spec
         return False
+
+
+def _is_large(network: Path) -> bool:
+    """Whether arithmetic is what running it takes, not the many small operators of a small one."""
+    return network.is_file() and network.stat().st_size > _LARGE_BYTES
 
 
 def _cpu_computes_bfloat16() -> bool:

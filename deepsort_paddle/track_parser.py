@@ -183,8 +183,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--backend",
         choices=("auto", "paddle", "onnxruntime", "openvino"),
         default="auto",
-        help="library that runs the model of --reid [ONNX Runtime where the model has a copy in ONNX and "
-        "there is no GPU, else Paddle]",
+        help="library that runs the model of --reid [the fastest of those installed; all but Paddle want a "
+        "copy of the model in ONNX, which reid-train onnx makes]",
     )
     group.add_argument(
         "--precision",

@@ -239,6 +239,9 @@ def build_parser() -> argparse.ArgumentParser:
     _quantize(
         commands.add_parser("quantize", help="add an int8 form to an export, and measure what it costs")
     )
+    onnx = commands.add_parser("onnx", help="add a copy in ONNX to an export, for ONNX Runtime and OpenVINO")
+    onnx.add_argument("folder", type=Path, help="folder that export wrote, such as weights/resnet50vd")
+    _dashed(onnx, "--output", type=Path, help="folder to write; the one given stays as it is")
     return parser
 
 

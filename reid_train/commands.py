@@ -189,6 +189,15 @@ def quantize(folder: Path, data: Path, calibration: Path | None, images: int, se
     yield f"written: {folder}"
 
 
+def onnx(folder: Path, output: Path | None) -> Iterator[str]:
+    """Add a copy in ONNX to an export."""
+    from reid_train.onnx_copy import add_onnx
+
+    error = add_onnx(folder, output)
+    yield f"parity: its embeddings differ by {error:.1e} at most"
+    yield f"written: {folder if output is None else output}"
+
+
 def _train(
     stage: Stage,
     data: Path | None,

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from reid_train.writing import writing
 
 __all__ = ["export", "write_checksums"]
 
+ONNX_FILE = "inference.onnx"
 PARITY_BATCHES = (1, 7)
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -89,7 +91,7 @@ def export(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        run = _write_graph(network, prepare, part)
+        run = write_graph(network, prepare, part)
         parity = parity_errors(network, {"": run} | ({"onnx_": onnx_predictor(part)} if onnx else {}), images)
         starts = range(0, len(images), batch_size)
         embeddings = np.concatenate([run(images[start : start + batch_size]) for start in starts])
@@ -138,6 +140,33 @@ def _require_replaceable(folder: Path) -> None:
         raise NotADirectoryError(f"{folder}: is a file, wanted a folder to write")
 
 
+@contextmanager
+def reworked(folder: Path, output: Path | None = None) -> Iterator[Path]:
+    """A copy of an export to change; checksummed and put into the place of ``output`` when all went well.
+
+    Args:
+        folder: the export.
+        output: where the changed one goes; None puts it into the place of ``folder``.
+
+    Raises:
+        ValueError: ``output`` holds something else than an export.
+        OSError: it cannot be written.
+    """
+    target = folder if output is None else output.resolve()
+    _require_replaceable(target)
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with writing(target):
+            shutil.copytree(folder, part)
+        yield part
+        with writing(target):
+            write_checksums(part)
+            replace_folder(target, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def replace_folder(folder: Path, part: Path) -> None:
     """Put the new export in the place of an earlier one, which is there until the new one is."""
     old = folder.with_name(folder.name + ".old")
@@ -148,7 +177,7 @@ def replace_folder(folder: Path, part: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run:
+def write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run:
     """Save the network as a graph with any batch size; returns a function that runs the saved one."""
     shape = [None, prepare.height, prepare.width, 3]
     spec = paddle.static.InputSpec(shape, "uint8", "images")
@@ -227,7 +256,7 @@ def onnx_predictor(folder: Path) -> Run:
         raise ValueError(
             "ONNX needs paddle2onnx, which has wheels up to Python 3.12: pip install 'paddle2onnx>=2.0'"
         ) from None
-    source, target = _model_file(folder), folder / "inference.onnx"
+    source, target = _model_file(folder), folder / ONNX_FILE
     try:
         with without_output():
             paddle2onnx.export(

@@ -30,8 +30,7 @@ from reid_train.export import (
     exported_predictor,
     onnx_predictor,
     onnx_runner,
-    replace_folder,
-    write_checksums,
+    reworked,
 )
 from reid_train.image_cache import decode_images
 from reid_train.model_card import with_precisions
@@ -111,11 +110,7 @@ def quantize(
     rows = np.random.default_rng(seed).permutation(len(calibration))[:images]
     crops = _decoded([calibration.paths[row] for row in rows], prepare)
     pictures = _decoded(dev.paths, prepare)
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        with writing(folder):
-            shutil.copytree(folder, part)
+    with reworked(folder) as part:
         with tempfile.TemporaryDirectory() as scratch:
             source = _onnx_of(part, description, Path(scratch))
             _write_int8(source, part / INT8_FILE, crops, Path(scratch))
@@ -136,10 +131,6 @@ def quantize(
             card = part / "MODEL_CARD.md"
             if card.is_file():
                 card.write_text(with_precisions(card.read_text(encoding="utf-8"), description))
-            write_checksums(part)
-            replace_folder(folder, part)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return tuple(found)
 
 

@@ -58,6 +58,28 @@ def test_openvino_computes_in_bfloat16_where_that_is_allowed_and_both_are_there(
     assert chosen(precision="bfloat16") == ("inference.json", "paddle", True)
 
 
+def test_without_openvino_a_large_network_runs_in_paddle_where_that_computes_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoder_choice, "_is_installed", lambda module: module != "openvino")
+    assert chosen()[:2] == ("inference.onnx", "onnxruntime")
+    monkeypatch.setattr(encoder_choice, "_is_large", lambda network: True)
+    assert chosen() == ("inference.json", "paddle", True)
+    assert chosen(replace(SPEC, bfloat16_allowed=False))[1] == "onnxruntime"
+    assert chosen(precision="float32")[1] == "onnxruntime"
+    assert chosen(replace(SPEC, model="inference.onnx", params=None))[1] == "onnxruntime"
+    monkeypatch.setattr(encoder_choice, "_is_installed", lambda module: False)
+    assert chosen()[1] == "onnxruntime"
+
+
+def test_a_network_is_large_from_a_size_on(tmp_path: Path) -> None:
+    for size, large in ((16 * 2**20, False), (16 * 2**20 + 1, True)):
+        with (tmp_path / "inference.onnx").open("wb") as file:
+            file.truncate(size)
+        assert encoder_choice._is_large(tmp_path / "inference.onnx") is large
+    assert not encoder_choice._is_large(tmp_path / "none.onnx")
+
+
 def test_a_network_without_a_copy_in_onnx_runs_in_paddle() -> None:
     alone = replace(SPEC, onnx=None)
     assert chosen(alone) == ("inference.json", "paddle", True)
