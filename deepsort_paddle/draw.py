@@ -3,7 +3,7 @@
 Each id has a colour of its own for ever: hues advance by the golden ratio, so that ids born one after the
 other, which tend to stand side by side, differ most. As such hues come close again after Fibonacci's
 numbers of ids, 8, 13, 21, 34, 55, six shades alternate: the first of these that is a multiple of 6 is 144.
-Lines and text grow with the frame.
+Lines and text grow with the frame's shorter side.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def draw_tracks(
     expect_kind("tracks", tracks, Tracks, "as a tracker's update returns them")
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
-    thickness = max(1, round(height / 300))
+    thickness = max(1, round(min(height, width) / 300))
     order = np.argsort(tracks.boxes[:, 3], kind="stable") if len(tracks) else np.zeros(0, np.int64)
     colors = [track_color(track_id) for track_id in tracks.ids.tolist()]
     for row in order.tolist():
@@ -131,26 +131,38 @@ def _draw_label(
     color: tuple[int, int, int],
     taken: list[tuple[int, int, int, int]],
 ) -> None:
-    """A filled tag above the box, or inside where the frame ends or another tag is; adds it to ``taken``."""
+    """A filled tag at the box, where the frame has room and it hides least of other tags; joins ``taken``.
+
+    Above the box is best, then inside, below, beside it, and a line or two farther off.
+    """
     height, width = canvas.shape[:2]
     left, top, right, bottom = box
     if not text or right < 0 or bottom < 0 or left >= width or top >= height:
         return
-    scale = max(0.35, height / 1100)
+    scale = max(0.35, min(height, width) / 1100)
     weight = max(1, round(scale * 1.6))
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
     pad = max(2, text_height // 4)
     tag_width, tag_height = text_width + 2 * pad, text_height + 2 * pad
     x = min(max(left, 0), max(width - tag_width, 0))
     right_x = min(max(right - tag_width, 0), max(width - tag_width, 0))
-    places = [(x, top - tag_height), (right_x, top - tag_height), (x, top), (x, bottom), (right_x, bottom)]
+    above = top - tag_height
+    places = [(x, above), (right_x, above), (x, top), (x, bottom), (right_x, bottom)]
+    places += [(left - tag_width, top), (right, top), (x, above - tag_height), (right_x, above - tag_height)]
+    places += [
+        (left - tag_width, above),
+        (right, above),
+        (x, above - 2 * tag_height),
+        (x, bottom + tag_height),
+    ]
     inside = [
-        (px, py, px + tag_width, py + tag_height) for px, py in places if 0 <= py <= height - tag_height
+        (px, py, px + tag_width, py + tag_height)
+        for px, py in places
+        if 0 <= py <= height - tag_height and 0 <= px <= max(width - tag_width, 0)
     ]
     clamped = min(max(top, 0), max(height - tag_height, 0))
     fallback = (x, clamped, x + tag_width, clamped + tag_height)
-    tag = next((t for t in inside if not any(_overlap(t, other) for other in taken)), None)
-    tag = tag or (inside[0] if inside else fallback)
+    tag = min(inside or [fallback], key=lambda one: sum(_overlap(one, other) for other in taken))
     taken.append(tag)
     cv2.rectangle(canvas, tag[:2], (tag[2] - 1, tag[3] - 1), color, cv2.FILLED)
     blue, green, red = color
@@ -159,5 +171,8 @@ def _draw_label(
     cv2.putText(canvas, text, origin, _FONT, scale, ink, weight, cv2.LINE_AA)
 
 
-def _overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
-    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
+def _overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> int:
+    """Pixels that two tags share."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    return max(0, width) * max(0, height)

@@ -43,7 +43,7 @@ def _pixels(points: NDArray[np.float64]) -> NDArray[np.int32]:
 
 def _draw_zone(canvas: NDArray[np.uint8], count: ZoneCount, name: str) -> None:
     corners = _pixels(np.array(count.zone.polygon, float))
-    weight = max(1, round(canvas.shape[0] / 360))
+    weight = max(1, round(min(canvas.shape[:2]) / 360))
     cv2.polylines(canvas, [corners[:, None]], True, _DARK, weight + 2, cv2.LINE_AA)
     cv2.polylines(canvas, [corners[:, None]], True, _ZONE, weight, cv2.LINE_AA)
     text = f"{name}: {count.occupancy} here, {count.entries} in, {count.exits} out"
@@ -54,8 +54,8 @@ def _draw_line(canvas: NDArray[np.uint8], count: LineCount, name: str) -> None:
     start, end = np.array(count.line.start, float), np.array(count.line.end, float)
     along = (end - start) / np.hypot(*(end - start))
     right = np.array([-along[1], along[0]])
-    weight = max(1, round(canvas.shape[0] / 360))
-    reach = max(10.0, canvas.shape[0] / 22)
+    weight = max(1, round(min(canvas.shape[:2]) / 360))
+    reach = max(10.0, min(canvas.shape[:2]) / 22)
     ends = [point.tolist() for point in _pixels(np.stack([start, end]))]
     cv2.line(canvas, ends[0], ends[1], _DARK, weight + 2, cv2.LINE_AA)
     cv2.line(canvas, ends[0], ends[1], _LINE, weight, cv2.LINE_AA)
@@ -72,7 +72,7 @@ def _draw_line(canvas: NDArray[np.uint8], count: LineCount, name: str) -> None:
 def _draw_text(canvas: NDArray[np.uint8], text: str, middle: NDArray[np.float64]) -> None:
     """Dark on white around a point, moved into the frame."""
     height, width = canvas.shape[:2]
-    scale = max(0.35, height / 1100)
+    scale = max(0.35, min(height, width) / 1100)
     weight = max(1, round(scale * 1.6))
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
     pad = max(2, text_height // 4)

@@ -87,6 +87,29 @@ def test_two_people_at_one_place_have_two_readable_labels() -> None:
         assert filled.sum() > 60
 
 
+def test_a_dense_group_has_readable_labels() -> None:
+    image, count = grey(480, 640), 8
+    boxes = [[300 + 2 * row, 180 + row, 340 + 2 * row, 300 + row] for row in range(count)]
+    group = tracks_at(boxes, list(range(11, 11 + count)))
+    drawn = draw_tracks(image, group)
+    for row in range(count):
+        alone = draw_tracks(image, group[row])
+        bare = draw_tracks(image, group[row], label=lambda tracks, row: "")
+        tag = int((alone != bare).any(axis=2).sum())
+        filled = (drawn == np.array(track_color(11 + row), np.uint8)).all(axis=2)
+        edges = (bare == np.array(track_color(11 + row), np.uint8)).all(axis=2)
+        assert (filled & ~edges).sum() > 0.3 * tag  # the digits and their soft edges take the rest
+
+
+def test_text_on_a_portrait_picture_is_as_large_as_on_the_same_one_lying() -> None:
+    box = [[400.0, 400.0, 500.0, 700.0]]
+    areas = []
+    for size in ((1080, 1920), (1920, 1080)):
+        bare = draw_tracks(grey(*size), tracks_at(box), label=lambda tracks, row: "")
+        areas.append(int((draw_tracks(grey(*size), tracks_at(box)) != bare).any(axis=2).sum()))
+    assert areas[0] == areas[1]
+
+
 def test_unmatched_tracks_have_a_thinner_box() -> None:
     image = grey(1080, 800)
     box = [[100.0, 200.0, 400.0, 900.0]]
