@@ -88,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         hint = _nearest(parser, options.command, unknown)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    if options.command in ("elem", "pair"):
+        options.model_save_dir = options.model_save_dir or _run_folder(options.checkpoint)
     try:
         processes = getattr(options, "processes", 1)
         if processes < 1:
@@ -176,6 +178,13 @@ def _nearest(parser: argparse.ArgumentParser, command: str, unknown: Sequence[st
     plain = {name.lstrip("-").replace("-", "_"): name for name in sorted(names)}
     near = [plain[one] for flag in flags for one in get_close_matches(flag[2:], plain, n=2, cutoff=0.7)]
     return f" (did you mean {' or '.join(near[:2])}?)" if near else ""
+
+
+def _run_folder(checkpoint: Path | None) -> Path:
+    """The folder of a run for which none is named: that of the run which goes on, else ``output``."""
+    if checkpoint is None:
+        return Path("output")
+    return checkpoint if checkpoint.is_dir() else checkpoint.parent
 
 
 def _stopped(options: argparse.Namespace) -> str:
@@ -283,7 +292,9 @@ def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:
     _dashed(parser, "--train", type=Path, help="training images instead: list file or folder")
     _dashed(parser, "--dev", type=Path, help="images to evaluate on instead: list file or folder")
     _dashed(parser, "--recipe", help="seed, strong, refine, quick or a YAML file; flags override it")
-    _dashed(parser, "--model_save_dir", type=Path, default=Path("output"), help="folder of the run [output]")
+    _dashed(
+        parser, "--model_save_dir", type=Path, help="folder of the run [that of --checkpoint, else output]"
+    )
     _dashed(
         parser, "--checkpoint", type=Path, help="continue this run: a checkpoint, or the folder of the run"
     )

@@ -197,6 +197,8 @@ def _claimed(folder: Path) -> Iterator[None]:
     Raises:
         OSError: another run is writing into it.
     """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: is a file, the run wants a folder")
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
         yield

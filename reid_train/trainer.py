@@ -70,7 +70,7 @@ def require_same_network(config: TrainConfig, other: TrainConfig, source: str) -
     for name in NETWORK_SETTINGS:
         wanted, found = getattr(config, name), getattr(other, name)
         if wanted != found:
-            raise ValueError(f"{source}: {name} is {found}, this run's is {wanted}")
+            raise ValueError(f"{source}: {name} is {found}, this run's is {wanted}: --{name} sets it")
 
 
 class Trainer:

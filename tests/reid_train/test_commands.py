@@ -134,8 +134,8 @@ def test_a_recipe_from_a_file_is_overridden_by_flags(command, people, tmp_path):
 def test_a_run_goes_on_with_the_settings_of_its_checkpoint(command, people, strangers, trained, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
-    arguments = ["--train", people, "--dev", strangers, "--checkpoint", folder, "--model_save_dir", folder]
-    code, out, err = command("elem", *arguments, "--total_iter_num", 6)
+    arguments = ["--train", people, "--dev", strangers, "--checkpoint", folder]
+    code, out, err = command("elem", *arguments, "--total_iter_num", 6)  # in the folder where it began
     assert (code, err) == (0, "")
     assert printed_configuration(out)["model"] == "PlainNorm"
     assert "note: total_iter_num was 4 up to the checkpoint, is 6 now" in out
@@ -153,6 +153,9 @@ def test_bad_data_is_refused(write_people, refused, people, tmp_path):
     bad = write_people(tmp_path / "bad" / "bounding_box_train", ids=3, each=2)
     (bad / "0002_c1s1_000000_01.jpg").write_bytes(b"no picture")
     run = tmp_path / "run"
+    assert f"{empty}: is a file, the run wants a folder" in refused(
+        "elem", "--train", people, *SETTINGS.split(), "--model_save_dir", empty
+    )
     arguments = [*SETTINGS.split(), "--model_save_dir", run]
     assert "the list is empty" in refused("elem", "--train", empty, *arguments)
     assert "one id only" in refused("elem", "--train", one, *arguments)
