@@ -41,7 +41,8 @@ def python_blocks(page: Path) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """The commands of a page that are complete: no capitals in place of a name, no brackets, no variables."""
-    lines = re.findall(rf"^(?: {{4}})?((?:{'|'.join(PROGRAMS)}) .*)$", page.read_text("utf-8"), re.MULTILINE)
+    text = re.sub(r" *\\\n *", " ", page.read_text("utf-8"))
+    lines = re.findall(rf"^(?: {{4}})?((?:{'|'.join(PROGRAMS)}) .*)$", text, re.MULTILINE)
     plain = [re.sub(r"\s+# .*| \[--onnx\]$", "", line) for line in lines]
     return [line for line in plain if not re.search(r"\[|\$| [A-Z_]{2,}\b", line)]
 
@@ -202,6 +203,18 @@ def test_every_reid_train_command_of_the_pages_is_understood() -> None:
     for line in lines:
         options = reid_train.build_parser().parse_args(shlex.split(line)[1:])
         assert options.command == line.split()[1]
+
+
+@pytest.mark.parametrize("page", EVERYTHING, ids=name_of)
+def test_code_does_not_scroll_sideways(page: Path) -> None:
+    """78 characters fit beside the two columns of the site, 100 on pages whose lines are folded there."""
+    if page.parent.name == "benchmarks" or page.stem in ("explain", "speed", "training_notes"):
+        return  # output as it comes, commands of the laboratory
+    width, fenced, code = 78 if page.stem.startswith("README") else 100, False, []
+    for line in page.read_text("utf-8").splitlines():
+        fenced ^= line.startswith("```")
+        code.append(line if fenced else line.removeprefix("    ") if line.startswith("    ") else "")
+    assert [line for line in code if len(line) > width] == []
 
 
 def test_links_lead_somewhere() -> None:
