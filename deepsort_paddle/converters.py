@@ -8,7 +8,7 @@ attributes need no import at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,11 +142,14 @@ def to_norfair(detections: Detections) -> list[Any]:
     ]
 
 
-def from_norfair(objects: Iterable[Any]) -> Tracks:
+def from_norfair(objects: Iterable[Any], detections: Sequence[Any] | None = None) -> Tracks:
     """Tracks from the ``TrackedObject`` list that ``norfair.Tracker.update`` returns.
 
-    Each object's detections must have been two corner points, as `to_norfair` makes them.
-    ``detection_index`` is -1, which norfair does not tell.
+    Args:
+        objects: whose detections were two corner points, as `to_norfair` makes them.
+        detections: the list that ``update`` got in this frame. Without it ``detection_index`` is -1, and
+            ``frames_since_update`` is 0 too where norfair has forgotten it: it keeps the age of some
+            detections only.
 
     Raises:
         ValueError: an object is not made of two points, or its label is not a number.
@@ -158,12 +161,21 @@ def from_norfair(objects: Iterable[Any]) -> Tracks:
                 f"object {one.id}: wanted two corner points (2, 2), got {np.shape(one.estimate)}"
             )
     last = [one.last_detection for one in rows]
+    missed = [
+        0 if seen.age is None else max(0, one.age - seen.age) for one, seen in zip(rows, last, strict=True)
+    ]
+    index = None
+    if detections is not None:
+        places = {id(one): row for row, one in enumerate(detections)}
+        index = [places.get(id(seen), -1) for seen in last]
+        missed = [0 if row >= 0 else max(1, frames) for row, frames in zip(index, missed, strict=True)]
     return _tracks(
         ids=[one.id for one in rows],
         boxes=[np.ravel(one.estimate) for one in rows],
         confidence=[1.0 if one.scores is None else float(np.mean(one.scores)) for one in last],
         class_id=[one.label or 0 for one in last],
-        frames_since_update=[one.age - seen.age for one, seen in zip(rows, last, strict=True)],
+        frames_since_update=missed,
+        detection_index=index,
     )
 
 
@@ -220,8 +232,9 @@ def _tracks(
     confidence: list[float],
     class_id: list[Any],
     frames_since_update: list[int],
+    detection_index: list[int] | None = None,
 ) -> Tracks:
-    """Columns as `Tracks`; ids and classes may be texts of numbers."""
+    """Columns as `Tracks`; ids and classes may be texts of numbers; without ``detection_index`` it is -1."""
     try:
         numbers = np.array([int(value) for value in (*ids, *class_id)], np.int64).reshape(2, -1)
     except (TypeError, ValueError) as error:
@@ -233,6 +246,6 @@ def _tracks(
         boxes=np.array(boxes, np.float64).reshape(-1, 4),
         confidence=np.array(confidence, np.float32),
         class_id=numbers[1],
-        detection_index=np.full(len(ids), -1, np.int64),
+        detection_index=np.array([-1] * len(ids) if detection_index is None else detection_index, np.int64),
         frames_since_update=np.array(frames_since_update, np.int64),
     )

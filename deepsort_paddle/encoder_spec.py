@@ -52,6 +52,7 @@ class EncoderSpec:
         std: of the three channels, in the order of `channels`.
         onnx: file name of the same network in ONNX, None where there is no copy.
         int8: file name of its int8 form in ONNX, None where there is none.
+        calibrated: whether `max_cosine_distance` was measured for it, or is DeepSORT's own.
     """
 
     name: str
@@ -74,6 +75,7 @@ class EncoderSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     onnx: str | None = None
     int8: str | None = None
+    calibrated: bool = True
 
     @property
     def foreign(self) -> bool:
@@ -111,6 +113,7 @@ class EncoderSpec:
         is_paddle = not model.endswith(".onnx")
         allowed = fields.get("bfloat16.allowed", bool, optional=True)
         version = is_paddle and not (foreign and fields.get("runtime.paddle", str, optional=True) is None)
+        calibrated = not foreign or fields.get("max_cosine_distance", float, optional=True) is not None
         size = fields.get("output.embedding_size", int, optional=foreign)
         return cls(
             name=fields.get("name", str, optional=foreign) or path.parent.name,
@@ -125,9 +128,10 @@ class EncoderSpec:
             model=model,
             params=fields.file_name("files.params") if is_paddle else None,
             paddle=fields.version("runtime.paddle") if version else None,
-            max_cosine_distance=DEFAULT_MAX_COSINE_DISTANCE
-            if foreign and fields.get("max_cosine_distance", float, optional=True) is None
-            else fields.distance("max_cosine_distance"),
+            max_cosine_distance=fields.distance("max_cosine_distance")
+            if calibrated
+            else DEFAULT_MAX_COSINE_DISTANCE,
+            calibrated=calibrated,
             bfloat16_allowed=bool(allowed),
             layout=layout,
             dtype=dtype,

@@ -174,6 +174,7 @@ def _spec(folder: Path, name: str, model: str, params: str | None) -> EncoderSpe
         paddle=None,
         max_cosine_distance=DEFAULT_MAX_COSINE_DISTANCE,
         bfloat16_allowed=False,
+        calibrated=False,
     )
 
 

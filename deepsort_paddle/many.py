@@ -255,4 +255,4 @@ def _total(results: Sequence[VideoResult], seconds: float) -> str:
     parts = ", ".join(f"{counts[status]} {status}" for status in _STATUSES if counts[status])
     frames = sum(result.frames for result in results if result.status == "done")
     speed = f"; {frames} frames in {seconds:.1f} s, {frames / seconds:.1f} fps" if frames else ""
-    return f"{len(results)} videos: {parts}{speed}"
+    return f"{len(results)} video{'' if len(results) == 1 else 's'}: {parts}{speed}"

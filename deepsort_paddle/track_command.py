@@ -41,14 +41,7 @@ from deepsort_paddle.track_outputs import (
     open_outputs,
 )
 from deepsort_paddle.track_settings import settle_tracker_options
-from deepsort_paddle.track_summary import (
-    Finished,
-    Progress,
-    box_doubts,
-    counted,
-    option_doubts,
-    summary,
-)
+from deepsort_paddle.track_summary import Finished, Progress, box_doubts, counted, option_doubts, summary
 from deepsort_paddle.tracker import DeepSort
 from deepsort_paddle.video import open_source
 from deepsort_paddle.video_list import expect_video
@@ -367,10 +360,10 @@ def _open_encoder(options: argparse.Namespace, source: FrameSource, note: Callab
         note("--encode needed changes nothing: there is no appearance model")
     if options.max_cosine_distance is not None:
         return encoder
-    calibrated = None if encoder is None else encoder.max_cosine_distance
-    options.max_cosine_distance = 0.2 if calibrated is None else calibrated
-    if calibrated is not None:
-        note(f"max_cosine_distance {calibrated:g}, as calibrated for {Path(options.reid).name}")
+    options.max_cosine_distance = 0.2 if encoder is None else encoder.max_cosine_distance
+    if encoder is not None:
+        why = "as calibrated" if encoder.spec.calibrated else "DeepSORT's own: none is calibrated"
+        note(f"max_cosine_distance {encoder.max_cosine_distance:g}, {why} for {Path(options.reid).name}")
     return encoder
 
 

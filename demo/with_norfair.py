@@ -50,7 +50,8 @@ def track(video: Path, detections: Path, reid: Path) -> Iterator[tuple[int, Trac
             objects = Detections.of(
                 objects.boxes, objects.confidence, objects.class_id, encode(frame.image, objects.boxes)
             )
-            yield frame.number, from_norfair(tracker.update(to_norfair(objects)))
+            given = to_norfair(objects)
+            yield frame.number, from_norfair(tracker.update(given), given)
 
 
 def main() -> None:

@@ -372,6 +372,7 @@ def test_the_encoders_calibrated_distance_is_used_unless_one_is_given(
 ) -> None:
     class Encoder:
         max_cosine_distance = 0.125
+        spec = SimpleNamespace(calibrated=True)
 
         def __init__(
             self, directory: str, *, device: str, threads: int | None, backend: str, precision: str
@@ -397,6 +398,17 @@ def test_the_encoders_calibrated_distance_is_used_unless_one_is_given(
         assert settings["max_cosine_distance"] == wanted
         assert settings["iou_max_age"] == 1
         assert ("max_cosine_distance 0.125, as calibrated for w" in capsys.readouterr().err) is noted
+
+
+def test_a_network_without_a_calibrated_distance_is_not_called_calibrated(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = scene.folder / "bare.onnx"
+    shutil.copy(default_model() / "inference.onnx", network)
+    output = str(scene.folder / "o.txt")
+    assert track([scene.video, "--detections", scene.det, "--reid", str(network), "--output", output]) == 0
+    told = "note: max_cosine_distance 0.2, DeepSORT's own: none is calibrated for bare.onnx\n"
+    assert told in capsys.readouterr().err
 
 
 @pytest.fixture

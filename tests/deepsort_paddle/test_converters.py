@@ -138,6 +138,21 @@ def test_objects_of_norfair_become_tracks() -> None:
         from_norfair([NorfairObject(4, estimate=np.zeros((1, 2)))])
 
 
+def test_norfair_tells_which_detections_were_taken_however_long_a_track_lives() -> None:
+    norfair = pytest.importorskip("norfair", reason="pip install --no-deps norfair rich")
+    tracker = norfair.Tracker("iou", 0.7, initialization_delay=2, past_detections_length=4)
+    seen = []
+    for number in range(40):
+        boxes = [[100, 20, 140, 90], [10 + number, 20, 40 + number, 90]]
+        given = to_norfair(Detections.of(boxes[: 1 if number == 37 else 2]))
+        objects = tracker.update(given)
+        assert len(from_norfair(objects)) == len(objects)  # norfair keeps no age of most detections
+        seen.append(from_norfair(objects, given))
+    assert [tracks.detection_index.tolist() for tracks in seen[-4:]] == [[0, 1], [0, -1], [0, 1], [0, 1]]
+    assert [tracks.frames_since_update.tolist() for tracks in seen[-4:]] == [[0, 0], [0, 1], [0, 0], [0, 0]]
+    assert len({tuple(tracks.ids.tolist()) for tracks in seen[-4:]}) == 1
+
+
 def test_norfair_gets_corners_and_embeddings() -> None:
     pytest.importorskip("norfair", reason="pip install --no-deps norfair rich")
     first, second = to_norfair(some_detections())

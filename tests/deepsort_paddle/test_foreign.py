@@ -125,6 +125,7 @@ def test_the_predecessors_files_run_with_a_description_of_four_lines(tmp_path: P
     encoder = check(tmp_path, expected())
     assert encoder.spec.name == tmp_path.name
     assert encoder.max_cosine_distance == 0.2
+    assert not encoder.spec.calibrated
 
 
 def test_a_folder_of_paddle_detection_is_recognised(new_export: Path, tmp_path: Path) -> None:
