@@ -55,7 +55,14 @@ def augmentation_at(config: TrainConfig, iteration: int) -> Augmentation:
     if config.augmentation == "seed":
         return RandomResizedCrop(height, width)
     strength = ramp(config, iteration, config.augment_ramp)
-    return StrongAugmentation(height, width, colour=config.colour * strength, erase=config.erase * strength)
+    return StrongAugmentation(
+        height,
+        width,
+        colour=config.colour * strength,
+        erase=config.erase * strength,
+        box_noise=config.box_noise * strength,
+        coarse=config.coarse * strength,
+    )
 
 
 def stream(

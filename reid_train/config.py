@@ -55,7 +55,9 @@ class TrainConfig:
     augmentation: str = setting("seed", "seed (crop, mirror) or strong (pad-crop, mirror, colour, erasing)")
     colour: float = setting(0.2, "strong: largest relative change of brightness, contrast and channels")
     erase: float = setting(0.4, "strong: probability of random erasing")
-    augment_ramp: float = setting(0.0, "strong: share of the run over which both rise from 0")
+    box_noise: float = setting(0.0, "strong: how far box sides are off, as a share of height or width")
+    coarse: float = setting(0.0, "strong: probability that a picture has been smaller, down to a quarter")
+    augment_ramp: float = setting(0.0, "strong: share of the run over which these four rise from 0")
     class_dim: int = setting(0, "classes; 0: as many as the training list has")
     train_batch_size: int = setting(256, "images a training batch, over all processes")
     test_batch_size: int = setting(50, "images an evaluation batch")
@@ -129,7 +131,7 @@ class TrainConfig:
         for name in not_negative.split():
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("colour", "erase", "augment_ramp", "margin_warmup"):
+        for name in ("colour", "erase", "box_noise", "coarse", "augment_ramp", "margin_warmup"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("label_smoothing", "ema_decay"):

@@ -39,6 +39,9 @@ INTERPOLATIONS = {
 }
 MODES = ("stretch", "short_side_crop")
 
+# The least size of a coarse picture, as a share of the output's: 32 x 16 of 128 x 64.
+_COARSEST = 0.25
+
 # ImageNet's mean colour (models.network.MEAN_BGR, rounded): zero for the network.
 ERASED_BGR = (104, 116, 124)
 
@@ -159,7 +162,10 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True)
 class StrongAugmentation:
-    """Mirror, pad-and-crop, colour change and random erasing.
+    """Mirror, pad-and-crop, colour change, random erasing, and what trackers do to crops.
+
+    The crops of a tracker differ from a data set's in ways that a network must have seen to bear them: the
+    detector's boxes are now too tight, now too loose, and people far away are a few dozen pixels tall.
 
     Attributes:
         height: of the output in pixels.
@@ -169,6 +175,10 @@ class StrongAugmentation:
         colour: largest relative change of brightness, contrast and of each channel.
         erase: probability of random erasing (Zhong et al., arXiv 1708.04896; area 2 to 30 %,
             aspect 0.3 to 3.3), filled with the mean colour.
+        box_noise: standard deviation of how far each side of the box is off, as a share of the picture's
+            height or width (at most twice that); where the box is too large the picture's edge goes on.
+        coarse: probability that the picture has been small: reduced to between 1/4 and all of the output's
+            size, evenly in the logarithm, and enlarged again.
 
     Raises:
         ValueError: a size is not positive, or a share is outside [0, 1].
@@ -179,22 +189,34 @@ class StrongAugmentation:
     pad: float = 0.06
     colour: float = 0.2
     erase: float = 0.4
+    box_noise: float = 0.0
+    coarse: float = 0.0
 
     def __post_init__(self) -> None:
         require_size(self.height, self.width)
-        for name in ("pad", "colour", "erase"):
+        for name in ("pad", "colour", "erase", "box_noise", "coarse"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is."""
         draws = rng.random(14)  # one call for all: a call costs more than its numbers
+        if self.box_noise > 0:
+            image = with_sides_moved(image, np.clip(rng.standard_normal(4), -2, 2) * self.box_noise)
+        if self.coarse > 0:
+            image = self._made_coarse(image, rng.random(2))
         out = self._shift(resize(image, self.height, self.width), draws[:2], draws[2] < 0.5)
         if self.colour > 0:
             out = self._recolour(out, draws[3:8])
         if draws[8] < self.erase:
             self._erase(out, draws[9:13])
         return out
+
+    def _made_coarse(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        if draws[0] >= self.coarse:
+            return image
+        scale = _COARSEST ** draws[1]
+        return resize(image, max(round(self.height * scale), 1), max(round(self.width * scale), 1))
 
     def _shift(self, image: NDArray[np.uint8], draws: NDArray[np.float64], mirror: bool) -> NDArray[np.uint8]:
         height, width = self.height, self.width
@@ -223,6 +245,25 @@ class StrongAugmentation:
         top = int(draws[2] * (self.height - height))
         left = int(draws[3] * (self.width - width))
         image[top : top + height, left : left + width] = ERASED_BGR
+
+
+def with_sides_moved(image: NDArray[np.uint8], steps: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The picture that a box with other sides would have cut out; what lies outside repeats the edge.
+
+    Args:
+        image: ``(H, W, 3)`` uint8; it stays as it is.
+        steps: ``(4,)`` how far left, top, right and bottom move outwards, as shares of width and height;
+            above -0.5.
+    """
+    height, width = image.shape[:2]
+    left, top, right, bottom = np.round(steps * (width, height, width, height)).astype(int).tolist()
+    inside = image[max(-top, 0) : height - max(-bottom, 0), max(-left, 0) : width - max(-right, 0)]
+    if inside.size == 0:
+        return image
+    above, below, before, behind = (max(side, 0) for side in (top, bottom, left, right))
+    return np.asarray(
+        cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE), np.uint8
+    )
 
 
 @lru_cache(maxsize=1)

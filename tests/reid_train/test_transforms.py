@@ -17,6 +17,7 @@ from reid_train.transforms import (
     StrongAugmentation,
     resize,
     sample_generator,
+    with_sides_moved,
 )
 
 Image = NDArray[np.uint8]
@@ -196,6 +197,49 @@ def test_colour_change_stays_in_its_bounds_and_never_wraps() -> None:
         assert (blue <= np.clip(high, 0, 255)[image[:, 0, 0]]).all()
 
 
+def test_moved_sides_cut_inwards_and_repeat_the_edge_outwards() -> None:
+    image = picture(100, 60)
+    moved = with_sides_moved(image, np.array([-0.1, 0.05, 0.2, -0.3]))  # left, top, right, bottom
+    assert moved.shape == (100 + 5 - 30, 60 - 6 + 12, 3)
+    np.testing.assert_array_equal(moved[5:, :54], image[:70, 6:])
+    np.testing.assert_array_equal(moved[:5, :54], np.repeat(image[:1, 6:], 5, axis=0))
+    np.testing.assert_array_equal(moved[5:, 54:], np.repeat(image[:70, -1:], 12, axis=1))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (100, 60)])
+def test_sides_moved_by_nothing_leave_the_picture(size: tuple[int, int]) -> None:
+    image = picture(*size)
+    np.testing.assert_array_equal(with_sides_moved(image, np.zeros(4)), image)
+
+
+def test_box_noise_moves_sides_by_its_share_and_twice_that_at_most() -> None:
+    wide = np.full((200, 100, 3), 9, np.uint8)
+    wide[20:180, 10:90] = 200  # a frame of a tenth of each side
+    transform = StrongAugmentation(200, 100, pad=0, colour=0, erase=0, box_noise=0.05)
+    tops = []
+    for position in range(200):
+        out = transform(wide, sample_generator(5, 0, position))
+        tops.append(np.flatnonzero((out > 100).any(axis=(1, 2)))[0] / 200)
+    assert abs(np.mean(tops) - 0.1) < 0.01
+    assert 0.03 < np.std(tops) < 0.07  # both ends of the picture move
+    assert min(tops) > -1e-9
+    assert max(tops) < 0.26
+
+
+def test_coarse_pictures_lose_detail_and_keep_their_brightness() -> None:
+    fine = np.zeros((128, 64, 3), np.uint8)
+    fine[::2] = 200
+    transform = StrongAugmentation(128, 64, pad=0, colour=0, erase=0, coarse=0.5)
+    contrast = []
+    for position in range(200):
+        out = transform(fine, sample_generator(6, 0, position)).astype(float)
+        assert abs(out.mean() - 100) < 6
+        contrast.append(out.std())
+    whole = sum(value == fine.std() for value in contrast)
+    assert 70 < whole < 130  # the other half has lost some of it
+    assert min(contrast) < 10
+
+
 def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((128, 64, 3), np.uint8)
     stripes[::4] = 255  # an average of a quarter white, which linear sampling misses or doubles
@@ -263,6 +307,7 @@ def test_preprocessing_always_gives_its_size_in_memory_of_its_own(
         (lambda: RandomResizedCrop(64, 64, area=(0.5, 2.0)), "area must be a range within"),
         (lambda: RandomResizedCrop(64, 64, aspect=(2.0, 1.0)), "aspect must be a range"),
         (lambda: StrongAugmentation(64, 64, erase=1.5), r"erase must be in \[0, 1\], got 1.5"),
+        (lambda: StrongAugmentation(64, 64, coarse=-0.1), r"coarse must be in \[0, 1\], got -0.1"),
         (lambda: Preprocessing(4, 4)(np.zeros((5, 5), np.uint8)), r"image must be \(H, W, 3\) uint8"),
         (lambda: Preprocessing(4, 4)(np.zeros((0, 5, 3), np.uint8)), "image must not be empty"),
     ],
