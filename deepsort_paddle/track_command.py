@@ -152,19 +152,19 @@ def track_source(
             else:
                 finished, linked = _track(options, source, tracked_frames, note, signals), {}
             tracked_frames.close()  # the tracker may have been at work in a thread
-            if tracker.journal is not None:
-                _explain(tracker.journal, linked, options)
+            if tracker.journal is not None and options.explain_csv:
+                with naming(options.explain_csv):
+                    write_table(tracker.journal, options.explain_csv)
             written = [str(path) for name in WRITTEN if (path := getattr(options, name))]
             if written and not options.quiet:
                 print(f"written: {', '.join(written)}")
+            if tracker.journal is not None:  # the last, as an unknown id is an error
+                _explain(tracker.journal, linked, options)
             return finished
 
 
 def _explain(journal: Journal, linked: dict[int, int], options: argparse.Namespace) -> None:
-    """Write and print what ``--explain-csv`` and ``--explain`` ask for; ``linked``: which id became which."""
-    if options.explain_csv:
-        with naming(options.explain_csv):
-            write_table(journal, options.explain_csv)
+    """Print what ``--explain`` asks for; ``linked``: which id became which."""
     for track_id in options.explain:
         parts = [one for one, other in sorted(linked.items()) if other == track_id]
         for one in [track_id, *parts]:

@@ -6,7 +6,9 @@ Only the parser is here, and it imports nothing heavy, so that ``--help`` answer
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
+from glob import glob, has_magic
 from typing import NoReturn
 
 from deepsort_paddle.argument_types import confidences, count, ids, number
@@ -63,6 +65,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if any(word.split("=")[0] in ("--max-age", "--iou-max-age") for word in words):
         options.max_seconds = options.reactivate_seconds = 0.0  # frames were asked for
     old = (options.video_path, options.camera_id, options.img_dir)
+    options.source, plain = _matched(options.source), _matched(plain)
     given = [*options.source, *plain, *(source for source in old if source is not None)]
     paths = [getattr(options, name) or "" for name in ("detections", *OUTPUTS)]
     options.many = (
@@ -75,6 +78,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options.videos, options.name = given, None
     options.source = given[0] if given else None
     return options
+
+
+def _matched(sources: Sequence[str]) -> list[str]:
+    """The sources; patterns such as ``VIDEOS/*.mp4``, which Windows hands over as they are, are filled in."""
+    found: list[str] = []
+    for source in sources:
+        pattern = has_magic(source) and "://" not in source and not os.path.lexists(source)
+        matches = glob(source) if pattern else []  # noqa: PTH207 (Path.glob takes no absolute patterns)
+        found += sorted(matches) or [source]
+    return found
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:

@@ -218,6 +218,20 @@ def test_options_may_stand_on_both_sides_of_the_source() -> None:
     assert parse(["--", "-a"]).source == "-a"
 
 
+def test_patterns_that_no_shell_filled_in_are_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.mp4", "a.mp4", "c[1].mp4"):
+        (tmp_path / name).touch()
+    options = parse(["?.mp4"])
+    assert (options.videos, options.many) == (["a.mp4", "b.mp4"], True)
+    assert parse(["a.m*"]).source == "a.mp4"  # one: a run on one video
+    assert not parse(["a.m*"]).many
+    for kept in ("c[1].mp4", "*.avi", "http://host/a.mp4?x=*"):
+        assert parse([kept]).source == kept
+
+
 def test_tracker_defaults_are_those_of_the_tracker() -> None:
     defaults = inspect.signature(tracker.DeepSort).parameters
     options = vars(make_parser().parse_args(["x"]))
