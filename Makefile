@@ -35,6 +35,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 $(READY): setup.cfg pyproject.toml
+	@echo "Making $(VENV): 1.8 GB on disk, a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,test]'
 	@# norfair runs with numpy 2, though it says otherwise.
