@@ -31,9 +31,13 @@ _LONGEST_WAIT = 30.0  # seconds between two attempts to reconnect
 
 def open_container(address: str, name: str, **options: Any) -> tuple[Any, Any]:
     """The container and its first real video stream (a song's cover picture is none)."""
+    began = time.monotonic()
     try:
         container = av.open(address, **options)
     except av.error.FFmpegError as error:
+        if "timeout" in options and time.monotonic() - began >= options["timeout"]:
+            # FFmpeg calls it an exit, or invalid data.
+            raise OSError(f"{name} can't be opened: no answer in {options['timeout']:g} seconds") from None
         if isinstance(error, OSError):
             raise OSError(f"{name} can't be opened: {error.strerror}") from None
         raise ValueError(f"{name} is not a video that can be read: {error.strerror}") from None

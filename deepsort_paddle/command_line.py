@@ -32,11 +32,11 @@ class OneLineParser(argparse.ArgumentParser):
     def with_nearest(self, message: str) -> str:
         """The message; where it is about an unknown option, with the one that was most likely meant."""
         shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
-        known = [name for action in shown for name in action.option_strings]
+        known = [name[2:] for action in shown for name in action.option_strings if name.startswith("--")]
         words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
-        flags = (word.partition("=")[0] for word in words if word.startswith("--"))
+        flags = (word[2:].partition("=")[0] for word in words if word.startswith("--"))
         near = [one for flag in flags for one in get_close_matches(flag, known, n=1)]
-        return f"{message} (did you mean {near[0]}?)" if near else message
+        return f"{message} (did you mean --{near[0]}?)" if near else message
 
 
 def in_one_line(error: BaseException) -> str:

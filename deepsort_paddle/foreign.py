@@ -41,6 +41,7 @@ PADDLE_FILES = (
     ("__model__", "__params__"),
     ("model", "params"),
 )
+_UNFINISHED = "is of a training run, make an appearance model of it with reid-train export"
 HELP = "write an encoder.json beside it, as in docs/foreign_reid.md"
 # ImageNet's mean and standard deviation of RGB in [0, 1], which nearly every published re-ID network uses.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,6 +74,8 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
     if path.is_file() and path.suffix == ".onnx":
         return path.parent, _spec(path.parent, path.stem, path.name, None)
     if not path.is_dir():
+        if path.suffix == ".safetensors":
+            raise ValueError(f"{path}: {_UNFINISHED}")
         if path.exists():
             raise ValueError(f"{path}: no appearance model, a folder or an .onnx file was wanted")
         raise FileNotFoundError(f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} comes along)")
@@ -88,6 +91,8 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
         return path, _from_paddle_clas(configs[0], _spec(path, path.name, model, params))
     if len(networks) == 1 and not files:
         return path, _spec(path, path.name, networks[0], None)
+    if not files and not networks and any(path.glob("checkpoint_*.safetensors")):
+        raise ValueError(f"{path}: {_UNFINISHED}")
     if not files and not networks:
         raise FileNotFoundError(
             f"{path / 'encoder.json'}: no such file, and no network in the folder is known"

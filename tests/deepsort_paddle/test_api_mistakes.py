@@ -155,6 +155,14 @@ def test_a_wrong_call_says_what_was_wanted_and_what_came(
     assert "\n" not in str(error.value)
 
 
+def test_a_training_run_as_encoder_is_told_to_be_exported(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint_0000600.safetensors"
+    checkpoint.touch()
+    for path in (checkpoint, tmp_path):
+        with pytest.raises(ValueError, match="is of a training run, .* with reid-train export"):
+            AppearanceEncoder(path)
+
+
 def test_a_wrong_call_leaves_the_tracker_as_it_was() -> None:
     tracker = DeepSort(n_init=1)
     tracker.update(Detections.of(BOXES))

@@ -19,6 +19,7 @@ import pytest
 
 from deepsort_paddle import encoder, pipeline, tracker
 from deepsort_paddle.cli import track
+from deepsort_paddle.command_line import OneLineParser
 from deepsort_paddle.default_model import default_model
 from deepsort_paddle.mot import read_tracks
 from deepsort_paddle.track_parser import make_parser, normalise, parse
@@ -241,6 +242,14 @@ def test_tracker_defaults_are_those_of_the_tracker() -> None:
     assert "else 0.2]" in " ".join(help_text.split())
     assert defaults["max_cosine_distance"].default == 0.2
     assert defaults["iou_max_age"].default == 1
+
+
+@pytest.mark.parametrize("flag", ["--input", "--gpu", "--vdeo-path", "-o", "--iou"])
+def test_an_option_is_suggested_only_where_one_is_near(flag: str) -> None:
+    message = f"unrecognized arguments: {flag}"
+    parser = make_parser()
+    assert isinstance(parser, OneLineParser)
+    assert parser.with_nearest(message) == message
 
 
 def test_help_imports_nothing_heavy() -> None:

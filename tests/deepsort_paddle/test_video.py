@@ -1,3 +1,4 @@
+import socket
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -342,6 +343,14 @@ def test_a_stream_that_is_not_there_is_an_error_without_the_password() -> None:
     with pytest.raises(OSError, match=r"127\.0\.0\.1:9/live can't be opened") as caught:
         open_source("http://user:secret@127.0.0.1:9/live")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_stream_that_does_not_answer_is_said_to(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes the call and says nothing
+        address = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/live"
+        with pytest.raises(OSError, match="can't be opened: no answer in 0.3 seconds"):
+            open_source(address, patience=0.3)
 
 
 def test_passwords_are_cut_out_of_addresses() -> None:
