@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from pipeline import make_scene
 
+BACKENDS = ("onnxruntime", "openvino", "paddle")
 TRACK = "import sys; from deepsort_paddle.cli import track; sys.exit(track())"
 
 
@@ -57,8 +59,11 @@ def main() -> None:
             "import deepsort_paddle": [*python, "import deepsort_paddle"],
             "deepsort-track --help": [*python, TRACK, "--help"],
             "deepsort-track, one frame, osnet_x0_25": [*python, TRACK, *one_frame],
-            "the same with --backend paddle": [*python, TRACK, *one_frame, "--backend", "paddle"],
         }
+        for backend in BACKENDS:
+            if find_spec(backend):
+                name = f"the same with --backend {backend}"
+                commands[name] = [*python, TRACK, *one_frame, "--backend", backend]
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for turn in range(options.rounds + 1):
             for name, command in commands.items():
