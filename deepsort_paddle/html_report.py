@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -35,20 +36,21 @@ from deepsort_paddle.pipeline import TrackedFrame
 
 __all__ = ["HtmlReport"]
 
+_SAMPLE = 5  # numbers
 _SAMPLE_SECONDS = 0.2  # between two places of a track that the page knows
 _THUMBNAIL = (160, 120)  # largest height, width
 
 
 @dataclass(slots=True)
 class _Identity:
-    """What the page shows of one id; a run is a list of samples (seconds, x, y, width, height)."""
+    """What the page shows of one id; a run is samples end to end: seconds, x, y, width, height."""
 
     first: int
     class_id: int
     frames: int = 0
     last_frame: int = 0
     end: float = 0.0
-    runs: list[list[tuple[float, int, int, int, int]]] = field(default_factory=list)
+    runs: list[array[float]] = field(default_factory=list)
     run_ends: list[float] = field(default_factory=list)
     score: float = 0.0
     picture: bytes = b""
@@ -99,10 +101,10 @@ class HtmlReport:
             x1, y1, x2, y2 = np.rint(np.clip(tracks.boxes[row], -1e6, 1e6)).astype(int).tolist()
             sample = (round(now, 3), x1, y1, x2 - x1, y2 - y1)
             if known.frames == 0 or known.last_frame != frame.number - 1:
-                known.runs.append([sample])
+                known.runs.append(array("d", sample))
                 known.run_ends.append(now)
-            elif now - known.runs[-1][-1][0] >= _SAMPLE_SECONDS - 1e-6:
-                known.runs[-1].append(sample)
+            elif now - known.runs[-1][-_SAMPLE] >= _SAMPLE_SECONDS - 1e-6:
+                known.runs[-1].extend(sample)
             known.frames, known.last_frame, known.end = known.frames + 1, frame.number, now
             known.run_ends[-1] = now
         if frame.image is not None:
@@ -228,11 +230,11 @@ class HtmlReport:
         total = max(self._duration, 1e-9)
         color = _color(track_id)
         bars = "".join(
-            f'<rect x="{100 * run[0][0] / total:.3f}%" y="2" height="10" rx="2" fill="{color}" '
-            f'width="{100 * (end + self._step - run[0][0]) / total:.3f}%"/>'
+            f'<rect x="{100 * run[0] / total:.3f}%" y="2" height="10" rx="2" fill="{color}" '
+            f'width="{100 * (end + self._step - run[0]) / total:.3f}%"/>'
             for run, end in zip(known.runs, known.run_ends, strict=True)
         )
-        label = f"Track {track_id}, {known.runs[0][0][0]:.1f} to {known.end:.1f} seconds"
+        label = f"Track {track_id}, {known.runs[0][0]:.1f} to {known.end:.1f} seconds"
         return (
             f'<button type="button" data-track="{track_id}" aria-pressed="false" '
             f'aria-label="{label}" title="{label}"><span class="id">{track_id}</span>'
@@ -265,7 +267,7 @@ class HtmlReport:
             f'<span class="picture">{picture}</span>'
             f'<span><svg class="dot" aria-hidden="true"><rect width="100%" height="100%" rx="3" '
             f'fill="{_color(track_id)}"/></svg><b>{track_id}</b> {escape(str(name))}</span>'
-            f'<span class="faint">{known.runs[0][0][0]:.1f} to {known.end:.1f} s<br>{frames}'
+            f'<span class="faint">{known.runs[0][0]:.1f} to {known.end:.1f} s<br>{frames}'
             f"{stays}</span></button>"
         )
 
@@ -278,7 +280,11 @@ class HtmlReport:
     def _tracks_part(self) -> str:
         """What the script needs, as JSON that can't end its element."""
         tracks = {
-            str(track_id): {"start": known.runs[0][0][0], "frame": known.first, "runs": known.runs}
+            str(track_id): {
+                "start": known.runs[0][0],
+                "frame": known.first,
+                "runs": [_samples(run) for run in known.runs],
+            }
             for track_id, known in self._identities.items()
         }
         document = {
@@ -293,6 +299,13 @@ class HtmlReport:
 def _digest(text: str) -> str:
     """A source of the page's policy that allows exactly this script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _samples(run: array[float]) -> list[list[float]]:
+    """A run as the page wants it: a list for each sample, pixels as whole numbers."""
+    return [
+        [run[at], *(int(side) for side in run[at + 1 : at + _SAMPLE])] for at in range(0, len(run), _SAMPLE)
+    ]
 
 
 def _color(track_id: int) -> str:

@@ -1,5 +1,7 @@
 import json
 import re
+import tracemalloc
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,23 @@ def test_a_row_an_identity_shows_its_gaps(tmp_path: Path) -> None:
     assert document["tracks"]["7"]["frame"] == 6
     assert document["tracks"]["7"]["start"] == 0.5
     assert [len(run) for run in document["tracks"]["7"]["runs"]] == [2, 3]  # 5 samples a second
+
+
+def test_a_long_run_holds_little_for_each_sample(tmp_path: Path) -> None:
+    """As a tuple of numbers a sample took 177 bytes."""
+    boxes = {1: [300.0, 300.0, 340.0, 400.0], 2: [600.5, 300.0, 640.0, 400.0]}
+    report = HtmlReport(tmp_path / "out.html", META)
+    report.write(frame_of(1, boxes))
+    other = frame_of(2, boxes)
+    tracemalloc.start()
+    for number in range(2, 8002):  # ten frames a second: a sample in every second frame
+        report.write(replace(other, frame=Frame(number, None, None)))
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert 8000 * 40 <= grown < 8000 * 60
+    run = json.loads(re.findall(r'>({"step".*?)</script>', report._page())[0])["tracks"]["1"]["runs"][0]
+    assert len(run) == 4001
+    assert run[-1] == [800.0, 300, 300, 40, 100]
 
 
 def test_counts_and_speed_are_on_the_page(tmp_path: Path) -> None:
