@@ -225,3 +225,17 @@ def test_counts_are_drawn_on_a_copy() -> None:
     assert (image == 90).all()
     assert (drawn[20:180, 98:103] != 90).any(axis=(1, 2)).all()
     np.testing.assert_array_equal(draw_counts(image, Counts()), image)
+
+
+def test_names_at_one_place_do_not_hide_each_other() -> None:
+    image = np.full((480, 640, 3), 90, np.uint8)
+    zones = [Zone(name, ((300, 200), (400, 300), (200, 300))) for name in ("north", "south", "court")]
+    gate = Line("gate", (300, 200), (300, 100))
+
+    def paper(lines: list[Line], places: list[Zone]) -> int:
+        """Pixels of the tags' white, without what the shapes have of it."""
+        drawn = draw_counts(image, TrackCounter(lines, places).counts())
+        return int((drawn == 255).all(axis=2).sum())
+
+    alone = sum(paper([], [zone]) for zone in zones) + paper([gate], [])
+    assert paper([gate], zones) > 0.9 * alone  # their edges touch, and hide some of the line
