@@ -145,6 +145,8 @@ def to_norfair(detections: Detections) -> list[Any]:
 def from_norfair(objects: Iterable[Any], detections: Sequence[Any] | None = None) -> Tracks:
     """Tracks from the ``TrackedObject`` list that ``norfair.Tracker.update`` returns.
 
+    norfair moves both corners by themselves: a box that has turned inside out on the way has no size here.
+
     Args:
         objects: whose detections were two corner points, as `to_norfair` makes them.
         detections: the list that ``update`` got in this frame. Without it ``detection_index`` is -1, and
@@ -160,6 +162,8 @@ def from_norfair(objects: Iterable[Any], detections: Sequence[Any] | None = None
             raise ValueError(
                 f"object {one.id}: wanted two corner points (2, 2), got {np.shape(one.estimate)}"
             )
+    boxes = np.array([np.ravel(one.estimate) for one in rows], np.float64).reshape(-1, 4)
+    np.maximum(boxes[:, 2:], boxes[:, :2], out=boxes[:, 2:])
     last = [one.last_detection for one in rows]
     missed = [
         0 if seen.age is None else max(0, one.age - seen.age) for one, seen in zip(rows, last, strict=True)
@@ -171,7 +175,7 @@ def from_norfair(objects: Iterable[Any], detections: Sequence[Any] | None = None
         missed = [0 if row >= 0 else max(1, frames) for row, frames in zip(index, missed, strict=True)]
     return _tracks(
         ids=[one.id for one in rows],
-        boxes=[np.ravel(one.estimate) for one in rows],
+        boxes=list(boxes),
         confidence=[1.0 if one.scores is None else float(np.mean(one.scores)) for one in last],
         class_id=[one.label or 0 for one in last],
         frames_since_update=missed,

@@ -134,6 +134,8 @@ def test_objects_of_norfair_become_tracks() -> None:
     assert_array_equal(got.class_id, [2, 0])
     assert_array_equal(got.frames_since_update, [2, 0])
     assert len(from_norfair([])) == 0
+    turned = from_norfair([NorfairObject(4, estimate=np.array([[30.0, 2], [20, 40]]))])
+    assert_array_equal(turned.boxes, [[30, 2, 30, 40]])  # as deepsort-eval can read it
     with pytest.raises(ValueError, match=r"object 4: wanted two corner points \(2, 2\), got \(1, 2\)"):
         from_norfair([NorfairObject(4, estimate=np.zeros((1, 2)))])
 
