@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, MemoryError) as error:
         sys.stderr.write(f"{parser.prog}: error: {in_one_line(error)}\n")
         return 2
-    sys.stdout.write(format_table(evaluation))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write(format_table(evaluation, width))
     return 0
 
 
@@ -286,18 +288,31 @@ def sequence_of(folder: Path) -> tuple[str, Path, int | None]:
     return folder.resolve().name, folder / "gt" / "gt.txt", info.length
 
 
-def format_table(evaluation: Evaluation) -> str:
-    """An aligned table: a line a sequence and, where there are several, one overall; ratios in per cent."""
+def format_table(evaluation: Evaluation, width: int | None = None) -> str:
+    """An aligned table: a line a sequence and, where there are several, one overall; ratios in per cent.
+
+    Args:
+        evaluation: to show.
+        width: of the terminal; the counts go below the ratios where both do not fit. None: any width.
+    """
     several = len(evaluation.sequences) > 1
-    return format_scores([*evaluation.sequences, *([evaluation.overall] if several else [])])
+    rows = [*evaluation.sequences, *([evaluation.overall] if several else [])]
+    whole = format_scores(rows)
+    if width is None or max(map(len, whole.splitlines())) <= width:
+        return whole
+    return "\n".join([_table(rows, RATIOS, {}), _table(rows, {}, COUNTS)])
 
 
 def format_scores(rows: Sequence[Scores]) -> str:
     """An aligned table with a line for each of the scores; ratios in per cent."""
-    cells = [["", *RATIOS, *COUNTS]]
+    return _table(rows, RATIOS, COUNTS)
+
+
+def _table(rows: Sequence[Scores], wanted_ratios: dict[str, str], wanted_counts: dict[str, str]) -> str:
+    cells = [["", *wanted_ratios, *wanted_counts]]
     for scores in rows:
-        ratios = [getattr(scores, field) for field in RATIOS.values()]
-        counts = [getattr(scores, field) for field in COUNTS.values()]
+        ratios = [getattr(scores, field) for field in wanted_ratios.values()]
+        counts = [getattr(scores, field) for field in wanted_counts.values()]
         cells.append(
             [
                 scores.name,

@@ -159,6 +159,14 @@ class TrackerOptions:
         if self.reactivate_part:
             self.max_age = max(self.max_age, round(self.reactivate_seconds * self.frame_rate))
 
+    def __repr__(self) -> str:
+        """The options that are not at their defaults."""
+        settings = (
+            (field.name, getattr(self, field.name), field.default) for field in fields(TrackerOptions)
+        )
+        changed = ", ".join(f"{name}={value!r}" for name, value, default in settings if value != default)
+        return f"{type(self).__name__}({changed})"
+
     @property
     def reactivate_distance(self) -> float:
         """The largest cosine distance at which a lost track is found again by appearance alone."""

@@ -64,6 +64,23 @@ def test_columns_are_aligned(data, capsys):
     assert len({len(line) for line in lines}) == 1
 
 
+def test_on_a_narrow_terminal_the_counts_go_below_the_ratios(data, capsys, monkeypatch):
+    arguments = [str(data / "truth"), str(data / "results")]
+    assert main(arguments) == 0
+    whole = rows(capsys.readouterr().out)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(arguments) == 0
+    assert rows(capsys.readouterr().out) == whole
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    above, below = (rows(part) for part in text.split("\n\n"))
+    assert [above[0] + below[0]] == whole[:1]
+    assert [first + second[1:] for first, second in zip(above[1:], below[1:], strict=True)] == whole[1:]
+
+
 def test_one_sequence_has_no_overall_line(data, capsys):
     for truth in (data / "truth" / "a", data / "truth" / "a" / "gt" / "gt.txt"):
         for results in (data / "results", data / "results" / "a.txt"):

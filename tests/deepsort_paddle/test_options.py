@@ -295,3 +295,8 @@ def test_a_preset_with_changes_survives_saving(tmp_path: Any) -> None:
     a, b = follow(tracker, 106, 130), follow(again, 106, 130)
     np.testing.assert_array_equal(a.boxes, b.boxes)
     np.testing.assert_array_equal(a.ids, b.ids)
+
+
+def test_a_tracker_shows_the_options_that_were_changed() -> None:
+    assert repr(DeepSort()) == "DeepSort()"
+    assert repr(DeepSort(max_age=70, n_init=2, class_gate=False)) == "DeepSort(n_init=2, class_gate=False)"
