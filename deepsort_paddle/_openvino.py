@@ -58,6 +58,9 @@ class OpenVinoNetwork:
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
+            # Tied to cores, its threads wait there for whatever else runs: a video's other stages, other
+            # processes. On two busy cores two threads took two to four times as long.
+            "ENABLE_CPU_PINNING": False,
             # Always said: by itself OpenVINO computes in bfloat16 on CPUs that have it.
             "INFERENCE_PRECISION_HINT": "bf16" if self.bfloat16 else "f32",
         }

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,6 +88,19 @@ def test_a_large_network_is_compiled_once_for_any_size(
     assert predictor._run._pools.keys() == {0}
 
 
+def test_a_network_of_any_width_is_not_compiled_for_fixed_sizes(network: Path) -> None:
+    model = onnx.load(str(network))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "W"
+    onnx.save(model, network)
+    predictor = opened(network)
+    assert predictor.input_shapes == ((-1, -1),)
+    for width in (5, 3):
+        rows = predictor.run(ROWS[:4, :width])
+        np.testing.assert_array_equal(rows[:, 0], ROWS[:4, :width].sum(axis=1))
+    assert isinstance(predictor._run, _openvino.OpenVinoNetwork)
+    assert predictor._run._pools.keys() == {0}
+
+
 def test_threads_each_get_their_own_rows_also_where_a_size_is_new(network: Path) -> None:
     predictor = opened(network)
 
@@ -96,6 +112,22 @@ def test_threads_each_get_their_own_rows_also_where_a_size_is_new(network: Path)
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(runs, range(0, 80, 10)))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells where threads may run")
+def test_no_thread_is_tied_to_a_core(network: Path) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("wants two cores")
+    script = f"""
+import os, sys
+import numpy as np
+from deepsort_paddle._predictor import Predictor
+predictor = Predictor({str(network)!r}, device="cpu", threads=2, openvino=True)
+predictor.run(np.zeros((64, 5), np.uint8))
+threads = [int(name) for name in os.listdir("/proc/self/task")]
+sys.exit(any(os.sched_getaffinity(thread) != os.sched_getaffinity(0) for thread in threads))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_rows_stay_as_they_are_when_the_network_runs_again(network: Path) -> None:
