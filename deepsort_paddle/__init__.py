@@ -6,6 +6,7 @@ quick and pulls in neither Paddle nor OpenCV.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"deepsort_paddle.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'deepsort_paddle' has no attribute {name!r}")
+    # With these two Python says what may have been meant.
+    raise AttributeError(
+        f"module 'deepsort_paddle' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+    )
 
 
 def __dir__() -> list[str]:

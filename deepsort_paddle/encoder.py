@@ -9,6 +9,7 @@ layout and normalisation once a batch, from `foreign`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ INTERPOLATIONS = {
     "cubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
 }
+_NO_PIXEL = "none of a frame's boxes has a pixel in it: x1, y1, x2, y2 in pixels are wanted"
 
 
 class AppearanceEncoder:
@@ -188,7 +190,8 @@ class AppearanceEncoder:
             boxes: for each frame its ``(N, 4)`` xyxy pixels.
 
         Returns:
-            for each frame its ``(N, D)`` unit rows, as from calling the encoder on it alone.
+            for each frame its ``(N, D)`` unit rows, as from calling the encoder on it alone. There is a
+            warning where none of several boxes has a pixel in its frame.
 
         Raises:
             ValueError: as for one frame, or the numbers of frames and box arrays differ.
@@ -198,6 +201,9 @@ class AppearanceEncoder:
         for frame in frames:
             expect_frame(frame)
         regions = [pixel_regions(one, *frame.shape[:2]) for one, frame in zip(boxes, frames, strict=True)]
+        for region in regions:
+            if len(region) > 1 and (region[:, 2:] <= region[:, :2]).any(axis=1).all():
+                warnings.warn(_NO_PIXEL, stacklevel=2)
         rows = [np.zeros((len(region), self.embedding_size), np.float32) for region in regions]
         todo = [
             (at, int(row))

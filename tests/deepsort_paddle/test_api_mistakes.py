@@ -181,6 +181,16 @@ def test_widths_in_place_of_corners_are_warned_of() -> None:
         DeepSort().update(Detections.of(xyxy_from_tlwh(crowd)))
 
 
+def test_parts_of_the_picture_in_place_of_pixels_are_warned_of() -> None:
+    encoder = AppearanceEncoder()
+    with pytest.warns(UserWarning, match="none of a frame's boxes has a pixel in it"):
+        assert not encoder(IMAGE, BOXES / 80 * 0.4).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert encoder(IMAGE, [*BOXES, [0, 0, 0.4, 0.4]])[:2].any(axis=1).all()
+        assert len(encoder(IMAGE, np.zeros((0, 4)))) == 0
+
+
 def test_class_numbers_may_be_floats_that_are_whole() -> None:
     assert Detections.of(BOXES, [0.9, 0.8], np.array([0.0, 2.0], np.float32)).class_id.tolist() == [0, 2]
 
