@@ -8,6 +8,7 @@ the names of those among them that have parameters.
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 
 from paddle import nn
@@ -49,7 +50,10 @@ def build_backbone(name: str, *, last_stride: int | None = None) -> nn.Layer:
         ValueError: the name is unknown, or the stride neither 1 nor 2.
     """
     if name not in MODELS:
-        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}")
+        plain = {known.lower(): known for known in MODELS}
+        near = [plain[one] for one in get_close_matches(name.lower(), plain)]
+        hint = f" (did you mean {', '.join(near)}?)" if near else ""
+        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}{hint}")
     if last_stride is None:
         return MODELS[name]()
     if last_stride not in (1, 2):

@@ -203,3 +203,6 @@ def test_every_public_name_is_there_and_listed() -> None:
     assert sorted(package.__all__) == sorted(NAMES.split())
     for name in package.__all__:
         assert getattr(package, name) is not None
+    page = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+    listed = page.read_text("utf-8").partition("\n## ")[0].split("`")[3::2]
+    assert listed == [name for name in NAMES.split() if name != "__version__"]

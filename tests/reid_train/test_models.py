@@ -230,8 +230,10 @@ def test_channels_round_to_the_nearest_multiple_and_lose_at_most_a_tenth(channel
 
 
 def test_unknown_model_names_the_choices():
-    with pytest.raises(ValueError, match=r"model must be one of ResNet18, .*OSNet_x1_0, got 'VGG16'"):
+    with pytest.raises(ValueError, match=r"model must be one of ResNet18, .*OSNet_x1_0, got 'VGG16'$"):
         build_network("VGG16", 128)
+    with pytest.raises(ValueError, match=r"got 'resnet_50' \(did you mean ResNet50, "):
+        build_network("resnet_50", 128)
 
 
 def test_last_stride_must_be_1_or_2():
