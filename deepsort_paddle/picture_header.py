@@ -81,14 +81,15 @@ def _jpeg_fits(content: bytes) -> bool:
 
 def _bmp_fits(content: bytes) -> bool:
     """Rows are stored whole, or packed in runs, two bytes for 255 pixels at most."""
-    if len(content) < 34:
-        return True
     size, packed = int.from_bytes(content[14:18], "little"), False
-    if size == 12:
-        width, height, _, bits = struct.unpack_from("<4H", content, 18)
-    else:
-        width, height, _, bits, packing = struct.unpack_from("<2i2HI", content, 18)
-        packed = packing in (1, 2)
+    try:
+        if size == 12:
+            width, height, _, bits = struct.unpack_from("<4H", content, 18)
+        else:
+            width, height, _, bits, packing = struct.unpack_from("<2i2HI", content, 18)
+            packed = packing in (1, 2)
+    except struct.error:  # cut off
+        return False
     pixels: int = abs(width * height)
     return pixels <= 128 * len(content) if packed else pixels * bits <= 8 * len(content)
 
@@ -101,8 +102,10 @@ def _webp_fits(content: bytes) -> bool:
     elif kind == b"VP8L":
         sides = int.from_bytes(body[1:5], "little")
         width, height = 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
-    else:
+    elif kind == b"VP8 ":
         width, height = (int.from_bytes(body[n : n + 2], "little") & 0x3FFF for n in (6, 8))
+    else:
+        return False
     return _packed_fits(width * height, content)
 
 

@@ -131,6 +131,8 @@ def crafted(side: int) -> dict[str, bytes]:
         "tile.tif": tiff({256: 100, 257: 100, 322: side, 323: side}, 1),
         "big.tif": bigtiff(side),
         "moving.webp": webp(side),
+        "unknown.webp": webp(side).replace(b"VP8X", b"/P8X"),
+        "cut.bmp": bmp(side, 12)[:27],
         "canvas.webp": webp(side, moving=False),
     }
 
@@ -146,8 +148,16 @@ def test_a_small_file_that_promises_a_gigapixel_is_not_decoded(
 ) -> None:
     assert len(crafted(SIDE)[name]) < 2000
     assert not worth_decoding(crafted(SIDE)[name])
-    if name not in ("bmp12.bmp", "bmp36.bmp", "bmp40.bmp", "bmp124.bmp", "bmp256.bmp"):
+    if not name.endswith(".bmp") and name != "unknown.webp":
         assert worth_decoding(crafted(40)[name])
+
+
+def test_the_smallest_bmp_is_decoded(worth_decoding: Callable[[bytes], bool]) -> None:
+    content = bmp(1, 12)[:26] + b"\1\2\3\0"
+    assert worth_decoding(content)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.tolist() == [[[1, 2, 3]]]
 
 
 @pytest.mark.parametrize(
