@@ -356,8 +356,11 @@ def _open_encoder(options: argparse.Namespace, source: FrameSource, note: Callab
             backend=options.backend,
             precision=options.precision,
         )
-    elif options.encode == "needed":
-        note("--encode needed changes nothing: there is no appearance model")
+    else:
+        limit = None if not options.embeddings else options.max_cosine_distance  # the file's go by it
+        for name, default in (("encode", "all"), ("precision", "auto"), ("max_cosine_distance", limit)):
+            if (value := getattr(options, name)) != default:
+                note(f"--{name.replace('_', '-')} {value} changes nothing: there is no appearance model")
     if options.max_cosine_distance is not None:
         return encoder
     options.max_cosine_distance = 0.2 if encoder is None else encoder.max_cosine_distance

@@ -168,12 +168,22 @@ def test_encoding_what_is_needed_encodes_fewer_crops_and_keeps_the_ids(
     assert ids["needed"] == ids["all"]
 
 
-def test_encoding_what_is_needed_says_when_there_is_no_model(
-    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("option", ["--encode needed", "--precision int8", "--max-cosine-distance 0.5"])
+def test_options_of_the_model_say_when_there_is_none(
+    option: str, scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--output", str(scene.folder / "o.txt"), "--encode", "needed", "--reid", "none"]
-    assert track([scene.video, "--detections", scene.det, *arguments]) == 0
-    assert "note: --encode needed changes nothing: there is no appearance model" in capsys.readouterr().err
+    output = ["--output", str(scene.folder / "o.txt")]
+    arguments = [scene.video, "--detections", scene.det, *output, *option.split()]
+    assert track([*arguments, "--reid", "none"]) == 0
+    told = f"note: {option} changes nothing: there is no appearance model"
+    assert told in capsys.readouterr().err
+    assert track(arguments) == 0
+    assert told not in capsys.readouterr().err
+    if "distance" in option:  # embeddings of the detection file go by it
+        lines = Path(scene.det).read_text().splitlines()
+        Path(scene.det).write_text("".join(f"{line},1,0\n" for line in lines))
+        assert track(arguments) == 0
+        assert told not in capsys.readouterr().err
 
 
 def test_standard_outputs_have_the_name_of_the_source(
