@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.counts import Counts, LineCount, ZoneCount
 
-__all__ = ["draw_counts"]
+__all__ = ["draw_counts", "shown_name"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _Text = tuple[str, NDArray[np.float64]]
@@ -28,8 +28,10 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
         counts: as from `TrackCounter.counts`.
     """
     canvas = np.ascontiguousarray(image).copy()
-    texts = [_draw_zone(canvas, zone, _shown(zone.zone.name, n)) for n, zone in enumerate(counts.zones, 1)]
-    names = [_shown(line.line.name, number) for number, line in enumerate(counts.lines, 1)]
+    texts = [
+        _draw_zone(canvas, zone, shown_name(zone.zone.name, n)) for n, zone in enumerate(counts.zones, 1)
+    ]
+    names = [shown_name(line.line.name, number) for number, line in enumerate(counts.lines, 1)]
     taken: list[NDArray[np.int64]] = []
     for line, name in zip(counts.lines, names, strict=True):
         numbers = _draw_line(canvas, line)
@@ -41,7 +43,8 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
     return canvas
 
 
-def _shown(name: str, number: int) -> str:
+def shown_name(name: str, number: int) -> str:
+    """What stands on the picture for the name of the line or zone of that number, from 1."""
     return name if name.isascii() and name.isprintable() else f"#{number}"
 
 

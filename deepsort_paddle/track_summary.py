@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.counting import Counts
+from deepsort_paddle.draw_counts import shown_name
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.pipeline import TrackedFrame
 
@@ -85,6 +86,13 @@ def option_doubts(options: argparse.Namespace, source: FrameSource) -> list[str]
         corners = np.array(points, float)
         if (corners < 0).all(axis=0).any() or (corners > np.array(size, float)).all(axis=0).any():
             doubts.append(f"{kind} {name!r} lies outside the picture of {size[0]} x {size[1]} pixels")
+    for kind, names in (
+        ("line", [one.name for one in options.lines]),
+        ("zone", [one.name for one in options.zones]),
+    ):
+        for number, name in enumerate(names, 1):
+            if source.has_images and (shown := shown_name(name, number)) != name:
+                doubts.append(f"{kind} {name!r} shows as {shown} on the video, which has ASCII letters only")
     return doubts
 
 

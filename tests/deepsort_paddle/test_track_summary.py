@@ -60,10 +60,12 @@ def notes_of(capsys: pytest.CaptureFixture[str], source: str, *arguments: str) -
 def test_a_run_says_what_looks_wrong(scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt"), "--fps", "5"]
     arguments += ["--line", "door:200,0,200,40", "--line", "gate:50,0,50,40", "--zone", "yard:0,-9,9,-9,9,-1"]
+    arguments += ["--zone", "大门:0,0,9,0,9,9"]
     told = notes_of(capsys, scene.video, *arguments)
     assert "note: --fps is for folders of pictures: clip keeps its own rate 10\n" in told
     assert "note: line 'door' lies outside the picture of 96 x 48 pixels\n" in told
     assert "note: zone 'yard' lies outside" in told
+    assert "note: zone '大门' shows as #2 on the video, which has ASCII letters only\n" in told
     assert "gate" not in told
     assert f"note: {scene.det}: no detection reaches the threshold of 0.3 (--min-confidence)\n" in told
     told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.1")
