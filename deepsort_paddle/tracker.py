@@ -56,7 +56,8 @@ _TURNED = (
 class DeepSort(TrackerOptions):
     """The tracker. One instance follows one camera; instances share nothing.
 
-    Call ``update`` on every frame, also on those without detections: ages count its calls.
+    Call ``update`` on every frame that the detector has looked at, also on those in which it found nobody:
+    ages count its calls. Leave out frames that it has not looked at: no detections mean that nobody is there.
 
     Its options are those of `TrackerOptions`, keyword only; the defaults are DeepSORT as published,
     ``DeepSort(**PRESETS["strong"])`` are those that go well together.
