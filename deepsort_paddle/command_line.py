@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from difflib import get_close_matches
 from typing import Any, NoReturn
+from unicodedata import combining, east_asian_width
 
 from deepsort_paddle._version import __version__
 
-__all__ = ["OneLineParser", "in_one_line"]
+__all__ = ["OneLineParser", "columns", "in_one_line", "padded"]
 
 _UNKNOWN = "unrecognized arguments: "
 
@@ -45,3 +46,13 @@ def in_one_line(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     nameless = "not enough memory" if isinstance(error, MemoryError) else type(error).__name__
     return " ".join(str(error).split()) or nameless
+
+
+def columns(text: str) -> int:
+    """How wide a terminal shows a text: Chinese and the like take two columns, accents of their own none."""
+    return sum(0 if combining(one) else 2 if east_asian_width(one) in "WF" else 1 for one in text)
+
+
+def padded(text: str, width: int) -> str:
+    """The text with spaces behind it, up to so many columns."""
+    return text + " " * (width - columns(text))

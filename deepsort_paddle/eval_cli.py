@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from deepsort_paddle.command_line import OneLineParser, in_one_line
+from deepsort_paddle.command_line import OneLineParser, columns, in_one_line, padded
 from deepsort_paddle.metrics import (
     Benchmark,
     ClearSource,
@@ -298,7 +298,7 @@ def format_table(evaluation: Evaluation, width: int | None = None) -> str:
     several = len(evaluation.sequences) > 1
     rows = [*evaluation.sequences, *([evaluation.overall] if several else [])]
     whole = format_scores(rows)
-    if width is None or max(map(len, whole.splitlines())) <= width:
+    if width is None or max(map(columns, whole.splitlines())) <= width:
         return whole
     return "\n".join([_table(rows, RATIOS, {}), _table(rows, {}, COUNTS)])
 
@@ -320,9 +320,9 @@ def _table(rows: Sequence[Scores], wanted_ratios: dict[str, str], wanted_counts:
                 *map(str, counts),
             ]
         )
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
     lines = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+        "  ".join([padded(line[0], widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
         for line in cells
     ]
     return "\n".join(lines) + "\n"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from deepsort_paddle.command_line import columns, padded
 from deepsort_paddle.counting import Line, TrackCounter, Zone
 from deepsort_paddle.engines import Attempt, Engine, ProcessEngine, RayEngine, run_jobs
 from deepsort_paddle.jobs import Job
@@ -239,12 +240,12 @@ def _table(results: Sequence[VideoResult]) -> str:
         figures = (str(one.frames), str(one.ids), f"{one.seconds:.1f}") if tracked else ("-", "-", "-")
         tries = f", attempt {one.attempts}" if one.attempts > 1 else ""
         rows.append((one.name, *figures, one.status + tries + (f": {one.error}" if one.error else "")))
-    wide = [max(len(row[column]) for row in rows) for column in range(4)]
+    wide = [max(columns(row[column]) for row in rows) for column in range(4)]
     below = [(), *(one.counted for one in results)]
     lines = []
     for row, counted in zip(rows, below, strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:4], wide[1:], strict=True)]
-        lines.append("  ".join([row[0].ljust(wide[0]), *cells, row[4]]))
+        lines.append("  ".join([padded(row[0], wide[0]), *cells, row[4]]))
         lines += [f"  {text}" for text in counted]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from deepsort_paddle import __version__, cli, eval_cli
-from deepsort_paddle.command_line import in_one_line
+from deepsort_paddle.command_line import columns, in_one_line, padded
 
 
 @pytest.mark.parametrize("command", [cli.track, eval_cli.main])
@@ -32,3 +32,10 @@ def test_every_command_tells_its_version(
 )
 def test_an_error_is_told_in_one_line(error: Exception, line: str) -> None:
     assert in_one_line(error) == line
+
+
+def test_chinese_names_keep_tables_straight() -> None:
+    assert columns("大门 ü") == 6
+    assert columns("u\u0308") == 1
+    assert padded("大门", 6) + "|" == "大门  |"
+    assert padded("long", 2) == "long"
