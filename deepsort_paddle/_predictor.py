@@ -278,6 +278,8 @@ def _open_paddle(
 
 def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, bool]:
     """An ONNX Runtime session, and whether it runs on a GPU."""
+    # Versions with telemetry, on by default, read this when they are imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()

@@ -224,6 +224,7 @@ class RayEngine:
             import ray
         except ImportError:
             raise ImportError("--engine ray wants Ray: pip install ray") from None
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here tells nobody
         self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
