@@ -29,6 +29,7 @@ FIXED_SIZES = (1, 4, 8, 16, 64)
 # Bytes of the file: MobileNetV3_large_x1_0 has 12.5 MB and gains, ResNet18 has 45 MB and does not.
 FIXED_SIZES_LIMIT = 16 * 2**20
 _TELEMETRY = "openvino_telemetry"
+_IMPORTING = threading.Lock()
 
 
 class OpenVinoNetwork:
@@ -153,15 +154,16 @@ def _import_openvino() -> Any:
     Raises:
         ImportError: OpenVINO is not installed.
     """
-    before = {name: module for name, module in sys.modules.items() if name == _TELEMETRY}
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # to Python: it cannot be imported
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        if error.name != "openvino":
-            raise
-        raise ImportError("OpenVINO is not installed: pip install openvino", name="openvino") from None
-    finally:
-        del sys.modules[_TELEMETRY]
-        sys.modules.update(before)
+    with _IMPORTING:  # what is missing for a moment is so for every thread
+        before = {_TELEMETRY: sys.modules[_TELEMETRY]} if _TELEMETRY in sys.modules else {}
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # to Python: it cannot be imported
+        try:
+            import openvino
+        except ModuleNotFoundError as error:
+            if error.name != "openvino":
+                raise
+            raise ImportError("OpenVINO is not installed: pip install openvino", name="openvino") from None
+        finally:
+            del sys.modules[_TELEMETRY]
+            sys.modules.update(before)
     return openvino

@@ -21,6 +21,20 @@ print("{backend}" in sys.modules, "openvino_telemetry" in sys.modules, threading
 print(os.environ["ORT_DISABLE_TELEMETRY"] if "{backend}" == "onnxruntime" else "1")
 """
 
+_IMPORT = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from deepsort_paddle._openvino import _import_openvino
+barrier = Barrier(8)
+def load(_):
+    barrier.wait()
+    return _import_openvino().__name__
+with ThreadPoolExecutor(8) as pool:
+    assert set(pool.map(load, range(8))) == {"openvino"}
+assert "openvino_telemetry" not in sys.modules
+"""
+
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_encoding_reports_to_nobody(backend: str, tmp_path: Path) -> None:
@@ -50,3 +64,13 @@ def test_openvinos_telemetry_stays_importable(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delitem(sys.modules, "openvino_telemetry")
     _import_openvino()
     assert "openvino_telemetry" not in sys.modules
+
+
+def test_threads_may_open_networks_at_the_same_time() -> None:
+    if find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
