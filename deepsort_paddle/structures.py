@@ -159,9 +159,14 @@ def _numbers(name: str, column: ArrayLike, kind: type[np.generic]) -> NDArray[An
     """
     try:
         given = np.asarray(column)
-        wanted = np.ascontiguousarray(given, dtype=kind)
+        if given.dtype.kind in "SU":
+            raise TypeError  # NumPy would read numbers in text
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes out is refused
+            wanted = np.ascontiguousarray(given, dtype=kind)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be numbers, got {column!r}") from None
+        got = " ".join(repr(column).split())  # of arrays in many lines
+        got = got if len(got) <= 80 else f"{got[:80]}..."
+        raise ValueError(f"{name} must be numbers, got {got}") from None
     if kind is np.int64 and given.dtype.kind == "f" and not (wanted == given).all():
         raise ValueError(f"{name} must be whole numbers, got {given[wanted != given][0]:g}")
     return wanted

@@ -89,17 +89,19 @@ def track_source(
         ValueError: a file or an option is wrong.
         ImportError: Paddle is wanted but not installed.
     """
+    warned: set[str] = set()
     waiting: list[str] = []  # notes are told once everything is open: an error on the way is the only line
     tell: Callable[[str], None] = waiting.append
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        tell(str(message))
+        if str(message) not in warned:  # each frame may give the same
+            warned.add(str(message))
+            tell(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show_warning
-        if options.use_gpu:
-            options.device = "gpu"
+        options.device = "gpu" if options.use_gpu else options.device
         options.embeddings = False  # whether the detection file brings them
         if options.show:
             _check_display()
@@ -358,7 +360,8 @@ def _open_encoder(options: argparse.Namespace, source: FrameSource, note: Callab
         )
     else:
         limit = None if not options.embeddings else options.max_cosine_distance  # the file's go by it
-        for name, default in (("encode", "all"), ("precision", "auto"), ("max_cosine_distance", limit)):
+        defaults = {"encode": "all", "backend": "auto", "precision": "auto", "max_cosine_distance": limit}
+        for name, default in defaults.items():
             if (value := getattr(options, name)) != default:
                 note(f"--{name.replace('_', '-')} {value} changes nothing: there is no appearance model")
     if options.max_cosine_distance is not None:

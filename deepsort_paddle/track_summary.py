@@ -74,7 +74,7 @@ class Progress:
 
 
 def option_doubts(options: argparse.Namespace, source: FrameSource) -> list[str]:
-    """What the options ask for and this source can't give."""
+    """What the options, outputs chosen, ask for and this source can't give."""
     doubts = []
     if options.fps is not None and not Path(options.source).is_dir():
         rate = "" if source.fps is None else f" {source.fps:g}"
@@ -86,12 +86,11 @@ def option_doubts(options: argparse.Namespace, source: FrameSource) -> list[str]
         corners = np.array(points, float)
         if (corners < 0).all(axis=0).any() or (corners > np.array(size, float)).all(axis=0).any():
             doubts.append(f"{kind} {name!r} lies outside the picture of {size[0]} x {size[1]} pixels")
-    for kind, names in (
-        ("line", [one.name for one in options.lines]),
-        ("zone", [one.name for one in options.zones]),
-    ):
-        for number, name in enumerate(names, 1):
-            if source.has_images and (shown := shown_name(name, number)) != name:
+    numbered = [("line", line.name, number) for number, line in enumerate(options.lines, 1)]
+    numbered += [("zone", zone.name, number) for number, zone in enumerate(options.zones, 1)]
+    if options.save_video or options.show:
+        for kind, name, number in numbered:
+            if (shown := shown_name(name, number)) != name:
                 doubts.append(f"{kind} {name!r} shows as {shown} on the video, which has ASCII letters only")
     return doubts
 

@@ -144,7 +144,8 @@ def _open_folder(folder: Path, fps: float | None) -> FrameSource:
     paths = _pictures(folder)
     if not paths:
         videos = sum(path.suffix.lower() in _VIDEOS for path in folder.iterdir())
-        hint = f"; it holds {videos} videos: name each of them" if videos else ""
+        hint = f"; it holds {videos} videos: name each of them" if videos > 1 else ""
+        hint = "; it holds a video: name that" if videos == 1 else hint
         raise ValueError(f"{folder} holds no pictures ({' '.join(sorted(_PICTURES))}){hint}")
     tally = Tally()
     frames = read_pictures(list(enumerate(paths, 1)), tally, fps)

@@ -70,6 +70,22 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Detections.of(BOXES, ["a", "b"]),
         "confidence must be numbers, got ['a', 'b']",
     ),
+    "numbers in text as scores": (
+        lambda: Detections.of(BOXES, ["0.9", "0.8"]),
+        "confidence must be numbers, got ['0.9', '0.8']",
+    ),
+    "many names as classes": (
+        lambda: Detections.of(np.zeros((300, 4)), class_id=np.full(300, "person")),
+        "class_id must be numbers, got array(['person', 'person', ",
+    ),
+    "a class that is none": (
+        lambda: Detections.of(BOXES, class_id=[np.nan, 1]),
+        "class_id must be whole numbers, got nan",
+    ),
+    "a score beyond all numbers": (
+        lambda: Detections.of(BOXES, [1e300, 1]),
+        "confidence must be finite, row 0 is not",
+    ),
     "detections as boxes": (
         lambda: crop_boxes(IMAGE, Detections.of(BOXES), 8, 4),  # type: ignore[arg-type]
         "boxes must be (N, 4) numbers, got Detections",
@@ -153,6 +169,7 @@ def test_a_wrong_call_says_what_was_wanted_and_what_came(
         call()
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 200
 
 
 def test_a_training_run_as_encoder_is_told_to_be_exported(tmp_path: Path) -> None:

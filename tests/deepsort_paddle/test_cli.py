@@ -168,7 +168,9 @@ def test_encoding_what_is_needed_encodes_fewer_crops_and_keeps_the_ids(
     assert ids["needed"] == ids["all"]
 
 
-@pytest.mark.parametrize("option", ["--encode needed", "--precision int8", "--max-cosine-distance 0.5"])
+@pytest.mark.parametrize(
+    "option", ["--encode needed", "--precision int8", "--backend onnxruntime", "--max-cosine-distance 0.5"]
+)
 def test_options_of_the_model_say_when_there_is_none(
     option: str, scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:

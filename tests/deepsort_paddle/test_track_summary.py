@@ -61,7 +61,7 @@ def test_a_run_says_what_looks_wrong(scene: SimpleNamespace, capsys: pytest.Capt
     arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt"), "--fps", "5"]
     arguments += ["--line", "door:200,0,200,40", "--line", "gate:50,0,50,40", "--zone", "yard:0,-9,9,-9,9,-1"]
     arguments += ["--zone", "大门:0,0,9,0,9,9"]
-    told = notes_of(capsys, scene.video, *arguments)
+    told = notes_of(capsys, scene.video, *arguments, "--save-video", str(scene.folder / "o.mp4"))
     assert "note: --fps is for folders of pictures: clip keeps its own rate 10\n" in told
     assert "note: line 'door' lies outside the picture of 96 x 48 pixels\n" in told
     assert "note: zone 'yard' lies outside" in told
@@ -71,6 +71,17 @@ def test_a_run_says_what_looks_wrong(scene: SimpleNamespace, capsys: pytest.Capt
     told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.1")
     assert "--fps" not in told
     assert scene.det not in told
+    assert "shows as" not in told  # there is no video to show it
+
+
+def test_what_each_frame_warns_of_is_said_once(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beyond = "".join(f"{number},-1,{left},9,10,20,0.9\n" for number in range(1, 5) for left in (500, 600))
+    Path(scene.det).write_text(beyond)
+    arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt")]
+    assert track([scene.video, *arguments]) == 0
+    assert capsys.readouterr().err.count("none of a frame's boxes has a pixel in it") == 1
 
 
 def test_columns_without_commas_are_named(tmp_path: Path) -> None:

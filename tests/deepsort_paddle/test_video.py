@@ -226,7 +226,7 @@ def test_empty_and_missing_files_are_named(tmp_path: Path) -> None:
         open_source(tmp_path / "empty.mp4")
     with pytest.raises(FileNotFoundError, match=r"no such file or folder: absent\.mp4"):
         open_source("absent.mp4")
-    with pytest.raises(ValueError, match="holds no pictures"):
+    with pytest.raises(ValueError, match=r"holds no pictures \(.*\); it holds a video: name that"):
         open_source(tmp_path)
 
 
