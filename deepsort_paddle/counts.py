@@ -30,7 +30,9 @@ class Line:
     end: Point
 
     def __post_init__(self) -> None:
-        _check_shape("line", self.name, (self.start, self.end))
+        start, end = _checked("line", self.name, (self.start, self.end))
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "end", end)
         if self.start == self.end:
             raise ValueError(f"line {self.name!r} has no length: both ends are {self.start}")
 
@@ -59,7 +61,7 @@ class Zone:
     polygon: tuple[Point, ...]
 
     def __post_init__(self) -> None:
-        _check_shape("zone", self.name, self.polygon)
+        object.__setattr__(self, "polygon", _checked("zone", self.name, self.polygon))
         if len(self.polygon) < 3 or np.linalg.matrix_rank(np.subtract(self.polygon, self.polygon[0])) < 2:
             raise ValueError(f"zone {self.name!r} wants three corners or more that are not in one line")
 
@@ -185,14 +187,25 @@ class Counts:
         }
 
 
-def _check_shape(kind: str, name: str, points: tuple[Point, ...]) -> None:
+def _checked(kind: str, name: str, points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """The points as tuples of Python's numbers, whatever sequences or arrays they are.
+
+    Raises:
+        ValueError: no name, or something else than points of finite numbers.
+    """
     if not isinstance(name, str):
         raise ValueError(f"a {kind} begins with its name, got {name!r}")
     if not name.strip():
         raise ValueError(f"a {kind} needs a name")
-    pairs = all(np.shape(point) == (2,) for point in points)
-    if not pairs or not np.isfinite(np.array(points, float)).all():
-        raise ValueError(f"{kind} {name!r} must have x, y points of finite numbers, got {points}")
+    try:
+        rows = [np.asarray(point).tolist() for point in points]
+        fits = all(np.shape(row) == (2,) for row in rows) and np.isfinite(np.array(rows, float)).all()
+    except (TypeError, ValueError):  # no points, texts, rows of several lengths
+        fits = False
+    if not fits:
+        got = " ".join(str(points).split())
+        raise ValueError(f"{kind} {name!r} must have x, y points of finite numbers, got {got}")
+    return tuple((x, y) for x, y in rows)
 
 
 def _parse(kind: str, text: str, wanted: str) -> tuple[str, tuple[Point, ...]]:

@@ -145,14 +145,16 @@ def reworked(folder: Path, output: Path | None = None) -> Iterator[Path]:
     """A copy of an export to change; checksummed and put into the place of ``output`` when all went well.
 
     Args:
-        folder: the export.
+        folder: the export, resolved.
         output: where the changed one goes; None puts it into the place of ``folder``.
 
     Raises:
-        ValueError: ``output`` holds something else than an export.
+        ValueError: ``output`` holds something else than an export, or lies in ``folder``.
         OSError: it cannot be written.
     """
     target = folder if output is None else output.resolve()
+    if folder in target.parents:
+        raise ValueError(f"{target}: lies in the export itself, name another folder")
     _require_replaceable(target)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)

@@ -38,7 +38,7 @@ def add_onnx(folder: Path, output: Path | None = None) -> float:
     Raises:
         FileNotFoundError: there is no export in the folder.
         ValueError: it was not made by this project, paddle2onnx is not installed or cannot convert it, the
-            copy's embeddings differ, or ``output`` holds something else than an export.
+            copy's embeddings differ, or ``output`` holds something else than an export or lies in ``folder``.
         OSError: the output cannot be written.
     """
     folder = folder.resolve()

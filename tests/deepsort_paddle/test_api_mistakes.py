@@ -134,6 +134,11 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Zone("yard", (0, 0, 9, 0, 9, 9)),  # type: ignore[arg-type]
         "zone 'yard' must have x, y points",
     ),
+    "a zone of one number": (lambda: Zone("yard", 5), "zone 'yard' must have x, y points"),  # type: ignore[arg-type]
+    "a zone with a corner of text": (
+        lambda: Zone("yard", ((0, 0), ("a", "b"), (1, 1))),  # type: ignore[arg-type]
+        "zone 'yard' must have x, y points of finite numbers, got ((0, 0), ('a', 'b'), (1, 1))",
+    ),
     "one line": (
         lambda: TrackCounter(Line("door", (0, 0), (1, 1))),  # type: ignore[arg-type]
         "lines and zones must be lists: put the one between brackets",

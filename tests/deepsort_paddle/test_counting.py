@@ -218,6 +218,19 @@ def test_a_counter_refuses_wrong_options() -> None:
         TrackCounter([DOOR], anchor="head")  # type: ignore[arg-type]
 
 
+def test_lines_and_zones_take_arrays_and_lists() -> None:
+    corners = np.array([[0, 0], [40, 0], [40, 40]])
+    door = Line("door", corners[0], corners[2])  # type: ignore[arg-type]
+    assert door == Line("door", (0, 0), (40, 40))
+    yard = Zone("yard", corners)  # type: ignore[arg-type]
+    assert yard == Zone("yard", corners.tolist()) == Zone("yard", ((0, 0), (40, 0), (40, 40)))
+    assert hash(yard) == hash(Zone("yard", ((0, 0), (40, 0), (40, 40))))
+    counts = TrackCounter([door], [yard]).counts().as_dict()
+    assert json.loads(json.dumps(counts)) == counts
+    with pytest.raises(ValueError, match="line 'door' has no length"):
+        Line("door", corners[0], corners[0])  # type: ignore[arg-type]
+
+
 def test_counts_are_drawn_on_a_copy() -> None:
     image = np.full((240, 320, 3), 90, np.uint8)
     far = Line("weit 门", (-1e9, 5), (1e9, 5))
