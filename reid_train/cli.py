@@ -133,8 +133,6 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     os.environ.update(cpu_environment())
     # Of glog only errors; a level chosen by the user stays.
     os.environ.setdefault("GLOG_minloglevel", "2")
-    # ONNX Runtime tells Microsoft of its use otherwise.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     values = dict(vars(options))
     command = values.pop("command")
     values.pop("processes", None)

@@ -34,7 +34,7 @@ from reid_train.model_card import model_card
 from reid_train.models import parameter_count
 from reid_train.models.network import unit_rows
 from reid_train.probe import PARITY_TOLERANCE, probe_image
-from reid_train.quiet import without_output
+from reid_train.quiet import import_onnxruntime, without_output
 from reid_train.trainer import network_of
 from reid_train.transforms import Preprocessing
 from reid_train.writing import writing
@@ -277,8 +277,7 @@ def onnx_predictor(folder: Path) -> Run:
 
 def onnx_runner(path: Path) -> Run:
     """A function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs an ONNX file by ONNX Runtime."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

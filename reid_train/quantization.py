@@ -34,6 +34,7 @@ from reid_train.export import (
 )
 from reid_train.image_cache import decode_images
 from reid_train.model_card import with_precisions
+from reid_train.quiet import import_onnxruntime
 from reid_train.transforms import Preprocessing
 from reid_train.writing import writing
 
@@ -183,8 +184,7 @@ class _Crops:
 
 def _write_int8(source: Path, target: Path, crops: NDArray[np.uint8], scratch: Path) -> None:
     """Quantize ``source``, an ONNX file, into ``target``."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     try:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -209,9 +209,7 @@ def _write_int8(source: Path, target: Path, crops: NDArray[np.uint8], scratch: P
 
 
 def _quiet_options() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    options = import_onnxruntime().SessionOptions()
     options.log_severity_level = 3
     return options
 
@@ -219,8 +217,7 @@ def _quiet_options() -> Any:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep to itself what the quantizer tells its developers."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)
