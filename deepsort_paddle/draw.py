@@ -101,10 +101,10 @@ def draw_tracks(
         left, top, right, bottom = corners[row]
         weight = thickness if tracks.detection_index[row] >= 0 else max(1, thickness // 2)
         cv2.rectangle(canvas, (left, top), (right, bottom), colors[row], weight)
-    taken: list[tuple[int, int, int, int]] = []
+    taken = np.zeros((len(tracks), 4), np.int64)
     for row in reversed(order.tolist()):
         text = str(tracks.ids[row]) if label is None else label(tracks, row)
-        _draw_label(canvas, text, corners[row], colors[row], taken)
+        taken[row] = _draw_label(canvas, text, corners[row], colors[row], taken)
     return canvas
 
 
@@ -129,16 +129,26 @@ def _draw_label(
     text: str,
     box: list[int],
     color: tuple[int, int, int],
-    taken: list[tuple[int, int, int, int]],
-) -> None:
-    """A filled tag at the box, where the frame has room and it hides least of other tags; joins ``taken``.
+    taken: NDArray[np.int64],
+) -> tuple[int, int, int, int]:
+    """A filled tag at the box, where the frame has room and it hides least of other tags.
 
     Above the box is best, then inside, below, beside it, and a line or two farther off.
+
+    Args:
+        canvas: to draw on.
+        text: nothing is drawn where it is empty.
+        box: x1, y1, x2, y2; nothing is drawn where it lies outside the frame.
+        color: of the tag, BGR.
+        taken: ``(N, 4)`` other tags; zeros are none.
+
+    Returns:
+        the tag's x1, y1, x2, y2; zeros where there is none.
     """
     height, width = canvas.shape[:2]
     left, top, right, bottom = box
     if not text or right < 0 or bottom < 0 or left >= width or top >= height:
-        return
+        return 0, 0, 0, 0
     scale = max(0.35, min(height, width) / 1100)
     weight = max(1, round(scale * 1.6))
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
@@ -162,17 +172,19 @@ def _draw_label(
     ]
     clamped = min(max(top, 0), max(height - tag_height, 0))
     fallback = (x, clamped, x + tag_width, clamped + tag_height)
-    tag = min(inside or [fallback], key=lambda one: sum(_overlap(one, other) for other in taken))
-    taken.append(tag)
+    inside = inside or [fallback]
+    tag = inside[int(_shared_pixels(np.array(inside), taken).argmin())]
     cv2.rectangle(canvas, tag[:2], (tag[2] - 1, tag[3] - 1), color, cv2.FILLED)
     blue, green, red = color
     ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)
     origin = (tag[0] + pad, tag[3] - pad - 1)
     cv2.putText(canvas, text, origin, _FONT, scale, ink, weight, cv2.LINE_AA)
+    return tag
 
 
-def _overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> int:
-    """Pixels that two tags share."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(0, width) * max(0, height)
+def _shared_pixels(tags: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``(P,)`` how many pixels each of ``(P, 4)`` tags shares with ``(N, 4)`` others, summed over these."""
+    ends = np.minimum(tags[:, None, 2:], taken[:, 2:])  # (P, N, 2)
+    sides = np.maximum(ends - np.maximum(tags[:, None, :2], taken[:, :2]), 0)
+    shared: NDArray[np.int64] = (sides[..., 0] * sides[..., 1]).sum(axis=1)
+    return shared
