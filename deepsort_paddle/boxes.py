@@ -19,6 +19,7 @@ __all__ = [
     "expanded",
     "iou",
     "nms",
+    "shared_area",
     "tlwh_from_xyxy",
     "xyah_from_xyxy",
     "xyxy_from_tlwh",
@@ -82,18 +83,23 @@ def clip(boxes: NDArray[np.float64], height: float, width: float) -> NDArray[np.
     return np.clip(boxes, 0.0, limits)
 
 
-def iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of every pair, ``(N, 4)`` and ``(M, 4)`` to ``(N, M)`` in [0, 1].
-
-    A pair whose union is empty (two degenerate boxes) has IoU 0.
-    """
+def shared_area(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The area that every pair has in common, ``(N, 4)`` and ``(M, 4)`` to ``(N, M)``."""
     # Two passes over the axes keep every temporary (N, M) instead of (N, M, 2).
     sides = []
     for low, high in ((0, 2), (1, 3)):
         side = np.minimum(boxes[:, high, None], others[None, :, high])  # (N, M)
         side -= np.maximum(boxes[:, low, None], others[None, :, low])
         sides.append(np.maximum(side, 0.0, out=side))
-    intersection = sides[0] * sides[1]
+    return sides[0] * sides[1]
+
+
+def iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of every pair, ``(N, 4)`` and ``(M, 4)`` to ``(N, M)`` in [0, 1].
+
+    A pair whose union is empty (two degenerate boxes) has IoU 0.
+    """
+    intersection = shared_area(boxes, others)
     union = area(boxes)[:, None] + area(others)[None, :] - intersection
     np.divide(intersection, union, out=intersection, where=union > 0)
     return intersection

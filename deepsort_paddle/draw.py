@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.arguments import expect_frame, expect_kind
+from deepsort_paddle.boxes import shared_area
 from deepsort_paddle.structures import Tracks
 
 __all__ = ["Trails", "draw_tracks", "track_color"]
@@ -101,7 +102,7 @@ def draw_tracks(
         left, top, right, bottom = corners[row]
         weight = thickness if tracks.detection_index[row] >= 0 else max(1, thickness // 2)
         cv2.rectangle(canvas, (left, top), (right, bottom), colors[row], weight)
-    taken = np.zeros((len(tracks), 4), np.int64)
+    taken = np.zeros((len(tracks), 4))
     for row in reversed(order.tolist()):
         text = str(tracks.ids[row]) if label is None else label(tracks, row)
         taken[row] = _draw_label(canvas, text, corners[row], colors[row], taken)
@@ -129,7 +130,7 @@ def _draw_label(
     text: str,
     box: list[int],
     color: tuple[int, int, int],
-    taken: NDArray[np.int64],
+    taken: NDArray[np.float64],
 ) -> tuple[int, int, int, int]:
     """A filled tag at the box, where the frame has room and it hides least of other tags.
 
@@ -173,18 +174,10 @@ def _draw_label(
     clamped = min(max(top, 0), max(height - tag_height, 0))
     fallback = (x, clamped, x + tag_width, clamped + tag_height)
     inside = inside or [fallback]
-    tag = inside[int(_shared_pixels(np.array(inside), taken).argmin())]
+    tag = inside[int(shared_area(np.array(inside, float), taken).sum(axis=1).argmin())]
     cv2.rectangle(canvas, tag[:2], (tag[2] - 1, tag[3] - 1), color, cv2.FILLED)
     blue, green, red = color
     ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)
     origin = (tag[0] + pad, tag[3] - pad - 1)
     cv2.putText(canvas, text, origin, _FONT, scale, ink, weight, cv2.LINE_AA)
     return tag
-
-
-def _shared_pixels(tags: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``(P,)`` how many pixels each of ``(P, 4)`` tags shares with ``(N, 4)`` others, summed over these."""
-    ends = np.minimum(tags[:, None, 2:], taken[:, 2:])  # (P, N, 2)
-    sides = np.maximum(ends - np.maximum(tags[:, None, :2], taken[:, :2]), 0)
-    shared: NDArray[np.int64] = (sides[..., 0] * sides[..., 1]).sum(axis=1)
-    return shared

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.boxes import shared_area
 from deepsort_paddle.counts import Counts, LineCount, ZoneCount
 
 __all__ = ["draw_counts", "shown_name"]
@@ -32,7 +33,7 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
         _draw_zone(canvas, zone, shown_name(zone.zone.name, n)) for n, zone in enumerate(counts.zones, 1)
     ]
     names = [shown_name(line.line.name, number) for number, line in enumerate(counts.lines, 1)]
-    taken: list[NDArray[np.int64]] = []
+    taken: list[NDArray[np.float64]] = []
     for line, name in zip(counts.lines, names, strict=True):
         numbers = _draw_line(canvas, line)
         for text, middle in numbers:
@@ -88,7 +89,7 @@ def _draw_text(
     canvas: NDArray[np.uint8],
     text: str,
     middle: NDArray[np.float64],
-    taken: list[NDArray[np.int64]],
+    taken: list[NDArray[np.float64]],
     *,
     fixed: bool = False,
 ) -> None:
@@ -99,19 +100,12 @@ def _draw_text(
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
     pad = max(2, text_height // 4)
     tag = np.array([text_width + 2 * pad, text_height + 2 * pad])
-    places = [
-        np.clip(middle - tag / 2 + [0, rows * tag[1]], 0, np.maximum([width, height] - tag, 0)).astype(int)
-        for rows in ((0,) if fixed else _ROWS)
-    ]
-    tags = [np.concatenate([place, place + tag]) for place in places]
-    chosen = min(tags, key=lambda one: sum(_shared(one, other) for other in taken))
+    steps = np.outer((0,) if fixed else _ROWS, [0, tag[1]])  # (P, 2)
+    places = np.trunc(np.clip(middle - tag / 2 + steps, 0, np.maximum([width, height] - tag, 0)))
+    tags = np.hstack([places, places + tag])  # (P, 4)
+    others = np.array(taken).reshape(-1, 4)
+    chosen = tags[shared_area(tags, others).sum(axis=1).argmin()]
     taken.append(chosen)
-    left, top = chosen[:2].tolist()
+    left, top = chosen[:2].astype(int).tolist()
     cv2.rectangle(canvas, (left, top), (left + int(tag[0]), top + int(tag[1])), _LINE, cv2.FILLED)
     cv2.putText(canvas, text, (left + pad, top + pad + text_height), _FONT, scale, _DARK, weight, cv2.LINE_AA)
-
-
-def _shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
-    """Pixels that two tags, x1, y1, x2, y2, have in common."""
-    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    return int(np.prod(np.maximum(sides, 0)))

@@ -30,6 +30,20 @@ def test_iou_equals_the_loop_over_pairs() -> None:
     np.testing.assert_allclose(bx.iou(first, second), expected, atol=1e-15)
 
 
+def test_shared_area_is_that_of_a_count_of_pixels() -> None:
+    rng = np.random.default_rng(4)
+    corners = rng.integers(0, 30, (12, 2))
+    whole = np.hstack([corners, corners + rng.integers(1, 12, (12, 2))])
+    pages = np.zeros((12, 45, 45), np.int64)
+    for (x1, y1, x2, y2), page in zip(whole.tolist(), pages, strict=True):
+        page[y1:y2, x1:x2] = 1
+    expected = np.einsum("nhw,mhw->nm", pages[:5], pages[5:])
+    assert expected.any()
+    boxes = whole.astype(np.float64)
+    np.testing.assert_array_equal(bx.shared_area(boxes[:5], boxes[5:]), expected)
+    assert bx.shared_area(boxes, np.zeros((0, 4))).shape == (12, 0)
+
+
 def test_iou_of_shifted_squares_is_the_worked_fraction() -> None:
     square = np.array([[0.0, 0.0, 4.0, 4.0]])
     # 2 x 4 shared of 16 + 16 - 8.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepsort_paddle.draw import Trails, _shared_pixels, draw_tracks, track_color
+from deepsort_paddle.draw import Trails, draw_tracks, track_color
 from deepsort_paddle.structures import Tracks
 
 
@@ -144,17 +144,3 @@ def test_a_label_of_ones_own_is_used() -> None:
 
     draw_tracks(grey(), tracks_at([[1, 1, 9, 9], [20, 20, 40, 40]], [3, 5]), label=label)
     assert sorted(seen) == [3, 5]
-
-
-def test_shared_pixels_are_those_of_a_count_one_by_one() -> None:
-    rng = np.random.default_rng(4)
-    corners = rng.integers(0, 30, (12, 2))
-    tags = np.hstack([corners, corners + rng.integers(1, 12, (12, 2))])
-    painted = [np.zeros((45, 45), bool) for _ in tags]
-    for (x1, y1, x2, y2), page in zip(tags.tolist(), painted, strict=True):
-        page[y1:y2, x1:x2] = True
-    wanted = [sum(int((one & other).sum()) for other in painted[5:]) for one in painted[:5]]
-    assert sum(wanted) > 0
-    assert _shared_pixels(tags[:5], tags[5:]).tolist() == wanted
-    assert _shared_pixels(tags[:5], np.zeros((3, 4), np.int64)).tolist() == [0] * 5
-    assert _shared_pixels(tags[:5], np.zeros((0, 4), np.int64)).tolist() == [0] * 5
