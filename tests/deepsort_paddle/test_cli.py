@@ -1,13 +1,8 @@
 import csv
-import inspect
 import json
-import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +14,8 @@ import pytest
 
 from deepsort_paddle import encoder, pipeline, tracker
 from deepsort_paddle.cli import track
-from deepsort_paddle.command_line import OneLineParser
 from deepsort_paddle.default_model import default_model
 from deepsort_paddle.mot import read_tracks
-from deepsort_paddle.track_parser import make_parser, normalise, parse
 from deepsort_paddle.video import VideoWriter, open_source
 
 FRAMES = 30
@@ -53,16 +46,6 @@ def scene(clip: Path, tmp_path: Path) -> SimpleNamespace:
     for path in clip.iterdir():
         shutil.copy(path, tmp_path)
     return SimpleNamespace(folder=tmp_path, video=str(tmp_path / "clip.mp4"), det=str(tmp_path / "det.txt"))
-
-
-def endless(folder: Path) -> Path:
-    """A sequence of a million frames without pictures, with a detection in each of the first 2000."""
-    folder.mkdir()
-    (folder / "seqinfo.ini").write_text("[Sequence]\nseqLength=1000000\n")
-    (folder / "det").mkdir()
-    text = "".join(f"{number},-1,100,50,20,60,1\n" for number in range(1, 2001))
-    (folder / "det" / "det.txt").write_text(text)
-    return folder
 
 
 def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -205,75 +188,6 @@ def test_the_predecessors_flags_do_the_same(scene: SimpleNamespace) -> None:
     assert track([scene.video, *new, "--min-confidence", "0.85", "--detections", scene.det, "--quiet"]) == 0
     assert (out / "old" / "clip.txt").read_bytes() == (out / "new.txt").read_bytes()
     assert set(read_tracks(out / "new.txt").ids.tolist()) == {1}
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted"),
-    [
-        (["--Max_Age", "5"], ["--max-age", "5"]),
-        (["--save_dir=a_b"], ["--save-dir=a_b"]),
-        (["a_b.mp4"], ["a_b.mp4"]),
-        (["--use_gpu", "True", "x"], ["--use-gpu", "x"]),
-        (["--use_gpu=false", "x"], ["x"]),
-        (["--display", "0"], ["--show", "0"]),
-        (["--emb_model_dir", "w", "--det_model_dir=d"], ["--reid", "w", "--detector=d"]),
-        (["--", "--use_gpu"], ["--", "--use_gpu"]),
-    ],
-)
-def test_options_are_spelled_one_way(given: list[str], wanted: list[str]) -> None:
-    assert normalise(given) == wanted
-
-
-def test_options_may_stand_on_both_sides_of_the_source() -> None:
-    for words in (["--quiet", "a"], ["a", "--quiet"], ["--quiet", "--", "a"]):
-        options = parse(words)
-        assert (options.source, options.quiet) == ("a", True)
-    assert parse(["--", "-a"]).source == "-a"
-
-
-def test_patterns_that_no_shell_filled_in_are_filled_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("b.mp4", "a.mp4", "c[1].mp4"):
-        (tmp_path / name).touch()
-    options = parse(["?.mp4"])
-    assert (options.videos, options.many) == (["a.mp4", "b.mp4"], True)
-    assert parse(["a.m*"]).source == "a.mp4"  # one: a run on one video
-    assert not parse(["a.m*"]).many
-    for kept in ("c[1].mp4", "*.avi", "http://host/a.mp4?x=*"):
-        assert parse([kept]).source == kept
-
-
-def test_tracker_defaults_are_those_of_the_tracker() -> None:
-    defaults = inspect.signature(tracker.DeepSort).parameters
-    options = vars(make_parser().parse_args(["x"]))
-    for name in ("max_iou_distance", "max_age", "n_init", "gallery_size", "coast", "class_gate"):
-        assert options[name] == defaults[name].default, name
-    help_text = make_parser().format_help()
-    assert "else 0.2]" in " ".join(help_text.split())
-    assert defaults["max_cosine_distance"].default == 0.2
-    assert defaults["iou_max_age"].default == 1
-
-
-@pytest.mark.parametrize("flag", ["--input", "--gpu", "--vdeo-path", "-o", "--iou"])
-def test_an_option_is_suggested_only_where_one_is_near(flag: str) -> None:
-    message = f"unrecognized arguments: {flag}"
-    parser = make_parser()
-    assert isinstance(parser, OneLineParser)
-    assert parser.with_nearest(message) == message
-
-
-def test_help_imports_nothing_heavy() -> None:
-    script = (
-        "import sys; from deepsort_paddle.cli import track\n"
-        "try: track(['--help'])\n"
-        "except SystemExit as stop: assert stop.code == 0\n"
-        "print(sorted({'numpy', 'cv2', 'av', 'paddle', 'scipy', 'tqdm'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert "--reid DIR" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -480,36 +394,3 @@ def test_ctrl_c_closes_every_output_after_a_whole_frame(
     assert open_source(out / "o.mp4").frame_count == 20
     assert not list(out.glob("*.part*"))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_stopped_process_keeps_whole_frames(tmp_path: Path, number: int, code: int) -> None:
-    folder = endless(tmp_path / "seq")
-    arguments = [
-        str(folder),
-        "--detections",
-        str(folder / "det" / "det.txt"),
-        "--output",
-        f"{tmp_path}/o.txt",
-    ]
-    script = "import sys; from deepsort_paddle.cli import track; sys.exit(track())"
-    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE, text=True)
-    part = tmp_path / "o.txt.part"
-    deadline = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size > 2000) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(number)
-    try:
-        message = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-    assert process.returncode == code
-    left = part if number == signal.SIGKILL else tmp_path / "o.txt"
-    table = read_tracks(left)
-    assert table.frame.tolist() == list(range(3, len(table) + 3))
-    assert left.read_bytes().endswith(b"\n")
-    if number != signal.SIGKILL:
-        held = re.search(r"outputs hold frames 1 to (\d+)", message)
-        assert held is not None
-        assert int(held[1]) >= table.frame.max()
