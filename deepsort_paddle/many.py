@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from deepsort_paddle.command_line import columns, padded
 from deepsort_paddle.counting import Line, TrackCounter, Zone
+from deepsort_paddle.default_model import DEFAULT_MODEL
 from deepsort_paddle.engines import Attempt, Engine, ProcessEngine, RayEngine, run_jobs
 from deepsort_paddle.jobs import Job
 from deepsort_paddle.ledger import Ledger, kept_names
@@ -199,7 +200,7 @@ def _check_settings(options: argparse.Namespace) -> None:
     settle_tracker_options(argparse.Namespace(**vars(options)))
     TrackCounter([Line.parse(text) for text in options.line], [Zone.parse(text) for text in options.zone])
     for flag, path in (("--reid", options.reid), ("--detector", options.detector)):
-        if path not in (None, "none", "hog") and not Path(path).exists():
+        if path not in (None, "none", "hog", DEFAULT_MODEL) and not Path(path).exists():
             raise FileNotFoundError(f"{flag} {path}: no such file or folder")
 
 

@@ -345,14 +345,13 @@ def _classes(text: str | None) -> tuple[int | str, ...] | None:
 
 def _open_encoder(options: argparse.Namespace, source: FrameSource, note: Callable[[str], None]) -> Any:
     """The appearance model or None; also settles reid and max_cosine_distance."""
-    options.reid = _choose_model(options, source, note)
-    encoder = None
+    named = options.reid  # a folder of that name goes before the model that comes along
+    options.reid, encoder = _choose_model(options, source, note), None
     if options.reid is not None:
         from deepsort_paddle.encoder import AppearanceEncoder
 
-        folder = None if options.reid == DEFAULT_MODEL else options.reid
         encoder = AppearanceEncoder(
-            folder,
+            named,
             device=options.device,
             threads=options.threads,
             backend=options.backend,

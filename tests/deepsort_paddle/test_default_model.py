@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +92,32 @@ def test_the_command_tracks_with_it(pictures: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("arguments", [("--reid", "none"), ("--preset", "motion")])
 def test_motion_only_where_that_was_asked_for(pictures: Path, arguments: tuple[str, ...]) -> None:
     assert settings_of(pictures, *arguments)["reid"] is None
+
+
+def test_its_name_is_a_model_too_unless_there_is_a_folder_of_that_name(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pictures)
+    calibrated = AppearanceEncoder().max_cosine_distance
+    assert settings_of(pictures, "--reid", DEFAULT_MODEL)["max_cosine_distance"] == calibrated
+    other = pictures / "other"
+    other.mkdir()
+    for path in (*pictures.glob("*.png"), pictures / "det.txt"):
+        (other / path.name).write_bytes(path.read_bytes())
+    films = [str(pictures), str(other), "--detections", "{source}/det.txt", "--save-dir", "many"]
+    assert track([*films, "--quiet", "--reid", DEFAULT_MODEL]) == 0
+    own = shutil.copytree(default_model(), pictures / DEFAULT_MODEL)
+    description = json.loads((own / "encoder.json").read_text())
+    (own / "encoder.json").write_text(json.dumps(description | {"max_cosine_distance": 0.123}))
+    (own / "SHA256SUMS").write_text(
+        "".join(
+            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+            for path in sorted(own.iterdir())
+            if path.name != "SHA256SUMS"
+        )
+    )
+    assert settings_of(pictures, "--reid", DEFAULT_MODEL)["max_cosine_distance"] == 0.123
+    assert settings_of(pictures)["max_cosine_distance"] == calibrated
 
 
 def test_it_needs_no_paddle() -> None:
