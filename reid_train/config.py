@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 
 __all__ = [
+    "MOST_BOX_NOISE",
     "PAIR_LOSSES",
     "Stage",
     "TrainConfig",
@@ -35,6 +36,8 @@ Stage = Literal["elem", "pair"]
 PAIR_LOSSES = ("triplet", "quadruplet", "eml", "npairs")
 LOSSES = ("softmax", "arcmargin", *PAIR_LOSSES)
 RECIPES = ("seed", "strong", "refine", "quick")
+# Sides of a picture move by twice that at most: something of it is left.
+MOST_BOX_NOISE = 0.2
 
 
 def setting(default: Any, help: str) -> Any:
@@ -134,6 +137,8 @@ class TrainConfig:
         for name in ("colour", "erase", "box_noise", "coarse", "augment_ramp", "margin_warmup"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if self.box_noise > MOST_BOX_NOISE:
+            raise ValueError(f"box_noise must be at most {MOST_BOX_NOISE}, got {self.box_noise}")
         for name in ("label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")

@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_train.config import MOST_BOX_NOISE
+
 __all__ = [
     "INTERPOLATIONS",
     "Preprocessing",
@@ -181,7 +183,7 @@ class StrongAugmentation:
             size, evenly in the logarithm, and enlarged again.
 
     Raises:
-        ValueError: a size is not positive, or a share is outside [0, 1].
+        ValueError: a size is not positive, a share is outside [0, 1], or ``box_noise`` is above 0.2.
     """
 
     height: int
@@ -197,6 +199,8 @@ class StrongAugmentation:
         for name in ("pad", "colour", "erase", "box_noise", "coarse"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if self.box_noise > MOST_BOX_NOISE:
+            raise ValueError(f"box_noise must be at most {MOST_BOX_NOISE}, got {self.box_noise}")
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is."""

@@ -307,6 +307,7 @@ def test_preprocessing_always_gives_its_size_in_memory_of_its_own(
         (lambda: RandomResizedCrop(64, 64, area=(0.5, 2.0)), "area must be a range within"),
         (lambda: RandomResizedCrop(64, 64, aspect=(2.0, 1.0)), "aspect must be a range"),
         (lambda: StrongAugmentation(64, 64, erase=1.5), r"erase must be in \[0, 1\], got 1.5"),
+        (lambda: StrongAugmentation(64, 64, box_noise=0.3), "box_noise must be at most 0.2, got 0.3"),
         (lambda: StrongAugmentation(64, 64, coarse=-0.1), r"coarse must be in \[0, 1\], got -0.1"),
         (lambda: Preprocessing(4, 4)(np.zeros((5, 5), np.uint8)), r"image must be \(H, W, 3\) uint8"),
         (lambda: Preprocessing(4, 4)(np.zeros((0, 5, 3), np.uint8)), "image must not be empty"),
