@@ -2,7 +2,9 @@ r"""Average a trained network with the one that it began from, weight by weight.
 
 Two networks of one line of training, both at the end of a falling learning rate, often lie around a
 better one (Wortsman et al., "Model soups", 2022). The statistics of batch norm fit no such mean, so they
-are taken anew from training images. `--part` is how much of the second network goes in.
+are taken anew from training images. `--part` is how much of the second network goes in. Where that is nearly
+all, `--images 0` averages the statistics as well: those taken anew are of unaltered pictures, and a network
+that was trained with loose boxes and coarse pictures then bears these no better than one that was not.
 
     export PYTHONPATH=.
     python benchmarks/torch_twin/average.py runs/b/last.safetensors runs/c/last.safetensors \
@@ -34,7 +36,7 @@ BATCH = 64
 
 
 def mean_of(first: TwinNetwork, second: TwinNetwork, part: float) -> TwinNetwork:
-    """A network between two, ``part`` of the way; its statistics fit neither."""
+    """A network between two, ``part`` of the way; midway its statistics fit neither."""
     begin, end = first.state_dict(), second.state_dict()
     between = {
         name: torch.lerp(begin[name], end[name], part) if end[name].is_floating_point() else end[name]
@@ -67,7 +69,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder made by reid-train prepare")
     parser.add_argument("--model_save_dir", type=Path, required=True)
     parser.add_argument("--part", type=float, default=0.5, help="of the second one, in (0, 1)")
-    parser.add_argument("--images", type=int, default=2560, help="training images for the statistics")
+    parser.add_argument("--images", type=int, default=2560, help="for the statistics; 0: their mean")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     if not 0 < options.part < 1:
@@ -82,7 +84,8 @@ def main() -> None:
     rows = np.random.default_rng(config.seed).permutation(len(index))[: options.images]
     run = Run(config, origin["train_ids"])
     network = mean_of(begin, end, options.part)
-    take_statistics(network, np.stack([resize(cache[row], height, width) for row in rows]))
+    if options.images:
+        take_statistics(network, np.stack([resize(cache[row], height, width) for row in rows]))
     run.begin_at(network)
     run.iteration = origin.pop("iteration")
     run.seconds = 3600 * origin["hours"]
