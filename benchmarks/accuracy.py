@@ -2,10 +2,11 @@
 
 Data sets: `motion` is MOT17 half-val 02, 05, 10, 13 with YOLOX-x detections; `mot17-05` has FRCNN
 detections and real DeepSORT embeddings; `pets` is PETS09-S2L1, frames 1 to 400, public detections and the
-encoders given by --reid, one table each; `crowd` is made up, with known truth. All but the last are research
-data outside the repository (--data).
+encoders given by --reid, one table each; `pets-yolox`, `pets-nanodet` and `pets-hog` are the same with what
+these detectors find; `crowd` is made up, with known truth. All but the last are research data outside the
+repository (--data).
 
-    python benchmarks/accuracy.py                                     # presets, all data sets
+    python benchmarks/accuracy.py                                     # presets, the first five data sets
     python benchmarks/accuracy.py --ablation                          # and each option put on or off
     python benchmarks/accuracy.py --peers /path/to/venv/bin/python    # and other trackers
     python benchmarks/accuracy.py --sets pets --reid FOLDER --peers PYTHON --cache CACHE     # other weights
@@ -78,14 +79,15 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "strong": {
         "without camera from boxes": {"min_camera_pairs": 0},
         "without low-score stage": {"min_confidence": 0.3},
-        "high and new as motion": {"high_confidence": 0.6, "new_track_confidence": 0.7},
-        "new tracks from 0.3": {"new_track_confidence": 0.3},
+        "high as motion": {"high_confidence": 0.6},
+        "new tracks from 0.6": {"new_track_confidence": 0.6},
+        "new tracks from 0.8": {"new_track_confidence": 0.8},
         "nearest embedding alone": {"gallery_neighbours": 1},
         "running mean 0.9": {"gallery_momentum": 0.9},
         "30 frames, not 2.5 s": {"max_seconds": 0.0},
         "5 seconds": {"max_seconds": 5.0},
         "filter's boxes": {"detection_weight": 0.0},
-        "3 to confirm": {"n_init": 3},
+        "2 to confirm": {"n_init": 2},
         "cascade, not blended": {"appearance_weight": 0.0},
         "observation-centred": {"observation_centred": True},
         "velocity noise 2": {"velocity_noise": 2.0},
@@ -239,11 +241,12 @@ def as_arrays(scene: Scene) -> dict[str, NDArray[Any]]:
 
 def main() -> None:
     """Parse the command line and print the tables asked for."""
-    sets = ("motion", "mot17-05", "pets", "crowd")
+    usual = ("motion", "mot17-05", "pets", "pets-yolox", "crowd")
+    sets = (*usual, "pets-nanodet", "pets-hog")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sets", nargs="+", choices=sets, default=list(sets))
+    parser.add_argument("--sets", nargs="+", choices=sets, default=list(usual))
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="interpreter with the other trackers")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the research data")
@@ -259,9 +262,11 @@ def main() -> None:
             makers[name] = lambda: [mot17(data, one) for one in MOT17]
         elif name == "mot17-05":
             makers[name] = lambda: [mot17_with_looks(data)]
-        elif name == "pets":
+        elif name.startswith("pets"):
             for reid in arguments.reid:
-                makers[f"pets {reid.name}"] = partial(lambda reid: [pets(data, reid, arguments.cache)], reid)
+                makers[f"{name} {reid.name}"] = partial(
+                    lambda reid, name: [pets(data, reid, arguments.cache, source=name)], reid, name
+                )
         else:
             makers[name] = lambda: [crowd(seed=seed) for seed in range(3)]
     for name, make in makers.items():

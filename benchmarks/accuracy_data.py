@@ -15,6 +15,8 @@ from deepsort_paddle.boxes import xyxy_from_tlwh
 from deepsort_paddle.mot import TrackTable, read_detections, read_ground_truth
 from deepsort_paddle.sequence import SequenceInfo
 
+# Detectors of PETS09, by the name of the set: files in the data's folder of models, or built in.
+DETECTORS = {"pets-yolox": "yolox_nano.onnx", "pets-nanodet": "nanodet_m_320.onnx", "pets-hog": "hog"}
 MOT17 = ("MOT17-02", "MOT17-05", "MOT17-10", "MOT17-13")
 # Detections below are given to no tracker: ByteTrack's own lowest threshold.
 LOWEST = 0.1
@@ -78,20 +80,23 @@ def mot17_with_looks(data: Path) -> Sequence:
     return replace(plain, frames=frames, max_cosine_distance=0.2)
 
 
-def pets(data: Path, reid: Path, cache: Path | None) -> Sequence:
-    """PETS09-S2L1, frames 1 to 400, public detections, embeddings of the encoder in ``reid``.
+def pets(data: Path, reid: Path, cache: Path | None, *, source: str = "pets") -> Sequence:
+    """PETS09-S2L1, frames 1 to 400, embeddings of the encoder in ``reid``.
 
-    ``cache`` is a folder that keeps the embeddings of each encoder; encoding is what takes the time.
+    ``cache`` is a folder that keeps the embeddings of each encoder; encoding is what takes the time. The
+    detections are the public ones of 2015, or those of a detector of `DETECTORS`.
     """
     from deepsort_paddle.encoder import AppearanceEncoder
 
     folder = data / "mot" / "PETS09-S2L1"
-    found = read_detections(folder / "det" / "det.txt")
+    found = (
+        _detected(data, source, cache) if source in DETECTORS else read_detections(folder / "det" / "det.txt")
+    )
     frames = [by_confidence(found.get(n, Detections.empty())) for n in range(1, 401)]
     encoder = AppearanceEncoder(reid)
     # Named by the checksums, so that new weights of the same name are encoded anew.
     digest = hashlib.sha256((reid / "SHA256SUMS").read_bytes()).hexdigest()[:12]
-    kept = None if cache is None else cache / f"pets_{reid.name}_{digest}.npy"
+    kept = None if cache is None else cache / f"{source}_{reid.name}_{digest}.npy"
     if kept is not None and kept.is_file():
         embeddings = np.load(kept)
     else:
@@ -104,6 +109,39 @@ def pets(data: Path, reid: Path, cache: Path | None) -> Sequence:
     truth = read_ground_truth(folder / "gt" / "gt.txt")
     limit = 0.2 if encoder.max_cosine_distance is None else encoder.max_cosine_distance
     return Sequence("PETS09-S2L1", tuple(frames), truth, 400, (576, 768), 10.0, limit)
+
+
+def _detected(data: Path, source: str, cache: Path | None) -> dict[int, Detections]:
+    """What a detector finds in PETS09-S2L1 down to the lowest score."""
+    import cv2
+
+    from deepsort_paddle import make_detector
+
+    kept = None if cache is None else cache / f"{source}.npz"
+    if kept is not None and kept.is_file():
+        with np.load(kept) as columns:
+            number, boxes, confidence = columns["frame"], columns["boxes"], columns["confidence"]
+        return {n: Detections.of(boxes[number == n], confidence[number == n]) for n in range(1, 401)}
+    name = DETECTORS[source]
+    spec = data / "models" / name if name.endswith(".onnx") else name
+    detector = make_detector(spec, confidence=LOWEST, device="cpu")
+    capture = cv2.VideoCapture(str(data / "mot" / "PETS09-S2L1" / "vtest.avi"))
+    found: dict[int, Detections] = {}
+    for number in range(1, 401):
+        read, image = capture.read()
+        if not read:
+            raise OSError(f"vtest.avi ends before frame {number}")
+        found[number] = detector(number, np.asarray(image, np.uint8))
+    capture.release()
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            kept,
+            frame=np.repeat(list(found), [len(one) for one in found.values()]),
+            boxes=np.concatenate([one.boxes for one in found.values()]),
+            confidence=np.concatenate([one.confidence for one in found.values()]),
+        )
+    return found
 
 
 def variants(sequence: Sequence, count: int) -> list[Sequence]:

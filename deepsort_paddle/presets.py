@@ -31,8 +31,8 @@ _MOTION: dict[str, Any] = {
 _STRONG: dict[str, Any] = {
     **_MOTION,
     "high_confidence": 0.3,
-    "new_track_confidence": 0.6,
     "max_iou_distance": 0.7,
+    "n_init": 3,
     "appearance_weight": 0.5,
     "gallery_neighbours": 5,
     "velocity_noise": 1.0,
