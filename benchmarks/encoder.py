@@ -2,8 +2,9 @@
 
 Cropping straight into one uint8 batch against the usual resize, float conversion, normalisation and
 stacking of each crop; then crops a second of each network at batch 1, 8, 32 and 64 and at random batch sizes
-of 1 to 40, which is what a video brings. What is compared takes turns, so that a busy machine slows all; one
-thread, CPU time, medians.
+of 1 to 40, which is what a video brings. What is compared takes turns, so that a busy machine slows all;
+medians. On one thread CPU time counts; on several (--threads, networks only) time on the wall, which wants an
+idle machine.
 
     python benchmarks/encoder.py                        # crops only
     python benchmarks/encoder.py weights/*              # and these encoders, by every library there is
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import os
 
-# Before any library is imported: the figures are those of one thread.
+# Before any library is imported: threads are what the libraries are told to use.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GLOG_minloglevel", "2")
 
@@ -46,6 +47,8 @@ from deepsort_paddle.encoder import crop_boxes
 
 PEOPLE = 50
 BATCHES = (1, 8, 32, 64)
+# Seconds after which idle threads of the libraries no longer spin, as long as 0.2 s in Intel's OpenMP.
+REST = 0.25
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -103,8 +106,8 @@ def add_onnx(folder: Path) -> bool:
     return done.returncode == 0
 
 
-def libraries(folder: Path) -> dict[str, Run]:
-    """How to run the network of a folder, by library and precision."""
+def libraries(folder: Path, threads: int) -> dict[str, Run]:
+    """How to run the network of a folder on so many threads, by library and precision."""
     plain, int8 = folder / "inference.onnx", folder / "inference_int8.onnx"
     ways: list[tuple[str, Path, dict[str, bool]]] = []
     if plain.is_file():
@@ -119,7 +122,7 @@ def libraries(folder: Path) -> dict[str, Run]:
         if not file.is_file():
             continue
         try:
-            network = Predictor(file, device="cpu", threads=1, **options)  # type: ignore[arg-type]
+            network = Predictor(file, device="cpu", threads=threads, **options)  # type: ignore[arg-type]
         except ImportError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue
@@ -129,31 +132,38 @@ def libraries(folder: Path) -> dict[str, Run]:
 
 
 def speeds(
-    runs: dict[str, Run], shape: tuple[int, int], sizes: Sequence[int], rounds: int
+    runs: dict[str, Run],
+    shape: tuple[int, int],
+    sizes: Sequence[int],
+    rounds: int,
+    clock: Callable[[], float],
 ) -> dict[str, float]:
-    """Crops a second of each library over batches of these sizes."""
+    """Crops a second of each library over batches of these sizes, by this clock."""
     rng = np.random.default_rng(0)
     batches = [rng.integers(0, 256, (size, *shape, 3), np.uint8) for size in sizes]
     spent: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name, run in runs.items():
-            start = time.process_time()
+            if clock is time.perf_counter:
+                time.sleep(REST)
+            start = clock()
             for batch in batches:
                 run(batch)
             if turn:  # the first one warms up
-                spent[name].append(time.process_time() - start)
+                spent[name].append(clock() - start)
     return {name: sum(sizes) / float(np.median(times)) for name, times in spent.items()}
 
 
-def compare_libraries(name: str, folder: Path, rounds: int, pictures: Sequence[Path]) -> None:
+def compare_libraries(name: str, folder: Path, rounds: int, pictures: Sequence[Path], threads: int) -> None:
     """Print a row for each library and precision."""
     size = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))["input"]
     shape = (size["height"], size["width"])
-    runs = libraries(folder)
+    runs = libraries(folder, threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
     rng = np.random.default_rng(1)
     # A batch of one is over in a millisecond: more turns for its median.
-    columns = [speeds(runs, shape, [batch], rounds * max(1, 16 // batch)) for batch in BATCHES]
-    columns.append(speeds(runs, shape, rng.integers(1, 41, 12).tolist(), rounds))
+    columns = [speeds(runs, shape, [batch], rounds * max(1, 16 // batch), clock) for batch in BATCHES]
+    columns.append(speeds(runs, shape, rng.integers(1, 41, 12).tolist(), rounds, clock))
     crops = rng.integers(0, 256, (13, *shape, 3), np.uint8)
     if pictures:
         crops = np.stack([cv2.resize(cv2.imread(str(path)), shape[::-1]) for path in pictures])
@@ -239,6 +249,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=128, help="pixels, of --fresh")
     parser.add_argument("--width", type=int, default=64, help="pixels, of --fresh")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1, help="of the networks; above 1 time on the wall")
     parser.add_argument("--crops", type=Path, help="folder of pictures of people, for the cosines")
     parser.add_argument("--every", type=int, default=40, help="take every Nth of --crops")
     parser.add_argument("--peers", type=Path, help="a Python with deep-sort-realtime, boxmot, torchvision")
@@ -264,7 +275,11 @@ def main() -> None:
             if not (folder / "inference.onnx").is_file() and not add_onnx(folder):
                 print(f"{source} cannot be converted to ONNX", file=sys.stderr)
             compare_libraries(
-                source.name if isinstance(source, Path) else source, folder, options.rounds, pictures
+                source.name if isinstance(source, Path) else source,
+                folder,
+                options.rounds,
+                pictures,
+                options.threads,
             )
 
 
