@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 from deepsort_paddle.boxes import iou, xyxy_from_tlwh
 from deepsort_paddle.encoder import AppearanceEncoder
 
-DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 LAGS = (5, 10, 30, 60)
 NOISE = 0.08
 LEAST_VISIBLE = 0.3
