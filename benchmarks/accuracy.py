@@ -17,8 +17,8 @@ A sequence of few people is a matter of few events: a switch more or less moves 
 tracks variants of it, half of them from the last frame to the first, all but the first two with 5 % of the
 detections missing, and counts them together.
 
-HOTA, CLEAR and identity measures are TrackEval's, by deepsort_paddle.metrics, over the sequences of a set
-together. ms: CPU milliseconds a frame of the tracker alone, on one thread.
+HOTA, CLEAR and identity measures are TrackEval's, by deepsort_paddle.motchallenge.metrics, over the
+sequences of a set together. ms: CPU milliseconds a frame of the tracker alone, on one thread.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ from numpy.typing import NDArray
 
 from deepsort_paddle import DeepSort
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.metrics import evaluate, prepare_sequence
-from deepsort_paddle.mot import TrackTable
-from deepsort_paddle.needed import EncodeNeeded
-from deepsort_paddle.offline import Recorder
-from deepsort_paddle.pipeline import StageSeconds, TrackedFrame
-from deepsort_paddle.presets import PRESETS
+from deepsort_paddle.motchallenge.metrics import evaluate, prepare_sequence
+from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.pipeline.offline import Recorder
+from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
+from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
+from deepsort_paddle.tracking.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from deepsort_paddle import Detections
 from deepsort_paddle.boxes import xyxy_from_tlwh
-from deepsort_paddle.mot import TrackTable, read_detections, read_ground_truth
-from deepsort_paddle.sequence import SequenceInfo
+from deepsort_paddle.motchallenge.sequence import SequenceInfo
+from deepsort_paddle.motchallenge.text import TrackTable, read_detections, read_ground_truth
 
 # Detectors of PETS09, by the name of the set: files in the data's folder of models, or built in.
 DETECTORS = {"pets-yolox": "yolox_nano.onnx", "pets-nanodet": "nanodet_m_320.onnx", "pets-hog": "hog"}
@@ -86,7 +86,7 @@ def pets(data: Path, reid: Path, cache: Path | None, *, source: str = "pets") ->
     ``cache`` is a folder that keeps the embeddings of each encoder; encoding is what takes the time. The
     detections are the public ones of 2015, or those of a detector of `DETECTORS`.
     """
-    from deepsort_paddle.encoder import AppearanceEncoder
+    from deepsort_paddle.appearance.encoder import AppearanceEncoder
 
     folder = data / "mot" / "PETS09-S2L1"
     found = (

@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 
 from deepsort_paddle import DeepSort, Detections
 from deepsort_paddle.boxes import iou
-from deepsort_paddle.mot import read_detections, read_ground_truth
-from deepsort_paddle.picture_motion import PictureMotion
-from deepsort_paddle.presets import PRESETS
+from deepsort_paddle.motchallenge.text import read_detections, read_ground_truth
+from deepsort_paddle.tracking.picture_motion import PictureMotion
+from deepsort_paddle.tracking.presets import PRESETS
 
 LENGTH, HEIGHT, WIDTH = 400, 360, 480
 

@@ -16,7 +16,7 @@ import numpy as np
 from deepsort_paddle import make_detector, read_ground_truth
 from deepsort_paddle.boxes import iou
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.video import open_source
+from deepsort_paddle.media.source import open_source
 
 MIN_IOU = 0.5
 PEDESTRIAN = 1

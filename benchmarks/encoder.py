@@ -42,8 +42,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle import AppearanceEncoder
-from deepsort_paddle._predictor import Predictor
-from deepsort_paddle.encoder import crop_boxes
+from deepsort_paddle.appearance.encoder import crop_boxes
+from deepsort_paddle.inference.predictor import Predictor
 
 PEOPLE = 50
 BATCHES = (1, 8, 32, 64)

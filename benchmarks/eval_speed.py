@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from deepsort_paddle import DeepSort, Detections
-from deepsort_paddle.mot import TrackWriter, read_detections
-from deepsort_paddle.pipeline import prepare_detections
-from deepsort_paddle.presets import PRESETS
+from deepsort_paddle.motchallenge.text import TrackWriter, read_detections
+from deepsort_paddle.pipeline.stages import prepare_detections
+from deepsort_paddle.tracking.presets import PRESETS
 
 OURS = """
 import sys
-from deepsort_paddle.eval_cli import main
+from deepsort_paddle.command.evaluate import main
 sys.exit(main([{truth!r}, {results!r}, "--clear", {clear!r}]))
 """
 # motmetrics 1.4.0 calls np.asfarray, which NumPy 2 no longer has.

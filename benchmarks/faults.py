@@ -25,9 +25,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deepsort_paddle.mot import read_tracks
-from deepsort_paddle.video import open_source
-from deepsort_paddle.video_writer import VideoWriter
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.motchallenge.text import read_tracks
 
 
 def finish(command: list[str]) -> None:

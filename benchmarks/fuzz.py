@@ -38,14 +38,14 @@ import cv2
 import numpy as np
 
 from deepsort_paddle import DeepSort, Detections
+from deepsort_paddle.appearance.spec import EncoderSpec
+from deepsort_paddle.appearance.third_party import describe
 from deepsort_paddle.cli import track
-from deepsort_paddle.encoder_spec import EncoderSpec
-from deepsort_paddle.eval_cli import main as evaluate
-from deepsort_paddle.foreign import describe
-from deepsort_paddle.mot import read_detections
-from deepsort_paddle.onnx_detector import OnnxDetector
-from deepsort_paddle.video import open_source
-from deepsort_paddle.video_writer import VideoWriter
+from deepsort_paddle.command.evaluate import main as evaluate
+from deepsort_paddle.detection.onnx import OnnxDetector
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.motchallenge.text import read_detections
 from reid_train.config import recipe
 from reid_train.datasets import extract_archive, read_image, read_list_file
 

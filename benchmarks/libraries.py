@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 
 from deepsort_paddle import boxes as box_ops
-from deepsort_paddle import kalman
-from deepsort_paddle.gallery import Gallery
-from deepsort_paddle.mot import read_detections
+from deepsort_paddle.motchallenge.text import read_detections
+from deepsort_paddle.tracking import kalman
+from deepsort_paddle.tracking.gallery import Gallery
 
 Pair = tuple[str, str, Callable[[], Any], Callable[[], Any], float]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from tracker_core import crowd
 
 from deepsort_paddle import DeepSort
-from deepsort_paddle.draw import Trails
-from deepsort_paddle.mot import TrackWriter
+from deepsort_paddle.motchallenge.text import TrackWriter
+from deepsort_paddle.output.draw import Trails
 
 MIB = 1 << 20
 DIMENSION = 128

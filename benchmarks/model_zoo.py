@@ -21,7 +21,7 @@ from pets09 import embedded, ours, scores
 from reid_models import count_macs, crops_per_second
 
 from deepsort_paddle import AppearanceEncoder
-from deepsort_paddle._predictor import Predictor
+from deepsort_paddle.inference.predictor import Predictor
 from reid_train.config import config_from_dict
 from reid_train.datasets import decode_images, read_dataset
 from reid_train.evaluation import ranking_figures, recall_at

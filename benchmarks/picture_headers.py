@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from fuzz import mutated
 
-from deepsort_paddle.picture_header import worth_decoding
+from deepsort_paddle.media.image_header import worth_decoding
 
 ROOT = Path(__file__).resolve().parents[1]
 BYTES = (0, 1, 2, 3, 4, 8, 16, 0x7F, 0x80, 0xC0, 0xC2, 0xD8, 0xFF)

@@ -49,11 +49,11 @@ from deepsort_paddle import (
     make_detector,
     open_source,
 )
-from deepsort_paddle.detector import detection_file
+from deepsort_paddle.detection.detector import detection_file
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.needed import EncodeNeeded
-from deepsort_paddle.outputs import TrackPainter
-from deepsort_paddle.pipeline import (
+from deepsort_paddle.output.writers import TrackPainter
+from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
+from deepsort_paddle.pipeline.stages import (
     Detect,
     StageSeconds,
     TrackedFrame,

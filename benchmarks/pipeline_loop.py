@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle import Detections, Tracks, TrackWriter, VideoWriter, open_source
-from deepsort_paddle.outputs import TrackPainter
-from deepsort_paddle.pipeline import StageSeconds, TrackedFrame, prepare_detections
+from deepsort_paddle.output.writers import TrackPainter
+from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame, prepare_detections
 
 __all__ = ["PARTS", "Run", "run_loop"]
 

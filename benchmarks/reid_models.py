@@ -20,7 +20,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from deepsort_paddle._predictor import Predictor
+from deepsort_paddle.inference.predictor import Predictor
 from reid_train.models import MODELS, build_classifier, build_network, parameter_count
 from reid_train.models.network import unit_rows
 

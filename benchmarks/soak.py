@@ -28,14 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle import DeepSort
-from deepsort_paddle.detector import make_detector
+from deepsort_paddle.detection.detector import make_detector
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.html_report import HtmlReport
-from deepsort_paddle.mot import TrackWriter, read_tracks
-from deepsort_paddle.outputs import CsvWriter, JsonWriter, TrackPainter
-from deepsort_paddle.pipeline import skip_broken, track_frames
-from deepsort_paddle.video import open_source
-from deepsort_paddle.video_writer import VideoWriter
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.motchallenge.text import TrackWriter, read_tracks
+from deepsort_paddle.output.html_report import HtmlReport
+from deepsort_paddle.output.writers import CsvWriter, JsonWriter, TrackPainter
+from deepsort_paddle.pipeline.stages import skip_broken, track_frames
 
 MAX_AGE = 70
 

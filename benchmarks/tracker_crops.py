@@ -22,8 +22,8 @@ from accuracy_data import MOT17, pets
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from deepsort_paddle.appearance.encoder import AppearanceEncoder
 from deepsort_paddle.boxes import iou, xyxy_from_tlwh
-from deepsort_paddle.encoder import AppearanceEncoder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 LAGS = (5, 10, 30, 60)

@@ -13,47 +13,47 @@ from typing import TYPE_CHECKING, Any
 from deepsort_paddle._version import __version__
 
 if TYPE_CHECKING:
-    from deepsort_paddle.counting import TrackCounter
-    from deepsort_paddle.counts import Line, Zone
-    from deepsort_paddle.detector import make_detector
-    from deepsort_paddle.draw import Trails, draw_tracks
-    from deepsort_paddle.encoder import AppearanceEncoder
+    from deepsort_paddle.appearance.encoder import AppearanceEncoder
+    from deepsort_paddle.batch.many import VideoResult, track_many
+    from deepsort_paddle.counting.counter import TrackCounter
+    from deepsort_paddle.counting.places import Line, Zone
+    from deepsort_paddle.detection.detector import make_detector
     from deepsort_paddle.frames import Frame
-    from deepsort_paddle.many import VideoResult, track_many
-    from deepsort_paddle.mot import TrackWriter, read_detections, read_ground_truth, read_tracks
-    from deepsort_paddle.pipeline import TrackedFrame, skip_broken, track_frames
-    from deepsort_paddle.presets import PRESETS
-    from deepsort_paddle.sequence import SequenceInfo
+    from deepsort_paddle.media.source import open_source
+    from deepsort_paddle.media.video_writer import VideoWriter
+    from deepsort_paddle.motchallenge.sequence import SequenceInfo
+    from deepsort_paddle.motchallenge.text import TrackWriter, read_detections, read_ground_truth, read_tracks
+    from deepsort_paddle.output.draw import Trails, draw_tracks
+    from deepsort_paddle.pipeline.stages import TrackedFrame, skip_broken, track_frames
     from deepsort_paddle.structures import Detections, Tracks
-    from deepsort_paddle.tracker import DeepSort
-    from deepsort_paddle.video import open_source
-    from deepsort_paddle.video_writer import VideoWriter
+    from deepsort_paddle.tracking.presets import PRESETS
+    from deepsort_paddle.tracking.tracker import DeepSort
 
 _HOME = {
-    "AppearanceEncoder": "encoder",
-    "DeepSort": "tracker",
+    "AppearanceEncoder": "appearance.encoder",
+    "DeepSort": "tracking.tracker",
     "Detections": "structures",
     "Frame": "frames",
-    "Line": "counts",
-    "PRESETS": "presets",
-    "SequenceInfo": "sequence",
-    "TrackCounter": "counting",
-    "TrackWriter": "mot",
-    "TrackedFrame": "pipeline",
+    "Line": "counting.places",
+    "PRESETS": "tracking.presets",
+    "SequenceInfo": "motchallenge.sequence",
+    "TrackCounter": "counting.counter",
+    "TrackWriter": "motchallenge.text",
+    "TrackedFrame": "pipeline.stages",
     "Tracks": "structures",
-    "Trails": "draw",
-    "VideoResult": "many",
-    "VideoWriter": "video_writer",
-    "Zone": "counts",
-    "draw_tracks": "draw",
-    "make_detector": "detector",
-    "open_source": "video",
-    "read_detections": "mot",
-    "read_ground_truth": "mot",
-    "read_tracks": "mot",
-    "skip_broken": "pipeline",
-    "track_frames": "pipeline",
-    "track_many": "many",
+    "Trails": "output.draw",
+    "VideoResult": "batch.many",
+    "VideoWriter": "media.video_writer",
+    "Zone": "counting.places",
+    "draw_tracks": "output.draw",
+    "make_detector": "detection.detector",
+    "open_source": "media.source",
+    "read_detections": "motchallenge.text",
+    "read_ground_truth": "motchallenge.text",
+    "read_tracks": "motchallenge.text",
+    "skip_broken": "pipeline.stages",
+    "track_frames": "pipeline.stages",
+    "track_many": "batch.many",
 }
 
 __all__ = [

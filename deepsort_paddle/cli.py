@@ -1,7 +1,7 @@
 """The command ``deepsort-track``: reads its options and hands over.
 
-The parser is in ``track_parser.py``, so that ``--help`` answers at once; the work and its imports are in
-``track_command.py``. ``deepsort-eval`` is in ``eval_cli.py``.
+The parser is in ``command/parser.py``, so that ``--help`` answers at once; the work and its imports are in
+``command/run.py``. ``deepsort-eval`` is in ``command/evaluate.py``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from deepsort_paddle.command_line import in_one_line
-from deepsort_paddle.track_parser import PROGRAM, parse
+from deepsort_paddle.command.one_line import in_one_line
+from deepsort_paddle.command.parser import PROGRAM, parse
 
 __all__ = ["track"]
 
@@ -24,10 +24,10 @@ def track(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         if options.many:
-            from deepsort_paddle.many import run_many
+            from deepsort_paddle.batch.many import run_many
 
             return run_many(options)
-        from deepsort_paddle.track_command import run
+        from deepsort_paddle.command.run import run
 
         return run(options)
     except (OSError, ValueError, ImportError, MemoryError) as error:

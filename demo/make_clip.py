@@ -26,7 +26,7 @@ from scipy.stats import norm
 from tqdm import tqdm
 
 from deepsort_paddle.boxes import clip, nms
-from deepsort_paddle.video_writer import VideoWriter
+from deepsort_paddle.media.video_writer import VideoWriter
 
 FPS = 25
 

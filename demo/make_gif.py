@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepsort_paddle.video import open_source
+from deepsort_paddle.media.source import open_source
 
 STILL = 14  # a pixel that changes less, in any channel, keeps its value: compression noise is not stored
 

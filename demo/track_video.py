@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from deepsort_paddle.draw import Trails, draw_tracks
-from deepsort_paddle.encoder import AppearanceEncoder
-from deepsort_paddle.mot import TrackWriter, read_detections
+from deepsort_paddle.appearance.encoder import AppearanceEncoder
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.motchallenge.text import TrackWriter, read_detections
+from deepsort_paddle.output.draw import Trails, draw_tracks
 from deepsort_paddle.structures import Detections
-from deepsort_paddle.tracker import DeepSort
-from deepsort_paddle.video import open_source
-from deepsort_paddle.video_writer import VideoWriter
+from deepsort_paddle.tracking.tracker import DeepSort
 
 
 def main() -> None:

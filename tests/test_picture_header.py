@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsort_paddle import picture_header as tracking
-from deepsort_paddle.video import open_source
+from deepsort_paddle.media import image_header as tracking
+from deepsort_paddle.media.source import open_source
 from reid_train import picture_header as training
 from reid_train.image_cache import read_image
 

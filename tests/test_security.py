@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from deepsort_paddle import DeepSort
+from deepsort_paddle.appearance.third_party import describe
 from deepsort_paddle.cli import track
-from deepsort_paddle.foreign import describe
-from deepsort_paddle.onnx_detector import OnnxDetector
-from deepsort_paddle.sequence import SequenceInfo
+from deepsort_paddle.detection.onnx import OnnxDetector
+from deepsort_paddle.motchallenge.sequence import SequenceInfo
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(

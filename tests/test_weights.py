@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepsort_paddle.encoder import AppearanceEncoder
-from deepsort_paddle.encoder_spec import verify_checksums
+from deepsort_paddle.appearance.encoder import AppearanceEncoder
+from deepsort_paddle.appearance.spec import verify_checksums
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 FOLDERS = sorted(path.parent for path in WEIGHTS.glob("*/encoder.json"))

@@ -25,9 +25,9 @@ from deepsort_paddle import (
     track_frames,
     track_many,
 )
+from deepsort_paddle.appearance.encoder import crop_boxes
 from deepsort_paddle.boxes import xyxy_from_tlwh
-from deepsort_paddle.candidates import class_ids, expect_picture
-from deepsort_paddle.encoder import crop_boxes
+from deepsort_paddle.detection.candidates import class_ids, expect_picture
 
 IMAGE = np.zeros((60, 80, 3), np.uint8)
 BOXES = np.array([[40.0, 20.0, 60.0, 50.0], [10.0, 5.0, 30.0, 45.0]])

@@ -14,12 +14,12 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from deepsort_paddle.candidates import class_ids
 from deepsort_paddle.cli import track
-from deepsort_paddle.mot import TrackWriter, read_tracks
+from deepsort_paddle.detection.candidates import class_ids
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.motchallenge.text import TrackWriter, read_tracks
 from deepsort_paddle.structures import Tracks
-from deepsort_paddle.video import open_source
-from deepsort_paddle.video_writer import VideoWriter
 
 SIDE, DARK, BRIGHT = 64, 8, 8
 PERSON, CAR = 0, 2

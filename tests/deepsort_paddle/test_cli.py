@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from deepsort_paddle import encoder, pipeline, tracker
+from deepsort_paddle.appearance import encoder
+from deepsort_paddle.appearance.default_model import default_model
 from deepsort_paddle.cli import track
-from deepsort_paddle.default_model import default_model
-from deepsort_paddle.mot import read_tracks
-from deepsort_paddle.video import VideoWriter, open_source
+from deepsort_paddle.media.source import VideoWriter, open_source
+from deepsort_paddle.motchallenge.text import read_tracks
+from deepsort_paddle.pipeline import stages
+from deepsort_paddle.tracking import tracker
 
 FRAMES = 30
 
@@ -331,7 +333,7 @@ def test_the_encoders_calibrated_distance_is_used_unless_one_is_given(
         def __call__(self, frame: object, boxes: np.ndarray) -> np.ndarray:
             return np.tile(np.float32([1, 0]), (len(boxes), 1))
 
-    monkeypatch.setattr("deepsort_paddle.encoder.AppearanceEncoder", Encoder)
+    monkeypatch.setattr("deepsort_paddle.appearance.encoder.AppearanceEncoder", Encoder)
     arguments = [
         scene.video,
         "--detections",
@@ -374,7 +376,7 @@ def test_ctrl_c_closes_every_output_after_a_whole_frame(
 ) -> None:
     update, calls = tracker.DeepSort.update, []
 
-    def interrupted(self: tracker.DeepSort, detections: pipeline.Detections) -> object:
+    def interrupted(self: tracker.DeepSort, detections: stages.Detections) -> object:
         calls.append(1)
         if len(calls) == 21:
             signal.raise_signal(signal.SIGINT)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepsort_paddle.mot import read_tracks
-from deepsort_paddle.video import VideoWriter
+from deepsort_paddle.media.source import VideoWriter
+from deepsort_paddle.motchallenge.text import read_tracks
 
 SCRIPT = "import sys; from deepsort_paddle.cli import track; sys.exit(track())"
 

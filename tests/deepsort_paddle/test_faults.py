@@ -16,19 +16,20 @@ import cv2
 import numpy as np
 import pytest
 
-from deepsort_paddle._readers import read_camera, read_stream
 from deepsort_paddle.cli import track
 from deepsort_paddle.frames import Tally
-from deepsort_paddle.mot import read_tracks
-from deepsort_paddle.partfile import check_writable, claimed, part_path
-from deepsort_paddle.video import VideoWriter, open_source
-from deepsort_paddle.watchdog import WatchedCapture
+from deepsort_paddle.media.readers import read_camera, read_stream
+from deepsort_paddle.media.source import VideoWriter, open_source
+from deepsort_paddle.media.watchdog import WatchedCapture
+from deepsort_paddle.motchallenge.text import read_tracks
+from deepsort_paddle.part_files import check_writable, claimed, part_path
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and locks are POSIX")
 # deepsort-track with a limit on the size of files, and a pause after each frame.
 SCRIPT = """
 import resource, signal, sys, time
-from deepsort_paddle import pipeline, tracker
+from deepsort_paddle.pipeline import stages
+from deepsort_paddle.tracking import tracker
 from deepsort_paddle.cli import track
 limit, wait = int(sys.argv.pop(1)), float(sys.argv.pop(1))
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored

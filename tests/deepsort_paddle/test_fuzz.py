@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from deepsort_paddle import DeepSort, Detections
+from deepsort_paddle.appearance.encoder import crop_boxes
+from deepsort_paddle.appearance.spec import EncoderSpec
 from deepsort_paddle.cli import track
-from deepsort_paddle.encoder import crop_boxes
-from deepsort_paddle.encoder_spec import EncoderSpec
-from deepsort_paddle.mot import TrackTable, read_detections, read_ground_truth, read_tracks
-from deepsort_paddle.pipeline import prepare_detections
-from deepsort_paddle.sequence import SequenceInfo
-from deepsort_paddle.video import VideoWriter, open_source
+from deepsort_paddle.media.source import VideoWriter, open_source
+from deepsort_paddle.motchallenge.sequence import SequenceInfo
+from deepsort_paddle.motchallenge.text import TrackTable, read_detections, read_ground_truth, read_tracks
+from deepsort_paddle.pipeline.stages import prepare_detections
 
 NUMBERS = st.one_of(
     st.integers(-3, 400).map(str),

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from deepsort_paddle._openvino import _import_openvino
+from deepsort_paddle.inference.openvino import _import_openvino
 
 _ENCODE = """
 import os, sys, threading
@@ -25,7 +25,7 @@ _IMPORT = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from deepsort_paddle._openvino import _import_openvino
+from deepsort_paddle.inference.openvino import _import_openvino
 barrier = Barrier(8)
 def load(_):
     barrier.wait()

@@ -11,10 +11,10 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from deepsort_paddle.boxes import iou
-from deepsort_paddle.metrics import evaluate, prepare_sequence
-from deepsort_paddle.mot import read_detections, read_ground_truth, read_tracks
-from deepsort_paddle.sequence import SequenceInfo
-from deepsort_paddle.video import open_source
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.motchallenge.metrics import evaluate, prepare_sequence
+from deepsort_paddle.motchallenge.sequence import SequenceInfo
+from deepsort_paddle.motchallenge.text import read_detections, read_ground_truth, read_tracks
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 

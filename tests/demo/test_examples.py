@@ -15,8 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from deepsort_paddle.mot import read_tracks
-from deepsort_paddle.video import open_source
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.motchallenge.text import read_tracks
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 FRAMES = 12

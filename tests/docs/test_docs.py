@@ -16,9 +16,10 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from deepsort_paddle import cli, eval_cli
+from deepsort_paddle import cli
+from deepsort_paddle.command import evaluate
+from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.structures import Detections, Tracks
-from deepsort_paddle.video_writer import VideoWriter
 from reid_train import cli as reid_train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,7 +173,7 @@ def test_the_commands_of_the_pages_run(line: str, desk: Path, capsys: pytest.Cap
         if "--reid" not in words:
             words += ["--reid", "weights/resnet50vd"]
         words = [re.sub(r"^3,7$|^7$", "1", word) for word in words]  # an id that this video has
-    assert (cli.track if program == "deepsort-track" else eval_cli.main)(words) == 0
+    assert (cli.track if program == "deepsort-track" else evaluate.main)(words) == 0
     assert capsys.readouterr().out
 
 

@@ -1,0 +1,1 @@
+"""Embeddings of crops: the encoder, its description, and the library that runs it."""

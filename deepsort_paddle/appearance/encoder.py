@@ -1,0 +1,315 @@
+"""Appearance embeddings of boxes: an exported re-ID network with everything that belongs to it.
+
+The network is a folder: ``encoder.json`` describes it, ``SHA256SUMS`` seals it, and the graph carries
+its own colour order and normalisation (uint8 NHWC BGR in, one row of floats out). Outside the graph only
+crop and resize are left, done here straight into one uint8 batch, so that what a tracker feeds the
+network can't drift from what the training and its evaluation fed it. Networks exported elsewhere get their
+layout and normalisation once a batch, from `third_party`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Self
+
+from deepsort_paddle.appearance.backend import choose
+from deepsort_paddle.appearance.default_model import DEFAULT_MODEL, default_model
+from deepsort_paddle.appearance.spec import RESIZE_MODES, EncoderSpec, verify_checksums
+from deepsort_paddle.appearance.third_party import describe, fit_to_graph, network_input
+from deepsort_paddle.arguments import expect_frame
+from deepsort_paddle.boxes import as_boxes, clip
+from deepsort_paddle.inference.predictor import Predictor
+from deepsort_paddle.structures import unit_rows
+
+__all__ = ["AppearanceEncoder", "EncoderSpec", "crop_boxes"]
+
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "linear": cv2.INTER_LINEAR,
+    "cubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+}
+_NO_PIXEL = "none of a frame's boxes has a pixel in it: x1, y1, x2, y2 in pixels are wanted"
+
+
+class AppearanceEncoder:
+    """Turns boxes of frames into embeddings; safe to share between threads.
+
+    Attributes:
+        spec: the network's `EncoderSpec`.
+        embedding_size: D of the embeddings.
+        max_cosine_distance: the appearance threshold calibrated for this network.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path | None = None,
+        *,
+        device: str = "auto",
+        batch_size: int = 64,
+        threads: int | None = None,
+        verify: bool = True,
+        backend: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        """Open an exported network and run it once, on a black crop, to see that it is what its spec says.
+
+        Args:
+            directory: a folder with ``encoder.json``, ``SHA256SUMS`` and the files that they name; or a
+                network exported elsewhere (docs/foreign_reid.md), which may lack both, or an ``.onnx`` file;
+                None, or ``osnet_x0_25``, takes the model that comes with the package.
+            device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
+            batch_size: crops held in memory and handed to the network at a time, at most.
+            threads: CPU threads; None takes every core this process may use.
+            verify: compare the files with ``SHA256SUMS``; a network exported elsewhere may have none.
+            backend: ``paddle``, ``onnxruntime`` or ``openvino``; the latter two run the folder's ONNX copy
+                (``files.onnx``), with the same embeddings but for rounding. ``auto`` takes the fastest there
+                is: where there is a copy and no GPU is wanted or Paddle build for GPUs installed, OpenVINO
+                if bfloat16 or int8 is computed, else ONNX Runtime (docs/encoder.md has the table); Paddle
+                without a copy.
+            precision: ``float32``, ``bfloat16``, or ``int8``, the folder's int8 form (``files.int8``), whose
+                embeddings differ visibly. ``auto`` is bfloat16 where library and CPU have it and
+                ``bfloat16.allowed`` says that the embeddings are the same but for rounding, else float32.
+
+        Raises:
+            FileNotFoundError: the folder or a file in it is missing.
+            OSError: a file differs from its checksum, or cannot be opened as a network.
+            ImportError: the network needs Paddle, which is not installed.
+            ValueError: ``encoder.json`` or an argument is wrong, or the folder or the processor lacks what
+                `precision` or `backend` wants.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
+        if directory is None or (str(directory) == DEFAULT_MODEL and not Path(directory).exists()):
+            directory = default_model()
+        folder, spec = describe(directory)
+        own = (folder / "encoder.json").is_file() and not spec.foreign
+        choice = choose(folder, spec, backend=backend, precision=precision, device=device)
+        onnx = choice.backend != "paddle"
+        files = [choice.file] if onnx or not spec.params else [choice.file, spec.params]
+        for name in files:
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{folder / name}: no such file, and encoder.json names it")
+        if verify and (own or (folder / "SHA256SUMS").is_file()):
+            described = ["encoder.json"] if (folder / "encoder.json").is_file() else []
+            verify_checksums(folder, [*described, *files])
+        self._batch_size = batch_size
+        self._predictor = Predictor(
+            folder / choice.file,
+            None if onnx or not spec.params else folder / spec.params,
+            device=choice.device,
+            threads=threads,
+            bfloat16=choice.bfloat16,
+            exported_with=spec.paddle,
+            openvino=choice.backend == "openvino",
+        )
+        if precision == "bfloat16" and not self._predictor.bfloat16:
+            raise ValueError("precision bfloat16 is not there: this processor has no instructions for it")
+        if spec.height == 0:
+            graph = self._predictor
+            spec = fit_to_graph(spec, graph.path, graph.input_shapes[0], graph.input_dtypes[0])
+        black = np.zeros((1, spec.height, spec.width, 3), np.uint8)
+        shape = self._predictor.run(network_input(black, spec)).shape
+        if spec.embedding_size == 0 and len(shape) == 2:
+            spec = replace(spec, embedding_size=shape[1])
+        if shape != (1, spec.embedding_size):
+            where = f"{folder / 'encoder.json'}: output.embedding_size" if own else f"{folder / spec.model}"
+            wanted = spec.embedding_size or "D"
+            raise ValueError(f"{where}: the network returns {shape} for one crop, wanted (1, {wanted})")
+        self.spec = spec
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | Path | None = None,
+        *,
+        device: str = "auto",
+        batch_size: int = 64,
+        threads: int | None = None,
+        verify: bool = True,
+        backend: str = "auto",
+        precision: str = "auto",
+    ) -> Self:
+        """The same as ``AppearanceEncoder(directory, ...)``."""
+        return cls(
+            directory,
+            device=device,
+            batch_size=batch_size,
+            threads=threads,
+            verify=verify,
+            backend=backend,
+            precision=precision,
+        )
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        return (
+            f"<AppearanceEncoder {spec.name!r}: crops of {spec.height} x {spec.width}, {spec.embedding_size} "
+            f"values, max_cosine_distance {spec.max_cosine_distance:g}>"
+        )
+
+    @property
+    def embedding_size(self) -> int:
+        """D of the embeddings."""
+        return self.spec.embedding_size
+
+    @property
+    def max_cosine_distance(self) -> float:
+        """The appearance threshold calibrated for this network."""
+        return self.spec.max_cosine_distance
+
+    def __call__(self, frame: NDArray[np.uint8], boxes: ArrayLike) -> NDArray[np.float32]:
+        """Embed the boxes of one frame.
+
+        Args:
+            frame: ``(H, W, 3)`` uint8 BGR.
+            boxes: ``(N, 4)`` xyxy pixels, any number of them; what lies outside the frame is cut off.
+
+        Returns:
+            ``(N, D)`` unit rows; a zero row for a box without a single pixel in the frame.
+
+        Raises:
+            ValueError: the frame or the boxes have the wrong shape or dtype, or boxes hold NaN.
+        """
+        return self.encode_batch([frame], [boxes])[0]
+
+    def encode_batch(
+        self, frames: Sequence[NDArray[np.uint8]], boxes: Sequence[ArrayLike]
+    ) -> list[NDArray[np.float32]]:
+        """Embed the boxes of several frames, batched together across the frames.
+
+        Args:
+            frames: ``(H, W, 3)`` uint8 BGR each; sizes may differ.
+            boxes: for each frame its ``(N, 4)`` xyxy pixels.
+
+        Returns:
+            for each frame its ``(N, D)`` unit rows, as from calling the encoder on it alone. There is a
+            warning where none of several boxes has a pixel in its frame.
+
+        Raises:
+            ValueError: as for one frame, or the numbers of frames and box arrays differ.
+        """
+        if len(frames) != len(boxes):
+            raise ValueError(f"wanted one array of boxes a frame, got {len(boxes)} for {len(frames)} frames")
+        for frame in frames:
+            expect_frame(frame)
+        regions = [pixel_regions(one, *frame.shape[:2]) for one, frame in zip(boxes, frames, strict=True)]
+        for region in regions:
+            if len(region) > 1 and (region[:, 2:] <= region[:, :2]).any(axis=1).all():
+                warnings.warn(_NO_PIXEL, stacklevel=2)
+        rows = [np.zeros((len(region), self.embedding_size), np.float32) for region in regions]
+        todo = [
+            (at, int(row))
+            for at, region in enumerate(regions)
+            for row in np.flatnonzero((region[:, 2:] > region[:, :2]).all(axis=1))
+        ]
+        for start in range(0, len(todo), self._batch_size):
+            part = todo[start : start + self._batch_size]
+            batch = np.empty((len(part), self.spec.height, self.spec.width, 3), np.uint8)
+            for crop, (at, row) in zip(batch, part, strict=True):
+                _crop_into(
+                    crop,
+                    frames[at],
+                    regions[at][row],
+                    INTERPOLATIONS[self.spec.interpolation],
+                    self.spec.resize_mode,
+                )
+            for (at, row), embedding in zip(part, self._embed(batch), strict=True):
+                rows[at][row] = embedding
+        return rows
+
+    def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Unit rows of a batch of crops."""
+        output: NDArray[np.float32] = self._predictor.run(network_input(batch, self.spec)).astype(
+            np.float32, copy=False
+        )
+        if not np.isfinite(output).all():
+            raise ValueError(f"{self._predictor.path}: the network returned NaN or infinity")
+        return output if self.spec.normalized else unit_rows(output, len(batch))
+
+
+def pixel_regions(boxes: ArrayLike, height: int, width: int) -> NDArray[np.int64]:
+    """Whole-pixel regions of boxes within a frame, ``(N, 4)`` x1, y1, x2, y2, end exclusive.
+
+    Edges are rounded to the nearest pixel edge; a box without a pixel in the frame has an empty region.
+
+    Raises:
+        ValueError: boxes are not ``(N, 4)``, or hold NaN or infinity.
+    """
+    array = as_boxes(boxes)
+    if not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise ValueError(f"boxes must be finite, row {row} is not")
+    # Clipped first: beyond 2**63 the conversion to integers would wrap.
+    return np.floor(clip(array, height, width) + 0.5).astype(np.int64)
+
+
+def crop_boxes(
+    frame: NDArray[np.uint8],
+    boxes: ArrayLike,
+    height: int,
+    width: int,
+    *,
+    interpolation: str = "linear",
+    resize_mode: str = "stretch",
+) -> NDArray[np.uint8]:
+    """Crops of a frame, cut to the frame and resized: what an encoder's network sees.
+
+    Args:
+        frame: ``(H, W, 3)`` uint8 BGR; strided views are fine.
+        boxes: ``(N, 4)`` xyxy pixels.
+        height: of the crops.
+        width: of the crops.
+        interpolation: nearest, linear, cubic or area.
+        resize_mode: stretch or short_side_crop, as in `EncoderSpec`.
+
+    Returns:
+        ``(N, height, width, 3)`` uint8 BGR; black for a box without a pixel in the frame.
+
+    Raises:
+        ValueError: the frame or the boxes have the wrong shape or dtype, or a way to resize is unknown.
+    """
+    expect_frame(frame)
+    if resize_mode not in RESIZE_MODES:
+        raise ValueError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got {resize_mode!r}")
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
+    regions = pixel_regions(boxes, *frame.shape[:2])
+    crops = np.zeros((len(regions), height, width, 3), np.uint8)
+    for crop, region in zip(crops, regions, strict=True):
+        if (region[2:] > region[:2]).all():
+            _crop_into(crop, frame, region, INTERPOLATIONS[interpolation], resize_mode)
+    return crops
+
+
+def _crop_into(
+    out: NDArray[np.uint8],
+    frame: NDArray[np.uint8],
+    region: NDArray[np.int64],
+    interpolation: int,
+    resize_mode: str,
+) -> None:
+    """Resize one region of a frame into ``out``, ``(height, width, 3)``."""
+    x1, y1, x2, y2 = region
+    crop = frame[y1:y2, x1:x2]
+    if crop.strides[2] != 1 or crop.strides[1] != 3:
+        # OpenCV takes rows that are apart, but neither mirrored frames nor swapped channels.
+        crop = np.ascontiguousarray(crop)
+    height, width = out.shape[:2]
+    if resize_mode == "stretch":
+        # cv2 wants (width, height).
+        cv2.resize(crop, (width, height), dst=out, interpolation=interpolation)
+        return
+    scale = max(height / crop.shape[0], width / crop.shape[1])
+    full_height = max(height, round(crop.shape[0] * scale))
+    full_width = max(width, round(crop.shape[1] * scale))
+    resized = cv2.resize(crop, (full_width, full_height), interpolation=interpolation)
+    top, left = (full_height - height) // 2, (full_width - width) // 2
+    out[:] = resized[top : top + height, left : left + width]

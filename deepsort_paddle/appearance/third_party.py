@@ -1,0 +1,316 @@
+"""Re-ID networks exported elsewhere: what their folders tell of size, colour order and normalisation.
+
+An ``encoder.json`` written by hand beside the files always decides. Without one, three layouts tell enough:
+a PaddleDetection folder (``infer_cfg.yml``), a PaddleClas folder (``inference.yml``) and an ONNX file, whose
+graph carries its input's shape. Anything else is refused with what is missing, since a network fed with the
+wrong size or colours tracks badly without any error. docs/foreign_reid.md is the specification.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
+from deepsort_paddle.appearance.spec import DEFAULT_MAX_COSINE_DISTANCE, EncoderSpec
+
+__all__ = ["describe", "fit_to_graph", "network_input"]
+
+DETECTION_CONFIG = "infer_cfg.yml"
+CLAS_CONFIGS = (
+    "inference.yml",
+    "inference_rec.yml",
+    "inference_rec.yaml",
+    "inference_cls.yml",
+    "inference_cls.yaml",
+)
+# Model and weights, as the makers name them.
+PADDLE_FILES = (
+    ("model.json", "model.pdiparams"),
+    ("model.pdmodel", "model.pdiparams"),
+    ("inference.json", "inference.pdiparams"),
+    ("inference.pdmodel", "inference.pdiparams"),
+    ("__model__", "__params__"),
+    ("model", "params"),
+)
+_UNFINISHED = "is of a training run, make an appearance model of it with reid-train export"
+HELP = "write an encoder.json beside it, as in docs/foreign_reid.md"
+# ImageNet's mean and standard deviation of RGB in [0, 1], which nearly every published re-ID network uses.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# The codes of OpenCV's interpolations in infer_cfg.yml, and PaddleClas' names.
+CV2_CODES: dict[Any, str] = {0: "nearest", 1: "linear", 2: "cubic", 3: "area"}
+CLAS_NAMES: dict[Any, str] = {
+    "nearest": "nearest",
+    "bilinear": "linear",
+    "linear": "linear",
+    "bicubic": "cubic",
+    "cubic": "cubic",
+    "area": "area",
+}
+
+
+def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
+    """The folder of a network and its description, read from ``encoder.json`` or recognised.
+
+    Args:
+        path: a folder, or an ``.onnx`` file.
+
+    Returns:
+        the folder, and the spec; its sizes are 0 where only the graph tells them, see `fit_to_graph`.
+
+    Raises:
+        FileNotFoundError: there is no such path, or a file in the folder is missing.
+        ValueError: a description is wrong, or does not tell what is needed.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix == ".onnx":
+        return path.parent, _spec(path.parent, path.stem, path.name, None)
+    if not path.is_dir():
+        if path.suffix == ".safetensors":
+            raise ValueError(f"{path}: {_UNFINISHED}")
+        if path.exists():
+            raise ValueError(f"{path}: no appearance model, a folder or an .onnx file was wanted")
+        raise FileNotFoundError(f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} comes along)")
+    if (path / "encoder.json").is_file():
+        return path, EncoderSpec.read(path / "encoder.json")
+    configs = [path / name for name in (DETECTION_CONFIG, *CLAS_CONFIGS) if (path / name).is_file()]
+    files = [pair for pair in PADDLE_FILES if (path / pair[0]).is_file()]
+    networks = sorted(one.name for one in path.glob("*.onnx"))
+    if configs and files:
+        model, params = files[0]
+        if configs[0].name == DETECTION_CONFIG:
+            return path, _from_paddle_detection(configs[0], _spec(path, path.name, model, params))
+        return path, _from_paddle_clas(configs[0], _spec(path, path.name, model, params))
+    if len(networks) == 1 and not files:
+        return path, _spec(path, path.name, networks[0], None)
+    if not files and not networks and any(path.glob("checkpoint_*.safetensors")):
+        raise ValueError(f"{path}: {_UNFINISHED}")
+    if not files and not networks:
+        raise FileNotFoundError(
+            f"{path / 'encoder.json'}: no such file, and no network in the folder is known"
+        )
+    if len(networks) > 1 and not files:
+        raise ValueError(f"{path}: several .onnx files, name one of {', '.join(networks)}")
+    raise FileNotFoundError(
+        f"{path / 'encoder.json'}: no such file, and {files[0][0]} does not tell its input's size and "
+        "normalisation: write one as in docs/foreign_reid.md"
+    )
+
+
+def fit_to_graph(spec: EncoderSpec, model: Path, shape: tuple[int, ...], dtype: str) -> EncoderSpec:
+    """Complete the spec of a bare ONNX file with what its graph tells.
+
+    Args:
+        spec: with height 0.
+        model: the network's file, for errors and the warning.
+        shape: of its input, -1 where any size fits.
+        dtype: of its input, ``float32`` or ``uint8``.
+
+    Raises:
+        ValueError: the input is no picture of a fixed size.
+    """
+    if len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in ("float32", "uint8"):
+        raise ValueError(
+            f"{model}: wanted an input (N, 3, H, W) or (N, H, W, 3) of float32 or uint8, got {dtype} {shape}"
+        )
+    layout = "NCHW" if shape[1] == 3 else "NHWC"
+    height, width = shape[2:] if layout == "NCHW" else shape[1:3]
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"{model}: the graph takes any size, so input.height and input.width are missing: {HELP}"
+        )
+    fitted = replace(spec, height=height, width=width, layout=layout, dtype=dtype)
+    if dtype == "uint8":
+        return fitted
+    warnings.warn(
+        f"{model}: takes floats and does not tell their range: assuming RGB, divided by 255, ImageNet's mean "
+        f"and standard deviation; if that is wrong, {HELP}",
+        stacklevel=3,
+    )
+    return replace(fitted, channels="RGB", scale=1 / 255, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+
+def network_input(crops: NDArray[np.uint8], spec: EncoderSpec) -> NDArray[Any]:
+    """A batch of crops in the network's own layout, colour order and range.
+
+    Args:
+        crops: ``(N, height, width, 3)`` uint8 BGR.
+        spec: says what the network takes.
+
+    Returns:
+        ``(N, height, width, 3)`` or ``(N, 3, height, width)``; uint8, or float32 (x * scale - mean) / std.
+        The crops themselves where they fit already.
+    """
+    pixels = crops if spec.channels == "BGR" else crops[..., ::-1]
+    gain = np.float32(spec.scale) / np.array(spec.std, np.float32)
+    bias = np.array(spec.mean, np.float32) / np.array(spec.std, np.float32)
+    if spec.layout == "NCHW":
+        pixels = pixels.transpose(0, 3, 1, 2)
+        gain, bias = gain.reshape(3, 1, 1), bias.reshape(3, 1, 1)
+    if spec.dtype == "uint8":
+        return np.ascontiguousarray(pixels)
+    batch = np.empty(pixels.shape, np.float32)
+    np.multiply(pixels, gain, out=batch)
+    return np.subtract(batch, bias, out=batch)
+
+
+def _spec(folder: Path, name: str, model: str, params: str | None) -> EncoderSpec:
+    """A spec with what every recognised network has in common; its sizes are unknown yet."""
+    if params is not None and not (folder / params).is_file():
+        raise FileNotFoundError(f"{folder / params}: no such file, the weights of {model}")
+    return EncoderSpec(
+        name=name,
+        height=0,
+        width=0,
+        resize_mode="stretch",
+        interpolation="linear",
+        embedding_size=0,
+        normalized=False,
+        model=model,
+        params=params,
+        paddle=None,
+        max_cosine_distance=DEFAULT_MAX_COSINE_DISTANCE,
+        bfloat16_allowed=False,
+        calibrated=False,
+    )
+
+
+def _from_paddle_detection(path: Path, spec: EncoderSpec) -> EncoderSpec:
+    """Size and normalisation from ``Preprocess`` of an ``infer_cfg.yml``; its pictures are RGB."""
+    config = _read_yaml(path)
+    steps = config.get("Preprocess")
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise ValueError(f"{path}: Preprocess: wanted a list of steps, got {steps!r:.60}")
+    spec = replace(spec, layout="NHWC", dtype="float32", channels="RGB")
+    for step in steps:
+        kind = step.get("type")
+        if kind == "Resize" and not step.get("keep_ratio", False):
+            spec = _sized(spec, f"{path}: Resize: target_size", step.get("target_size"))
+            spec = _interpolated(spec, f"{path}: Resize: interp", step.get("interp", 1), CV2_CODES)
+        elif kind == "NormalizeImage":
+            spec = replace(spec, scale=1 / 255 if step.get("is_scale", True) else 1.0)
+            if step.get("norm_type", "mean_std") == "mean_std":
+                spec = _normalised(spec, f"{path}: NormalizeImage", step)
+        elif kind == "Permute":
+            spec = replace(spec, layout="NCHW")
+        else:
+            raise ValueError(
+                f"{path}: Preprocess: {kind} is not Resize to a fixed size, NormalizeImage, Permute: {HELP}"
+            )
+    return _expect_size(path, spec)
+
+
+def _from_paddle_clas(path: Path, spec: EncoderSpec) -> EncoderSpec:
+    """Size and normalisation from ``PreProcess.transform_ops`` of a PaddleClas ``inference.yml``."""
+    config = _read_yaml(path)
+    part = config.get("RecPreProcess", config.get("PreProcess"))
+    steps = part.get("transform_ops") if isinstance(part, dict) else None
+    if not isinstance(steps, list) or not all(isinstance(step, dict) and len(step) == 1 for step in steps):
+        raise ValueError(f"{path}: PreProcess.transform_ops: wanted a list of steps, got {steps!r:.60}")
+    spec = replace(spec, layout="NHWC", dtype="float32", channels="RGB")
+    short = None
+    for step in steps:
+        (kind, options), *_ = step.items()
+        options = options if isinstance(options, dict) else {}
+        if kind == "DecodeImage":
+            spec = replace(spec, channels="RGB" if options.get("to_rgb", True) else "BGR")
+        elif kind == "ResizeImage":
+            name = options.get("interpolation") or "bilinear"
+            spec = _interpolated(spec, f"{path}: ResizeImage: interpolation", name, CLAS_NAMES)
+            short = options.get("resize_short")
+            if short is None:
+                size = options.get("size")
+                # A pair is width, height here, unlike everywhere else.
+                size = size[::-1] if isinstance(size, list) else size
+                spec = _sized(spec, f"{path}: ResizeImage: size", size)
+        elif kind == "CropImage":
+            if short != options.get("size"):
+                raise ValueError(
+                    f"{path}: CropImage: size: wanted that of ResizeImage.resize_short, {short!r}, "
+                    f"got {options.get('size')!r}: {HELP}"
+                )
+            spec = replace(_sized(spec, f"{path}: CropImage: size", short), resize_mode="short_side_crop")
+        elif kind == "NormalizeImage":
+            scale = _fraction(f"{path}: NormalizeImage: scale", options.get("scale", 1 / 255))
+            spec = _normalised(replace(spec, scale=scale), f"{path}: NormalizeImage", options)
+        elif kind == "ToCHWImage":
+            spec = replace(spec, layout="NCHW")
+        elif kind != "KeepKeys":
+            raise ValueError(f"{path}: transform_ops: the step {kind!r:.40} is unknown: {HELP}")
+    return _expect_size(path, spec)
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    # Deep nesting ends in RecursionError, a date of month 13 in ValueError.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split()):.200}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: wanted fields, got {config!r:.60}")
+    return config
+
+
+def _sized(spec: EncoderSpec, where: str, size: Any) -> EncoderSpec:
+    """With height and width from a side or a pair of height, width."""
+    sides = [size, size] if isinstance(size, int) else size
+    if (
+        not isinstance(sides, list)
+        or len(sides) != 2
+        or not all(type(side) is int and side > 0 for side in sides)
+    ):
+        raise ValueError(f"{where}: wanted two sides in pixels, got {size!r:.60}")
+    return replace(spec, height=sides[0], width=sides[1])
+
+
+def _interpolated(spec: EncoderSpec, where: str, name: Any, known: Mapping[Any, str]) -> EncoderSpec:
+    if not isinstance(name, (int, str)) or name not in known:
+        raise ValueError(f"{where}: wanted {', '.join(str(one) for one in known)}, got {name!r:.60}")
+    return replace(spec, interpolation=known[name])
+
+
+def _normalised(spec: EncoderSpec, where: str, options: Mapping[str, Any]) -> EncoderSpec:
+    """With mean and std, ImageNet's where the step leaves them out."""
+    columns = []
+    for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+        values = options.get(name)
+        values = list(default) if values is None else values
+        if (
+            not isinstance(values, list)
+            or len(values) != 3
+            or not all(isinstance(one, (int, float)) and abs(one) < 1e30 for one in values)
+            or (name == "std" and min(values) <= 0)
+        ):
+            raise ValueError(
+                f"{where}: {name}: wanted three {'positive ' * (name == 'std')}numbers, got {values!r:.60}"
+            )
+        columns.append((float(values[0]), float(values[1]), float(values[2])))
+    return replace(spec, mean=columns[0], std=columns[1])
+
+
+def _fraction(where: str, value: Any) -> float:
+    """A number, or a text such as ``1.0/255.0``, which PaddleClas writes; read, not evaluated."""
+    match = re.fullmatch(r"\s*([\d.eE+-]+)\s*(?:/\s*([\d.eE+-]+)\s*)?", str(value))
+    try:
+        number = float(match[1]) / float(match[2] or 1) if match else 0.0
+    except (ValueError, ZeroDivisionError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError(
+            f"{where}: wanted a positive number or a fraction such as 1.0/255.0, got {value!r:.40}"
+        )
+    return number
+
+
+def _expect_size(path: Path, spec: EncoderSpec) -> EncoderSpec:
+    if spec.height == 0:
+        raise ValueError(f"{path}: no step resizes to a fixed size: {HELP}")
+    return spec

@@ -1,0 +1,1 @@
+"""Many videos: jobs, the processes that run them, and what is already done."""

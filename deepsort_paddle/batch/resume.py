@@ -1,0 +1,115 @@
+"""Which of many videos are done: what the status file says, held against what would be tracked now.
+
+A video is done when its last record says so, its results still have the sizes of then, and nothing that
+decides them has changed: settings, the video, its detections, the models. Files are compared by
+size and time of change, as ``make`` does, for videos are long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from deepsort_paddle._version import __version__
+from deepsort_paddle.appearance.default_model import default_model
+from deepsort_paddle.batch.jobs import Job, Outcome
+from deepsort_paddle.batch.status_file import Record, StatusFile
+from deepsort_paddle.command.parser import OUTPUTS
+from deepsort_paddle.media.source import without_password
+
+__all__ = ["Ledger", "fingerprint", "kept_names"]
+
+# They change how fast the results come, not which.
+_SPEED = ("threads", "read_ahead", "frames_per_batch", "quiet", "save_dir", "name")
+_INPUTS = ("source", "detections", "reid", "detector")
+
+
+class Ledger:
+    """The jobs of a run and what the status file says of each."""
+
+    def __init__(self, status: StatusFile, jobs: Sequence[Job]) -> None:
+        """Compare.
+
+        Raises:
+            ValueError: pictures would go into a folder that has content and is not from an earlier run.
+        """
+        self._status = status
+        self._files = cache(fingerprint)
+        self._digests = {job.name: self._digest(job) for job in jobs}
+        self.done = {job.name: record for job in jobs if (record := self._record_if_done(job)) is not None}
+        for job in jobs:
+            if job.name not in self.done:
+                self._check_crops(job)
+
+    def started(self, job: Job, attempt: int) -> None:
+        """Write down that a video was handed to a worker."""
+        self._add(job, "started", attempt)
+
+    def ended(self, job: Job, outcome: Outcome, attempt: int) -> None:
+        """Write down what came of it."""
+        facts = ("error", "trace", "frames", "ids", "broken", "seconds", "notes", "counts", "counted")
+        known = {name: value for name in facts if (value := getattr(outcome, name))}
+        if outcome.error:
+            self._add(job, "failed", attempt, **known)
+        else:
+            paths = [Path(job.folder, file) for file in outcome.files]
+            files = self._status.sizes(paths)
+            self._add(job, "done", attempt, **known, digest=self._digests[job.name], files=files)
+
+    def _add(self, job: Job, what: str, attempt: int, **facts: Any) -> None:
+        record = {"video": job.name, "source": _place(self._status, job.source), "status": what}
+        if job.options["save_crops"]:
+            facts["crops"] = self._status.place(job.options["save_crops"])
+        self._status.add({**record, "attempt": attempt, **facts})
+
+    def _last(self, job: Job) -> Record:
+        return self._status.latest.get(_place(self._status, job.source), {})
+
+    def _record_if_done(self, job: Job) -> Record | None:
+        record = self._last(job)
+        same = record.get("status") == "done" and record.get("digest") == self._digests[job.name]
+        files = record.get("files")
+        return record if same and isinstance(files, dict) and self._status.intact(files) else None
+
+    def _digest(self, job: Job) -> str:
+        """SHA-256 of everything that decides the results of a job."""
+        options = {key: value for key, value in job.options.items() if key not in _SPEED}
+        for name in (*_INPUTS, *OUTPUTS):
+            if options[name] is not None:
+                options[name] = _place(self._status, options[name])
+        inputs = [job.options[name] for name in _INPUTS]
+        if job.options["reid"] is None:
+            inputs.append(str(default_model()))
+        files = [self._files(path) for path in inputs if path is not None and "://" not in path]
+        text = json.dumps([__version__, job.name, options, files], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _check_crops(self, job: Job) -> None:
+        crops = job.options["save_crops"]
+        if crops is None or self._last(job).get("crops") == self._status.place(crops):
+            return
+        if Path(crops).exists() and not (Path(crops).is_dir() and not any(Path(crops).iterdir())):
+            raise ValueError(f"--save-crops wants new or empty folders, {crops} has content")
+
+
+def kept_names(status: StatusFile, sources: Sequence[str]) -> Mapping[str, str]:
+    """The names that sources have in the records of earlier runs."""
+    records = {source: status.latest.get(_place(status, source)) for source in sources}
+    return {source: record["video"] for source, record in records.items() if record is not None}
+
+
+def fingerprint(path: str) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of change of a file, or of all files in a folder; empty where there is none."""
+    top = Path(path)
+    files = sorted(one for one in top.rglob("*") if one.is_file()) if top.is_dir() else [top]
+    known = [(file.relative_to(top).as_posix(), file.stat()) for file in files if file.exists()]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in known]
+
+
+def _place(status: StatusFile, path: str) -> str:
+    """A path seen from the status file; an address without its password."""
+    return without_password(path) if "://" in path else status.place(path)

@@ -1,0 +1,220 @@
+"""From the sources and options of a command to one job for each video.
+
+Several videos share their settings but not their files. In options that name a file, ``{name}`` stands for
+the video's name in the results, ``{stem}`` for its file name without ending, ``{folder}`` for the folder
+that it is in and ``{source}`` for the video itself. Two videos of one name get the folder's name in front.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepsort_paddle.batch.jobs import Job
+from deepsort_paddle.command.parser import OUTPUTS, PLACEHOLDERS
+from deepsort_paddle.media.source import stream_name
+
+__all__ = ["expect_video", "make_jobs", "read_sources", "unique_names"]
+
+# Options of the whole run, which no video needs to know.
+_SHARED = ("sources", "videos", "many", "workers", "retries", "engine", "video_path", "camera_id", "img_dir")
+_FILMS = ("http://", "https://", "ftp://", "file:")
+# Files that stand in a video's place by mistake, and the options that take them.
+_LISTS = "detections go with --detections FILE, a list of videos with --sources FILE"
+_OTHERS = {
+    ".onnx": "a detector goes with --detector FILE, an appearance model with --reid FILE",
+    ".txt": _LISTS,
+    ".csv": _LISTS,
+}
+
+
+def expect_video(source: str) -> None:
+    """Raise where a source is, by its ending, a file for another option.
+
+    Raises:
+        ValueError: it is; the message names the option.
+    """
+    option = _OTHERS.get(Path(source).suffix.lower())
+    if option and "://" not in source and Path(source).is_file():
+        raise ValueError(f"{source} is no video: {option}")
+
+
+def read_sources(options: argparse.Namespace) -> list[str]:
+    """Everything to track, checked: the sources of the command line and those of ``--sources``.
+
+    Raises:
+        OSError: the list can't be read, or a video is not there.
+        ValueError: a video is there twice, or is live.
+    """
+    sources = list(options.videos)
+    if options.sources:
+        text = sys.stdin.read() if options.sources == "-" else _read(options.sources)
+        lines = (line.strip() for line in text.splitlines())
+        sources += [line for line in lines if line and not line.startswith("#")]
+    if not sources:
+        raise ValueError(f"--sources {options.sources} names no video")
+    for source in sources:
+        if "://" in source:
+            if not source.startswith(_FILMS):
+                raise ValueError(f"{stream_name(source)} is live and has no end: track it by itself")
+        elif Path(source).is_char_device() or (source.isdecimal() and not Path(source).exists()):
+            raise ValueError(f"camera {source} has no end: track it by itself")
+        elif not Path(source).exists():
+            raise FileNotFoundError(f"no such file or folder: {source}")
+        expect_video(source)
+    twice = [source for source, count in Counter(map(_full, sources)).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice")
+    return sources
+
+
+def make_jobs(options: argparse.Namespace, sources: Sequence[str], kept: Mapping[str, str]) -> list[Job]:
+    """One job for each source.
+
+    Args:
+        options: of the command line.
+        sources: of `read_sources`.
+        kept: names that sources have from earlier runs; they keep them, and no other gets one of these.
+
+    Raises:
+        OSError: a detection file is not there.
+        ValueError: two videos would share a file.
+    """
+    if options.show:
+        raise ValueError("--show is for one video")
+    if options.explain:
+        raise ValueError("--explain is for one video; --explain-csv takes {name}")
+    settings = {key: value for key, value in vars(options).items() if key not in _SHARED}
+    settings.update(quiet=True, threads=options.threads or 1, read_ahead=options.read_ahead or 0)
+    if not any(settings[option] for option in OUTPUTS):
+        settings["save_dir"] = options.save_dir or "output"
+    jobs = []
+    for source, name in zip(sources, unique_names(sources, kept), strict=True):
+        own: dict[str, Any] = {**settings, "source": source, "name": name}
+        for option in OUTPUTS:
+            if own[option] is not None:
+                own[option] = _filled(own[option], source, name)
+        if options.detections is not None:
+            own["detections"] = _detections(options.detections, source, name, len(sources))
+        jobs.append(Job(name, own, str(Path.cwd())))
+    _check_apart(jobs)
+    return jobs
+
+
+def unique_names(sources: Sequence[str], kept: Mapping[str, str] | None = None) -> list[str]:
+    """A name for each source that no other has, whatever the case of its letters.
+
+    ``a/x.mp4, b/x.mp4`` become ``a_x, b_x``; ``x.mp4, x.avi`` become ``x_mp4, x_avi``. ``kept`` names stay.
+    """
+    kept = kept or {}
+    stems = Counter((_folder(source), _stem(source).lower()) for source in sources)
+    parts = []
+    for source in sources:
+        alone = stems[_folder(source), _stem(source).lower()] == 1
+        base = _stem(source) if alone else _file_name(source).replace(".", "_")
+        parts.append([*(part.strip("/\\:") or "root" for part in Path(_folder(source)).parts), base])
+    depths = [1] * len(sources)
+    taken = Counter(name.lower() for name in kept.values())
+    while True:
+        names = [
+            kept.get(source) or "_".join(part[-depth:])
+            for source, part, depth in zip(sources, parts, depths, strict=True)
+        ]
+        fresh = [source not in kept for source in sources]
+        seen = taken + Counter(name.lower() for name, new in zip(names, fresh, strict=True) if new)
+        clash = [row for row, name in enumerate(names) if fresh[row] and seen[name.lower()] > 1]
+        deeper = [row for row in clash if depths[row] < len(parts[row])]
+        if not deeper:
+            break
+        for row in deeper:
+            depths[row] += 1
+    used = {name.lower() for row, name in enumerate(names) if row not in clash} | set(taken)
+    for row in clash:  # a_b/c and a/b_c
+        number, name = 2, names[row]
+        while name.lower() in used:
+            name, number = f"{names[row]}-{number}", number + 1
+        names[row] = name
+        used.add(name.lower())
+    return names
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"--sources {path} is not a text file in UTF-8") from None
+
+
+def _full(path: str) -> str:
+    """An absolute path without ``..``; links stay links. Addresses stay as they are."""
+    return path if "://" in path else os.path.normpath(Path(path).absolute())
+
+
+def _folder(source: str) -> str:
+    return "" if "://" in source else str(Path(_full(source)).parent)
+
+
+def _file_name(source: str) -> str:
+    return stream_name(source) if "://" in source else Path(_full(source)).name
+
+
+def _stem(source: str) -> str:
+    """The file's name without its ending, a folder's name, an address as a file name."""
+    name = _file_name(source)
+    return name if "://" in source or Path(source).is_dir() else Path(name).stem
+
+
+def _filled(template: str, source: str, name: str) -> str:
+    """A file name with its placeholders filled in."""
+    folder = str(Path(source).parent)
+    values = {"{name}": name, "{stem}": _stem(source), "{folder}": folder, "{source}": source}
+    for placeholder in PLACEHOLDERS:
+        template = template.replace(placeholder, values[placeholder])
+    return template
+
+
+def _detections(template: str, source: str, name: str, videos: int) -> str:
+    """The detection file of one video."""
+    path = _filled(template, source, name)
+    if Path(path).is_dir():
+        path = str(Path(path) / f"{name}.txt")
+    elif path == template and videos > 1:
+        raise ValueError(
+            f"--detections {template} is one file for {videos} videos: give the folder with NAME.txt for "
+            "each, or put {name}, {stem}, {folder} or {source} into it"
+        )
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file: {path}, the detections of {source}")
+    return path
+
+
+def _check_apart(jobs: Sequence[Job]) -> None:
+    """Raise where a video would write over another one, over its results, or take its detections."""
+    readers: dict[str, str] = {}
+    writers: dict[str, str] = {}
+    inputs = {_full(job.source) for job in jobs}
+    for job in jobs:
+        detections = job.options["detections"]
+        if detections and (other := readers.setdefault(_full(detections), job.source)) != job.source:
+            raise ValueError(f"{other} and {job.source} would both take the detections {detections}")
+    for job in jobs:
+        for option in OUTPUTS:
+            path = job.options[option]
+            if path is None:
+                continue
+            full, flag = _full(path), "--" + option.replace("_", "-")
+            if full in inputs or full in readers:
+                raise ValueError(f"{flag} {path} would replace an input")
+            if (other := writers.setdefault(full, job.source)) != job.source:
+                raise ValueError(
+                    f"{flag} {path} is one file for {other} and {job.source}: put {{name}} into it"
+                )
+        if job.options["save_dir"]:
+            results = Path(_full(job.options["save_dir"])) / job.name
+            if {f"{results}.txt", f"{results}.mp4"} & (inputs | set(readers)):
+                raise ValueError(f"--save-dir {job.options['save_dir']} would replace an input")

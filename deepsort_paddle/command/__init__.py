@@ -1,0 +1,1 @@
+"""The commands `deepsort-track` and `deepsort-eval`: options, checks, and the run."""

@@ -1,0 +1,1 @@
+"""Lines and zones, and how many people cross or visit them."""

@@ -1,0 +1,1 @@
+"""Detectors: a detection file, HOG, ONNX and PaddleDetection networks."""

@@ -1,0 +1,135 @@
+"""Detectors: callables from a frame's number and picture to its detections.
+
+Which one a name means is decided here: a MOTChallenge text file, OpenCV's HOG, an ONNX file or
+a PaddleDetection folder. One signature serves them all, so that a sequence without pictures and a camera
+without annotations run through the same pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle.detection.candidates import class_confidences, expect_confidence
+from deepsort_paddle.detection.hog import HogDetector
+from deepsort_paddle.detection.onnx import OnnxDetector
+from deepsort_paddle.detection.paddle import CONFIG, PaddleDetector
+from deepsort_paddle.motchallenge.text import read_detections
+from deepsort_paddle.structures import Detections
+
+__all__ = ["Detector", "FileDetector", "HogDetector", "OnnxDetector", "PaddleDetector", "detection_file"]
+__all__ += ["make_detector"]
+
+Detector: TypeAlias = Callable[[int, "NDArray[np.uint8] | None"], Detections]
+
+
+class FileDetector:
+    """Detections that were made before, from a MOTChallenge text file.
+
+    Attributes:
+        labels: class names by number: the format knows people only.
+        confidence: its threshold.
+        last_frame: the last frame number in the file, 0 for an empty file.
+    """
+
+    labels = ("person",)
+
+    def __init__(self, path: str | Path, *, confidence: float | None = None) -> None:
+        """Read a whole file.
+
+        Args:
+            path: the file; see `deepsort_paddle.motchallenge.text.read_detections`.
+            confidence: detections below it are dropped; None takes 0.3, as the DeepSORT paper's MOT16 run.
+
+        Raises:
+            OSError: the file can't be read.
+            ValueError: a line is wrong, or the threshold is outside [0, 1].
+        """
+        self.confidence = expect_confidence(0.3 if confidence is None else confidence)
+        self._by_frame = read_detections(path)
+        self.last_frame = max(self._by_frame, default=0)
+
+    def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
+        """Detections of one frame, in the file's order; as they are when there is no picture.
+
+        Args:
+            frame_number: from 1; a frame that is not in the file has no detections.
+            image: not looked at. Boxes are not cut to it: annotations go on beyond the frame's edge.
+        """
+        detections = self._by_frame.get(frame_number)
+        if detections is None:
+            return Detections.empty()
+        return detections[detections.confidence >= self.confidence]
+
+    def all_boxes(self) -> NDArray[np.float64]:
+        """``(N, 4)`` the boxes of all frames that reach the threshold."""
+        kept = [one.boxes[one.confidence >= self.confidence] for one in self._by_frame.values()]
+        return np.concatenate([np.zeros((0, 4)), *kept])
+
+
+def detection_file(path: str | Path, *, confidence: float | None = None) -> FileDetector:
+    """The same as ``FileDetector(path, ...)``."""
+    return FileDetector(path, confidence=confidence)
+
+
+def make_detector(
+    spec: str | Path,
+    *,
+    confidence: float | None = None,
+    classes: Sequence[int | str] | None = None,
+    class_confidence: Mapping[int | str, float] | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+) -> FileDetector | HogDetector | OnnxDetector | PaddleDetector:
+    """Open the detector that a name on the command line means.
+
+    Args:
+        spec: ``hog``, an ``.onnx`` file, a folder with ``infer_cfg.yml``, or a MOTChallenge file (``.txt``,
+            ``.csv``; `detection_file` takes any name).
+        confidence: detections below it are dropped; None takes what suits the detector.
+        classes: numbers or names of classes to report; None takes people. HOG and files know only people.
+        class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
+        device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``, for networks.
+        threads: CPU threads, for networks; None takes every core this process may use.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        OSError: the file can't be opened.
+        ImportError: the detector needs Paddle, which is not installed.
+        ValueError: it is nothing of the kind, or an argument is wrong.
+    """
+    path = Path(spec)
+    if str(spec) == "hog" or path.suffix in (".txt", ".csv"):
+        if classes is not None and {str(one) for one in classes} - {"0", "person"}:
+            raise ValueError(f"{spec} finds only class 0 (person), got {', '.join(map(str, classes))}")
+        confidence = class_confidences(class_confidence, FileDetector.labels, (0,)).get(0, confidence)
+        return (
+            HogDetector(confidence=confidence)
+            if str(spec) == "hog"
+            else detection_file(path, confidence=confidence)
+        )
+    network: type[OnnxDetector | PaddleDetector]
+    if path.suffix == ".onnx":
+        network = OnnxDetector
+    elif path.is_dir():
+        if not (path / CONFIG).is_file():
+            raise FileNotFoundError(f"{path}: a folder without {CONFIG} is no exported PaddleDetection model")
+        network = PaddleDetector
+    elif not path.exists():
+        raise FileNotFoundError(f"{spec}: no such file or folder (or hog, the one detector that needs none)")
+    else:
+        raise ValueError(
+            f"{spec}: wanted hog, an .onnx file, a folder with {CONFIG} or a MOTChallenge .txt file"
+        )
+    return network(
+        path,
+        confidence=confidence,
+        classes=classes,
+        class_confidence=class_confidence,
+        device=device,
+        threads=threads,
+    )

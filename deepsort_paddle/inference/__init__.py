@@ -1,0 +1,1 @@
+"""Networks run on arrays, by Paddle Inference, ONNX Runtime or OpenVINO."""

@@ -1,0 +1,350 @@
+"""Runs an exported network on arrays: the only file that imports paddle.
+
+A Paddle export (``.json`` of the new IR or ``.pdmodel``, with its ``.pdiparams``) runs by Paddle
+Inference, an ``.onnx`` file by ONNX Runtime or OpenVINO. Each library loads when its first network is opened.
+
+Three faults of plain Paddle Inference are kept away from callers. A predictor shared by threads
+returns other callers' rows without any error, so every running call holds a predictor of its own,
+cloned when none is free (handing them back, unlike one clone for each thread, costs programs with many
+short-lived threads no memory). oneDNN caches its primitives for each input shape, so batches
+are padded to a few sizes. And an export of Paddle 3 crashes Paddle 2, so versions are compared first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle.inference.openvino import OpenVinoNetwork, fixed_chunks
+from deepsort_paddle.inference.pool import Feeds, Pool
+
+__all__ = ["Predictor"]
+
+# The sizes to which a batch is padded on a CPU by Paddle; larger batches are cut: in Paddle 3.3 the new IR
+# loses up to half its speed at 32 and more to page faults, and other libraries lose a little to the cache.
+# ResNet50 keeps about 80 MB of primitives for each.
+CPU_BATCH_SIZES = (1, 2, 4, 8, 12, 16)
+GPU_BATCH_MULTIPLE = 8
+# Shapes whose primitives oneDNN keeps for one predictor; the least recent goes first.
+ONEDNN_CACHED_SHAPES = 8
+
+Run = Callable[[Feeds], "list[NDArray[Any]]"]
+
+
+class Predictor:
+    """An exported network, ready to run; safe to share between threads.
+
+    Attributes:
+        path: the network's file.
+        input_names: the network's inputs, in its order.
+        input_shapes: their shapes, -1 where any size fits; empty tuples where the export doesn't tell.
+        input_dtypes: ``float32``, ``uint8``...; empty texts where the export doesn't tell.
+        metadata: what the export says of itself (ONNX metadata properties), else empty.
+        on_gpu: whether it runs on a GPU.
+        bfloat16: whether it computes in bfloat16.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        params: str | Path | None = None,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        bfloat16: bool = False,
+        exported_with: str | None = None,
+        openvino: bool = False,
+    ) -> None:
+        """Open an exported network.
+
+        Args:
+            model: ``.json``, ``.pdmodel`` or ``.onnx`` file; one without an ending is of older Paddle.
+            params: the weights of a Paddle export; beside the model, ending in ``.pdiparams``, when None.
+            device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
+            threads: CPU threads for each running call; None takes every core this process may use.
+            bfloat16: compute in bfloat16 where the CPU has instructions for it and the library uses them
+                (ONNX Runtime does not), else in float32.
+            exported_with: version of Paddle that wrote the export, where known.
+            openvino: run an ``.onnx`` file by OpenVINO, on a CPU, instead of ONNX Runtime.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ImportError: Paddle or OpenVINO is wanted and not installed.
+            OSError: the file is no network that the installed library can open.
+            ValueError: an argument is wrong, or the device is not there.
+        """
+        self.path = Path(model)
+        kind, index = _parse_device(device)
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}")
+        _expect_file(self.path)
+        count = threads or _available_cores()
+        self.input_shapes: tuple[tuple[int, ...], ...]
+        self.metadata: dict[str, str]
+        self._run: Run
+        self._any_size = False  # whether a new batch size costs nothing
+        self._sizes: tuple[int, ...] = ()  # the sizes to cut batches to, where the library says so
+        if self.path.suffix == ".onnx" and openvino:
+            if kind == "gpu":
+                raise ValueError(
+                    f"device {device} is not there for {self.path.name}: OpenVINO runs on the CPU"
+                )
+            network = _open_openvino(self.path, count, bfloat16)
+            self.bfloat16 = network.bfloat16
+            self.on_gpu = False
+            self.input_names = network.input_names
+            self.input_shapes = network.input_shapes
+            self.input_dtypes = network.input_dtypes
+            self.metadata = {}
+            self._any_size = True
+            self._sizes = network.sizes
+            self._run = network
+        elif self.path.suffix == ".onnx":
+            session, self.on_gpu = _open_onnx(self.path, kind, index, count)
+            self.bfloat16 = False
+            inputs = session.get_inputs()
+            self.input_names = tuple(str(one.name) for one in inputs)
+            self.input_shapes = tuple(
+                tuple(side if isinstance(side, int) else -1 for side in one.shape) for one in inputs
+            )
+            types = [str(one.type).removeprefix("tensor(").removesuffix(")") for one in inputs]
+            self.input_dtypes = tuple("float32" if one == "float" else one for one in types)
+            self.metadata = dict(session.get_modelmeta().custom_metadata_map)
+            self._any_size = not self.on_gpu
+            self._run = lambda feeds: list(session.run(None, dict(feeds)))
+        elif self.path.suffix in (".json", ".pdmodel", ""):
+            weights = self.path.with_suffix(".pdiparams") if params is None else Path(params)
+            _expect_file(weights)
+            paddle = _import_paddle()
+            _check_version(self.path, exported_with, paddle.__version__)
+            root, self.on_gpu, self.bfloat16 = _open_paddle(
+                paddle, self.path, weights, kind=kind, index=index, threads=count, bfloat16=bfloat16
+            )
+            self.input_names = tuple(root.get_input_names())
+            self.input_shapes = tuple(() for _ in self.input_names)
+            self.input_dtypes = tuple("" for _ in self.input_names)
+            self.metadata = {}
+            self._run = Pool(root, root.clone, _run_paddle)
+        else:
+            raise ValueError(f"{self.path}: a network ends in .json, .pdmodel or .onnx")
+
+    def run_feeds(self, feeds: Feeds) -> list[NDArray[Any]]:
+        """Run the network once on named inputs, as they are.
+
+        Args:
+            feeds: an array for each of `input_names`, of the dtype that the network wants: Paddle
+                misreads other dtypes without an error.
+
+        Returns:
+            the network's outputs, in its order.
+
+        Raises:
+            ValueError: an input is missing, or the network rejects the arrays.
+        """
+        missing = [name for name in self.input_names if name not in feeds]
+        if missing:
+            raise ValueError(f"{self.path}: no array for the network's input {missing[0]!r}")
+        try:
+            return self._run({name: np.ascontiguousarray(feeds[name]) for name in self.input_names})
+        except Exception as error:
+            shapes = ", ".join(f"{name} {feeds[name].dtype} {feeds[name].shape}" for name in self.input_names)
+            raise ValueError(f"{self.path}: the network rejects {shapes}: {_first_line(error)}") from error
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Run a network of one input on a batch of any size; the first output's rows.
+
+        The batch is cut and padded as suits the device; rows belong to their inputs whatever the size.
+
+        Args:
+            batch: ``(N, ...)``, N >= 1, of the dtype that the network wants.
+
+        Returns:
+            ``(N, ...)``, the first output.
+
+        Raises:
+            ValueError: N is 0, or the network rejects the batch or returns another number of rows.
+        """
+        if len(self.input_names) != 1:
+            raise ValueError(f"{self.path}: wanted a network of one input, got {', '.join(self.input_names)}")
+        if len(batch) == 0:
+            raise ValueError("batch must hold at least one row")
+        rows = []
+        start = 0
+        for size in self._chunks(len(batch)):
+            chunk = batch[start : start + size]
+            start += len(chunk)
+            padded = chunk
+            if len(chunk) < size:
+                padded = np.zeros((size, *batch.shape[1:]), batch.dtype)
+                padded[: len(chunk)] = chunk
+            output = self.run_feeds({self.input_names[0]: padded})[0]
+            if output.ndim == 0 or len(output) != size:
+                raise ValueError(f"{self.path}: wanted {size} rows from the network, got {output.shape}")
+            rows.append(output[: len(chunk)])
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def _chunks(self, count: int) -> Sequence[int]:
+        """Sizes of the batches to run for ``count`` rows; only the last one is padded."""
+        fixed = self.input_shapes[0][0] if self.input_shapes[0] else -1
+        if fixed > 0:
+            return [fixed] * -(-count // fixed)
+        if self._sizes:
+            return fixed_chunks(count, self._sizes)
+        if self.on_gpu:
+            return [-(-count // GPU_BATCH_MULTIPLE) * GPU_BATCH_MULTIPLE]
+        largest = CPU_BATCH_SIZES[-1]
+        rest = count % largest
+        sizes = [largest] * (count // largest)
+        if rest:
+            sizes.append(rest if self._any_size else next(size for size in CPU_BATCH_SIZES if size >= rest))
+        return sizes
+
+
+def _run_paddle(predictor: Any, feeds: Feeds) -> list[NDArray[Any]]:
+    for name, array in feeds.items():
+        predictor.get_input_handle(name).copy_from_cpu(array)
+    predictor.run()
+    return [predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names()]
+
+
+def _import_paddle() -> Any:
+    """The paddle module, imported without its chatter.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    # Of glog only errors; a level chosen by the user stays.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    first = "paddle" not in sys.modules
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import paddle
+            import paddle.inference
+    except ModuleNotFoundError as error:
+        if error.name != "paddle":
+            raise
+        raise ImportError(
+            "PaddlePaddle is not installed: pip install paddlepaddle (for NVIDIA GPUs see docs/install.md)",
+            name="paddle",
+        ) from None
+    if first:
+        # Paddle's handlers print a C++ trace on SIGTERM and take over the caller's faulthandler.
+        paddle.disable_signal_handler()
+    return paddle
+
+
+def _open_paddle(
+    paddle: Any, model: Path, params: Path, *, kind: str, index: int, threads: int, bfloat16: bool
+) -> tuple[Any, bool, bool]:
+    """A Paddle predictor, whether it runs on a GPU, and whether it computes in bfloat16."""
+    gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    if kind == "gpu" and index >= gpus:
+        build = "a CUDA build" if paddle.is_compiled_with_cuda() else "a CPU build"
+        raise ValueError(
+            f"device gpu:{index} is not there: Paddle {paddle.__version__} is {build} and sees {gpus} GPUs"
+        )
+    on_gpu = kind == "gpu" or (kind == "auto" and gpus > 0)
+    config = paddle.inference.Config(str(model), str(params))
+    config.disable_glog_info()
+    # In 3.3 the new IR fails on enable_memory_optim without the new executor.
+    config.enable_new_ir(model.suffix == ".json")
+    config.enable_new_executor()
+    config.enable_memory_optim()
+    if on_gpu:
+        config.enable_use_gpu(256, index)
+    else:
+        config.disable_gpu()
+        config.set_cpu_math_library_num_threads(threads)
+        config.enable_mkldnn()
+        config.set_mkldnn_cache_capacity(ONEDNN_CACHED_SHAPES)
+        # Without AVX512-BF16 or AMX it would be emulated, slower than float32.
+        bfloat16 = bfloat16 and bool(paddle.base.core.supports_bfloat16_fast_performance())
+        if bfloat16:
+            config.enable_mkldnn_bfloat16()
+    try:
+        return paddle.inference.create_predictor(config), on_gpu, bfloat16 and not on_gpu
+    except Exception as error:
+        raise OSError(f"{model}: Paddle {paddle.__version__} cannot open it: {_first_line(error)}") from error
+
+
+def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, bool]:
+    """An ONNX Runtime session, and whether it runs on a GPU."""
+    # Versions with telemetry, on by default, read this when they are imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if kind == "gpu" and not has_gpu:
+        raise ValueError(
+            f"device gpu:{index} is not there for {model.name}: ONNX Runtime is a CPU build "
+            "(pip install onnxruntime-gpu)"
+        )
+    on_gpu = has_gpu and kind != "cpu"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if on_gpu:
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": index}))
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=providers), on_gpu
+    except Exception as error:
+        raise OSError(f"{model}: ONNX Runtime cannot open it: {_first_line(error)}") from error
+
+
+def _open_openvino(model: Path, threads: int, bfloat16: bool) -> OpenVinoNetwork:
+    """A network compiled by OpenVINO for the CPU."""
+    try:
+        return OpenVinoNetwork(model, threads=threads, bfloat16=bfloat16)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise OSError(f"{model}: OpenVINO cannot open it: {_first_line(error)}") from error
+
+
+def _check_version(model: Path, exported_with: str | None, installed: str) -> None:
+    """Raise OSError when the installed Paddle is too old for the export: it would crash the process."""
+    wanted = 3 if model.suffix == ".json" else 0
+    if exported_with is not None:
+        # An older minor version is let through: it mostly opens newer exports, and says so where not.
+        wanted = max(wanted, int(exported_with.split(".")[0]))
+    have = int(installed.split(".")[0])
+    # 0.0.0 is a nightly build, newer than any release.
+    if 0 < have < wanted:
+        origin = f"Paddle {exported_with}" if exported_with else f"Paddle {wanted} or later"
+        raise OSError(f"{model}: exported by {origin}, cannot be opened by the installed Paddle {installed}")
+
+
+def _parse_device(device: str) -> tuple[str, int]:
+    """``auto``, ``cpu``, ``gpu`` or ``gpu:N`` as kind and index."""
+    match = re.fullmatch(r"(auto|cpu|gpu)(?:(?<=gpu):(\d+))?", device)
+    if match is None:
+        raise ValueError(f"device must be auto, cpu, gpu or gpu:N, got {device!r}")
+    return match[1], int(match[2] or 0)
+
+
+def _available_cores() -> int:
+    """The cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _expect_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+
+
+def _first_line(error: Exception) -> str:
+    """The first line that says something of an error that carries a C++ trace."""
+    lines = (line.strip(" -\t") for line in str(error).splitlines())
+    return next((line for line in lines if line and "Traceback" not in line), type(error).__name__)[:300]

@@ -1,0 +1,1 @@
+"""Frames in and out: files, streams, cameras and images; the video writer."""

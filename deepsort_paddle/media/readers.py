@@ -1,0 +1,267 @@
+"""Readers: generators of frames from an open file, stream, camera or list of pictures.
+
+Files and streams are read by PyAV, cameras by OpenCV. Both carry FFmpeg, decode equally fast and give the
+same pixels (checked on real video), but OpenCV's reader steps over packets that can't be decoded without a
+word, so that every later frame has a wrong number, and its wheels write no H.264. PyAV hands over packet
+by packet: a broken one is counted and keeps its place as a frame without image, and every frame
+has its exact timestamp. PyAV has no portable way to name a camera; OpenCV has.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle.frames import Frame, Tally
+from deepsort_paddle.media.image_header import worth_decoding
+
+__all__ = ["open_container", "read_camera", "read_file", "read_pictures", "read_stream"]
+
+_LONGEST_WAIT = 30.0  # seconds between two attempts to reconnect
+
+
+def open_container(address: str, name: str, **options: Any) -> tuple[Any, Any]:
+    """The container and its first real video stream (a song's cover picture is none)."""
+    began = time.monotonic()
+    try:
+        container = av.open(address, **options)
+    except av.error.FFmpegError as error:
+        if "timeout" in options and time.monotonic() - began >= options["timeout"]:
+            # FFmpeg calls it an exit, or invalid data.
+            raise OSError(f"{name} can't be opened: no answer in {options['timeout']:g} seconds") from None
+        if isinstance(error, OSError):
+            raise OSError(f"{name} can't be opened: {error.strerror}") from None
+        raise ValueError(f"{name} is not a video that can be read: {error.strerror}") from None
+    # FFmpeg takes any text file for terminal art.
+    streams = [] if container.format.name == "tty" else container.streams.video
+    for stream in streams:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            stream.thread_type = "AUTO"
+            return container, stream
+    container.close()
+    raise ValueError(f"{name} is not a video: it has no video stream")
+
+
+def read_file(
+    container: Any, stream: Any, tally: Tally, fps: float | None, promised: int | None
+) -> Iterator[Frame]:
+    """All frames of a file, broken ones included, at their place in the order of presentation.
+
+    A packet that can't be decoded raises, but with several decoder threads it raises while a later one is
+    handed in, its place is not known yet where pictures are reordered, and decoders also drop
+    pictures silently after damage. So timestamps of packets wait in a heap: older ones that still wait when a
+    picture comes out are lost. They count only once damage was seen, as there are
+    intact files with packets that show nothing.
+    """
+    waiting: list[int] = []
+    failures = number = 0
+    damaged = fed = False
+    latest: int | None = None
+    start: float | None = None
+
+    def lost(count: int) -> Iterator[Frame]:
+        nonlocal number
+        for _ in range(count):
+            number += 1
+            tally.broken += 1
+            yield Frame(number, None, None if fps is None else (number - 1) / fps)
+
+    with container:
+        for packet in _packets(container, stream, tally):
+            if packet.pts is not None and packet.size and not packet.is_discard:
+                heapq.heappush(waiting, packet.pts)
+            fed |= packet.size > 0
+            if not fed:
+                continue  # nothing to flush, and PyAV before 18 crashes where the header is cut off too
+            try:
+                pictures = packet.decode()
+            except av.error.FFmpegError:
+                damaged = True
+                failures += packet.pts is None
+                continue
+            for picture in pictures:
+                damaged |= picture.is_corrupt
+                if picture.pts is not None:
+                    if damaged and latest is not None and picture.pts <= latest:
+                        continue  # out too late: its place was counted as lost
+                    latest = picture.pts
+                gap, failures = failures, 0
+                while picture.pts is not None and waiting and waiting[0] <= picture.pts:
+                    gap += heapq.heappop(waiting) < picture.pts and damaged
+                yield from lost(gap)
+                number += 1
+                tally.broken += picture.is_corrupt
+                seconds = picture.time
+                if seconds is None:
+                    seconds = None if fps is None else (number - 1) / fps
+                elif start is None:
+                    start = seconds - (0.0 if fps is None else (number - 1) / fps)
+                yield Frame(number, _image(picture), seconds if start is None else seconds - start)
+        yield from lost(failures + (len(waiting) if damaged else 0))
+    if promised is not None and number < promised and not tally.note:
+        tally.note = f"the file promises {promised} frames, {number} were found"
+
+
+def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
+    """The stream's packets, the empty one that flushes the decoder last, also when the file breaks off."""
+    try:
+        yield from container.demux(stream)
+    except av.error.FFmpegError as error:
+        tally.note = f"reading stopped: {error.strerror}"
+        flush = av.Packet()
+        flush.stream = stream
+        yield flush
+
+
+def _image(picture: Any) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` BGR of a decoded picture, upright also when a phone was held sideways."""
+    image: NDArray[np.uint8] = picture.to_ndarray(format="bgr24")
+    if picture.rotation % 360:
+        image = np.ascontiguousarray(np.rot90(image, picture.rotation // 90))
+    return image
+
+
+def read_stream(
+    connect: Callable[[], tuple[Any, Any]],
+    connection: tuple[Any, Any],
+    tally: Tally,
+    retries: int,
+    backoff: float,
+    patience: float,
+) -> Iterator[Frame]:
+    """Frames of a live stream, stamped with the time of their arrival; reconnects when it is lost.
+
+    Silence ends by the timeout of the connection. A stream that goes on without pictures, with its sound
+    alone or with packets that can't be decoded, is lost too after ``patience`` seconds, so packets of every
+    kind are looked at. The first picture may take three times as long: decoders wait for one that needs no
+    other.
+    """
+    number = attempts = 0
+    start: float | None = None
+    while True:
+        reason = "the stream ended"
+        container, stream = connection
+        with container:
+            packets = container.demux()
+            due = time.monotonic() + 3 * patience
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    break
+                except av.error.FFmpegError as error:
+                    reason = str(error.strerror)
+                    break
+                if time.monotonic() > due:
+                    reason = f"it sent no picture for {patience:g} s"
+                    break
+                if packet.stream is not stream or not (number or packet.size):
+                    continue
+                try:
+                    pictures = packet.decode()
+                except av.error.FFmpegError:
+                    tally.broken += 1
+                    continue
+                for picture in pictures:
+                    number, attempts = number + 1, 0
+                    tally.broken += picture.is_corrupt
+                    now = time.monotonic()
+                    start = now if start is None else start
+                    yield Frame(number, _image(picture), now - start)
+                    due = time.monotonic() + patience
+        again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "stream", reason)
+        if again is None:
+            return
+        connection = again
+
+
+def read_camera(
+    connect: Callable[[], Any], capture: Any, tally: Tally, retries: int, backoff: float
+) -> Iterator[Frame]:
+    """Frames of a camera, stamped with the time of their arrival.
+
+    Ten failures in a row, or no answer in time, mean that it is gone; it is opened again when it comes back.
+    """
+    number = failures = attempts = 0
+    start: float | None = None
+    while True:
+        reason = "it stopped sending pictures"
+        try:
+            while failures < 10:
+                fine, image = capture.read()
+                if not fine:
+                    failures += 1
+                    tally.broken += 1
+                    continue
+                number, failures, attempts = number + 1, 0, 0
+                now = time.monotonic()
+                start = now if start is None else start
+                yield Frame(number, image, now - start)
+        except TimeoutError as error:
+            reason = str(error)
+        finally:
+            capture.release()
+        again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "camera", reason)
+        if again is None:
+            return
+        capture, failures = again, 0
+
+
+_Connection = TypeVar("_Connection")
+
+
+def _reconnected(
+    connect: Callable[[], _Connection],
+    tally: Tally,
+    attempts: int,
+    retries: int,
+    backoff: float,
+    what: str,
+    reason: str,
+) -> tuple[_Connection | None, int]:
+    """A new connection, None when it is given up, and the attempts since the last frame."""
+    while attempts < retries:
+        time.sleep(min(backoff * 2**attempts, _LONGEST_WAIT))
+        attempts += 1
+        try:
+            connection = connect()
+        except (OSError, ValueError) as error:
+            reason = str(error)
+            continue
+        tally.reconnects += 1
+        return connection, attempts
+    tally.note = f"the {what} was lost and {retries} attempts to reach it again failed: {reason}"
+    return None, attempts
+
+
+def read_pictures(
+    numbered: Iterable[tuple[int, Path | None]], tally: Tally, fps: float | None
+) -> Iterator[Frame]:
+    """Frames of numbered image files; one without an image where a file is missing or damaged."""
+    for number, path in numbered:
+        image: NDArray[np.uint8] | None = None
+        if path is not None:
+            with suppress(OSError):  # gone since the folder was listed
+                image = _decoded(np.fromfile(path, np.uint8))  # imread can't open every name on Windows
+        tally.broken += image is None
+        yield Frame(number, image, None if fps is None else (number - 1) / fps)
+
+
+def _decoded(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """``(H, W, 3)`` uint8 BGR of a picture file's bytes; None where they are none, or damaged."""
+    if not worth_decoding(content.tobytes()):
+        return None
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    except cv2.error:  # more pixels than OpenCV takes
+        return None
+    return None if image is None else np.asarray(image, np.uint8)

@@ -1,0 +1,195 @@
+"""Frames in: a video file, a folder of pictures, a MOTChallenge sequence, a camera, a network stream.
+
+Frame numbers start at 1 and count what the source holds, so they are those of MOTChallenge annotations.
+Why files are read by PyAV and cameras by OpenCV is said in `deepsort_paddle.media.readers`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from deepsort_paddle.frames import Frame, FrameSource, Tally
+from deepsort_paddle.media.readers import open_container, read_camera, read_file, read_pictures, read_stream
+from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.media.watchdog import WatchedCapture
+from deepsort_paddle.motchallenge.sequence import LARGEST, SequenceInfo, is_sequence
+from deepsort_paddle.motchallenge.text import read_detections
+
+__all__ = ["Frame", "FrameSource", "VideoWriter", "open_source"]
+
+_PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"})
+
+
+def open_source(
+    source: str | int | Path,
+    *,
+    fps: float | None = None,
+    retries: int = 5,
+    backoff: float = 1.0,
+    patience: float = 10.0,
+) -> FrameSource:
+    """Open anything that has frames.
+
+    Args:
+        source: a video file, a folder of pictures (sorted naturally: 2.jpg before 10.jpg), a MOTChallenge
+            sequence folder, with or without pictures, a camera (index or device file) or a stream's
+            address (``rtsp://``, ``http://``...).
+        fps: frame rate of a folder's pictures, before that of ``seqinfo.ini``.
+        retries: attempts to reach a lost stream or camera again before giving it up; the iterator ends then.
+        backoff: seconds before the first attempt; doubles with each, up to 30.
+        patience: seconds without a picture after which a stream or camera counts as lost, and that opening
+            it may take.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        OSError: the camera or stream can't be opened.
+        ValueError: it is no video, or holds no frame that can be read.
+    """
+    text = str(source)
+    if fps is not None and not 0 < fps < float("inf"):
+        raise ValueError(f"fps must be positive, got {fps}")
+    if "://" in text:
+        return _open_stream(text, retries, backoff, patience)
+    path = Path(text)
+    if path.is_dir():
+        return _open_sequence(path, fps) if is_sequence(path) else _open_folder(path, fps)
+    if text.isdecimal() and not path.exists():
+        return _open_camera(int(text), f"camera {text}", retries, backoff, patience)
+    if path.is_char_device():
+        return _open_camera(text, path.name, retries, backoff, patience)
+    if not path.exists():
+        raise FileNotFoundError(f"no such file or folder: {text}")
+    return _open_file(path)
+
+
+def without_password(address: str) -> str:
+    """A stream's address fit to be shown and stored: without ``user:password@``."""
+    return re.sub(r"(?<=://)[^/@]*@", "", address)
+
+
+def stream_name(address: str) -> str:
+    """A stream's address as a file name."""
+    return re.sub(r"[^\w.-]+", "_", without_password(address).partition("://")[2]).strip("_")
+
+
+def natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key of a file name that compares runs of digits as numbers."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+
+
+def _open_file(path: Path) -> FrameSource:
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty")
+    container, stream = open_container(str(path), str(path))
+    tally = Tally()
+    rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate else None
+    count = stream.frames or None
+    return FrameSource(
+        read_file(container, stream, tally, fps, count), tally, name=path.stem, fps=fps, frame_count=count
+    )
+
+
+def _open_stream(address: str, retries: int, backoff: float, patience: float) -> FrameSource:
+    def connect() -> tuple[Any, Any]:
+        options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+        return open_container(address, without_password(address), options=options, timeout=patience)
+
+    container, stream = connect()
+    tally = Tally()
+    rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate else None
+    name = stream_name(address)
+    if container.duration:  # a film on a web server: it has an end, and can't be entered in the middle
+        frames = read_file(container, stream, tally, fps, stream.frames or None)
+        return FrameSource(frames, tally, name=name, fps=fps, frame_count=stream.frames or None)
+    frames = read_stream(connect, (container, stream), tally, retries, backoff, patience)
+    return FrameSource(frames, tally, name=name, fps=fps, live=True)
+
+
+def _open_camera(device: int | str, name: str, retries: int, backoff: float, patience: float) -> FrameSource:
+    def opened() -> cv2.VideoCapture:
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
+        try:
+            capture = cv2.VideoCapture(device)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+        if not capture.isOpened():
+            raise OSError(f"{name} can't be opened: there is none, or another program has it")
+        return capture
+
+    def connect() -> WatchedCapture:
+        return WatchedCapture(opened, name, patience)
+
+    capture = connect()
+    tally = Tally()
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    return FrameSource(
+        read_camera(connect, capture, tally, retries, backoff),
+        tally,
+        name=name.replace(" ", ""),
+        fps=fps if fps > 0 else None,
+        live=True,
+    )
+
+
+def _open_folder(folder: Path, fps: float | None) -> FrameSource:
+    paths = _pictures(folder)
+    if not paths:
+        videos = sum(path.suffix.lower() in _VIDEOS for path in folder.iterdir())
+        hint = f"; it holds {videos} videos: name each of them" if videos > 1 else ""
+        hint = "; it holds a video: name that" if videos == 1 else hint
+        raise ValueError(f"{folder} holds no pictures ({' '.join(sorted(_PICTURES))}){hint}")
+    tally = Tally()
+    frames = read_pictures(list(enumerate(paths, 1)), tally, fps)
+    return FrameSource(frames, tally, name=folder.resolve().name, fps=fps, frame_count=len(paths))
+
+
+def _open_sequence(folder: Path, fps: float | None) -> FrameSource:
+    info = SequenceInfo.read(folder)
+    fps = fps or info.frame_rate
+    tally = Tally()
+    paths = [] if info.images is None else _pictures(info.images)
+    if not paths:
+        length = info.length
+        if length is None and info.detections is not None:
+            length = max(read_detections(info.detections), default=None)
+        if length is None:
+            raise ValueError(f"{folder} has no pictures, and no seqinfo.ini says how many frames it has")
+        frames = read_pictures(((number, None) for number in range(1, length + 1)), Tally(), fps)
+        return FrameSource(
+            frames,
+            tally,
+            name=info.name,
+            fps=fps,
+            frame_count=length,
+            size=(info.height, info.width),
+            has_images=False,
+        )
+    # A missing picture must not shift the numbers of those behind it: file names carry them.
+    numbers = [int(path.stem) if path.stem.isdecimal() else 0 for path in paths]
+    if numbers[0] != 1 or len(set(numbers)) != len(numbers):
+        numbers = list(range(1, len(paths) + 1))
+    if numbers[-1] > LARGEST:
+        raise ValueError(f"{paths[-1]}: frame numbers go up to {LARGEST}, got {numbers[-1]}")
+    if info.length is not None and numbers[-1] < info.length:
+        tally.note = f"seqinfo.ini promises {info.length} frames, the pictures end at {numbers[-1]}"
+    known = dict(zip(numbers, paths, strict=True))
+    frames = read_pictures([(n, known.get(n)) for n in range(1, numbers[-1] + 1)], tally, fps)
+    return FrameSource(frames, tally, name=info.name, fps=fps, frame_count=numbers[-1])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order, without hidden ones; a link that leads nowhere is one.
+
+    Folders, pipes and devices are none, whatever their name: reading a pipe would wait for ever.
+    """
+    named = (p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
+    return sorted((p for p in named if p.is_file() or not p.exists()), key=natural_key)

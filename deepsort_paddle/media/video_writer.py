@@ -1,0 +1,155 @@
+"""Video out: an mp4 that plays in browsers.
+
+H.264 with 4:2:0 colour is what every browser plays, and the index goes to the front (faststart) so that
+playing starts before the download ends. No OpenCV wheel can write it; PyAV brings libx264. While it
+grows, the file is a fragmented mp4 in ``NAME.part``: after ``kill -9`` or a crash it still
+plays up to the last two seconds. Closing copies the packets, not encoded again, into the final layout.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from deepsort_paddle.part_files import part_path, publish
+
+__all__ = ["VideoWriter"]
+
+_SUFFIXES = (".mp4", ".m4v", ".mov")
+
+
+class VideoWriter:
+    """Writes BGR frames as H.264.
+
+    The size is that of the first frame; an odd side gets one more row or column, as 4:2:0 wants even ones,
+    and a later frame of another size is fitted into it. As a context manager the file takes its
+    name also after Ctrl-C; after any other error ``NAME.part`` stays.
+    """
+
+    def __init__(self, path: str | Path, *, fps: float, crf: int = 23, preset: str = "veryfast") -> None:
+        """Prepare a file; it is made when the first frame is written.
+
+        Args:
+            path: ``.mp4``, ``.m4v`` or ``.mov``.
+            fps: frames per second; 30000 / 1001 and the like stay exact.
+            crf: x264's constant quality, 0 (lossless) to 51.
+            preset: x264's speed, ``ultrafast`` to ``placebo``.
+
+        Raises:
+            ValueError: the file name's ending, or fps is not positive.
+        """
+        self.path = Path(path)
+        if self.path.suffix.lower() not in _SUFFIXES:
+            raise ValueError(f"a video is written as {', '.join(_SUFFIXES)}, got {self.path.name}")
+        if not 0 < fps < float("inf"):
+            raise ValueError(f"fps must be positive, got {fps}")
+        self._rate = Fraction(fps).limit_denominator(1001)
+        # A clock of 10 kHz or more that counts whole ticks a frame.
+        ticks = -(-10_000 // self._rate.numerator)
+        self._time_base = Fraction(1, self._rate.numerator * ticks)
+        self._options = {"crf": str(crf), "preset": preset}
+        self._container: Any = None
+        self._stream: Any = None
+        self._last: int | None = None
+        self._size = (0, 0)  # height, width, before evening
+
+    def write(self, image: NDArray[np.uint8], timestamp: float | None = None) -> None:
+        """Append ``(H, W, 3)`` uint8 BGR.
+
+        Args:
+            image: the frame; not modified.
+            timestamp: seconds since the first frame, which keeps a variable frame rate; None: one
+                frame's time after the last one. One that does not rise is moved behind the last one.
+
+        Raises:
+            OSError: the file can't be written.
+        """
+        if self._container is None:
+            self._open(image)
+        step = round(1 / (self._rate * self._time_base))
+        tick = 0 if self._last is None else self._last + step
+        if timestamp is not None:
+            tick = round(timestamp / self._time_base)
+            if self._last is not None:
+                tick = max(tick, self._last + 1)
+        self._last = tick
+        frame = av.VideoFrame.from_ndarray(self._fit(image), format="bgr24")
+        frame.pts, frame.time_base = tick, self._time_base
+        frame.duration = step
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finish the file and give it its name; closing twice is fine, without frames no file is made."""
+        if self._container is not None:
+            self._finish()
+            self._rearrange()
+            publish(self.path)
+
+    def _open(self, image: NDArray[np.uint8]) -> None:
+        height, width = self._size = (image.shape[0], image.shape[1])
+        self._container = av.open(
+            str(part_path(self.path)),
+            "w",
+            format="mp4",
+            options={"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"},
+        )
+        stream = self._container.add_stream("libx264", rate=self._rate, options=self._options)
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = self._time_base
+        stream.codec_context.gop_size = max(1, round(2 * self._rate))
+        self._stream = stream
+
+    def _fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """``image`` at the size of the video, with its proportions kept, contiguous."""
+        height, width = self._size
+        if image.shape[:2] != (height, width):
+            scale = min(height / image.shape[0], width / image.shape[1])
+            size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            canvas = np.zeros((height, width, 3), np.uint8)
+            top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+            canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+            image = canvas
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return np.ascontiguousarray(image)
+
+    def _finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        self._container = None
+
+    def _rearrange(self) -> None:
+        """Copy the packets of the fragmented file into one with its index in front."""
+        part = part_path(self.path)
+        whole = part.with_name(part.name + ".mp4")
+        with av.open(str(part)) as source:
+            stream = source.streams.video[0]
+            with av.open(str(whole), "w", format="mp4", options={"movflags": "faststart"}) as target:
+                copy = target.add_stream_from_template(stream)
+                copy.time_base = stream.time_base
+                for packet in source.demux(stream):
+                    if packet.dts is not None:
+                        packet.stream = copy
+                        target.mux(packet)
+        whole.replace(part)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.close()
+        elif self._container is not None:
+            self._finish()

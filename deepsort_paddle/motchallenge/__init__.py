@@ -1,0 +1,1 @@
+"""MOTChallenge: text files, sequence folders, and the benchmark's metrics."""

@@ -1,0 +1,113 @@
+"""MOTChallenge sequence folders: ``seqinfo.ini``, pictures, detections and ground truth, if there."""
+
+from __future__ import annotations
+
+import configparser
+from dataclasses import dataclass
+from pathlib import Path
+
+from typing_extensions import Self
+
+from deepsort_paddle.part_files import real_path
+
+__all__ = ["LARGEST", "SequenceInfo", "is_sequence"]
+
+LARGEST = 10_000_000  # of any number in seqinfo.ini: frames of four days at 30 a second
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceInfo:
+    """A MOTChallenge sequence folder.
+
+    Attributes:
+        folder: the sequence folder.
+        name: ``name`` of ``seqinfo.ini``, else the folder's.
+        frame_rate: frames per second; None when ``seqinfo.ini`` is absent or silent, as for the next three.
+        length: number of frames.
+        width: of the frames in pixels.
+        height: of the frames in pixels.
+        images: the folder with the pictures; None when there is none.
+        detections: ``det/det.txt``; None when absent.
+        ground_truth: ``gt/gt.txt``; None when absent.
+    """
+
+    folder: Path
+    name: str
+    frame_rate: float | None
+    length: int | None
+    width: int | None
+    height: int | None
+    images: Path | None
+    detections: Path | None
+    ground_truth: Path | None
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Self:
+        """Read ``seqinfo.ini``, where there is one, and look what the folder holds.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            ValueError: ``seqinfo.ini`` is malformed; names the file and the key.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no such sequence folder: {folder}")
+        ini = folder / "seqinfo.ini"
+        keys = _read_ini(ini) if ini.is_file() else {}
+        name = keys.get("name") or folder.resolve().name
+        if Path(name.replace("\\", "/")).name != name or "\0" in name:  # results are named after it
+            raise ValueError(f"{ini}: name must be a plain name, got {name!r}")
+        images = folder / keys.get("imdir", "img1")
+        if "\0" in str(images) or not (
+            real_path(images).is_relative_to(real_path(folder)) or images.is_symlink()
+        ):
+            raise ValueError(f"{ini}: imDir must be a folder within {folder}, got {keys['imdir']!r}")
+        detections, ground_truth = folder / "det" / "det.txt", folder / "gt" / "gt.txt"
+        length, width, height = (_positive(ini, keys, key) for key in ("seqLength", "imWidth", "imHeight"))
+        return cls(
+            folder=folder,
+            name=name,
+            frame_rate=_positive(ini, keys, "frameRate"),
+            length=None if length is None else int(length),
+            width=None if width is None else int(width),
+            height=None if height is None else int(height),
+            images=images if images.is_dir() else None,
+            detections=detections if detections.is_file() else None,
+            ground_truth=ground_truth if ground_truth.is_file() else None,
+        )
+
+
+def is_sequence(folder: str | Path) -> bool:
+    """Whether a folder looks like a MOTChallenge sequence: ``seqinfo.ini``, ``img1`` or ``det/det.txt``."""
+    folder = Path(folder)
+    return (
+        (folder / "seqinfo.ini").is_file()
+        or (folder / "img1").is_dir()
+        or (folder / "det" / "det.txt").is_file()
+    )
+
+
+def _read_ini(path: Path) -> dict[str, str]:
+    """The keys (lower case) of the section [Sequence]."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a readable ini file: {str(error).splitlines()[0]}") from None
+    if not parser.has_section("Sequence"):
+        raise ValueError(f"{path} has no section [Sequence]")
+    return dict(parser["Sequence"])
+
+
+def _positive(path: Path, keys: dict[str, str], key: str) -> float | None:
+    """A positive number of seqinfo.ini, None when the key is absent."""
+    text = keys.get(key.lower())
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not (0 < number <= LARGEST):
+        raise ValueError(f"{path}: {key} must be a positive number up to {LARGEST}, got {text!r}")
+    return number

@@ -1,0 +1,308 @@
+"""MOTChallenge text files.
+
+A line is ``frame,id,left,top,width,height,confidence,...``. Pixel coordinates in these files are
+1-based (the upper left pixel is 1, 1) while boxes here are 0-based: readers subtract 1 from left and top,
+the writer adds it again. This is the only file in which boxes have left, top, width and height.
+
+Files are small (tens of thousands of lines), so a whole one is parsed at once; the slow search for
+the line at fault runs only after a fault was met.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from deepsort_paddle.boxes import tlwh_from_xyxy, xyxy_from_tlwh
+from deepsort_paddle.part_files import part_path, publish
+from deepsort_paddle.structures import Detections, Tracks, row_index
+
+__all__ = [
+    "TrackTable",
+    "TrackWriter",
+    "read_detections",
+    "read_ground_truth",
+    "read_tracks",
+]
+
+_EMBEDDING_START = 10
+# Four days at 30 frames a second; every frame up to the last one takes time, also without boxes.
+_LAST_FRAME = 10_000_000
+_LARGEST = 1e9  # a coordinate in pixels, an id or a class beyond it is damage
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTable:
+    """The boxes of identified objects in all frames of a sequence, sorted by frame.
+
+    Attributes:
+        frame: ``(N,)`` int64 frame numbers from 1, rising; rows of one frame keep the file's order.
+        ids: ``(N,)`` int64, unique within a frame.
+        boxes: ``(N, 4)`` float64 xyxy pixels, 0-based.
+        confidence: ``(N,)`` float64 as in the file (in ground truth 0: a box to be ignored); 1 when absent.
+        class_id: ``(N,)`` int64 MOTChallenge class (1 is pedestrian); 1 when absent.
+        visibility: ``(N,)`` float64 in [0, 1]; 1 when absent.
+    """
+
+    frame: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    class_id: NDArray[np.int64]
+    visibility: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __getitem__(self, index: Any) -> Self:
+        """Rows by slice, mask or index array; all columns move together."""
+        rows = row_index(index)
+        return type(self)(
+            frame=self.frame[rows],
+            ids=self.ids[rows],
+            boxes=self.boxes[rows],
+            confidence=self.confidence[rows],
+            class_id=self.class_id[rows],
+            visibility=self.visibility[rows],
+        )
+
+
+def read_detections(path: str | Path) -> dict[int, Detections]:
+    """Detections of a MOTChallenge ``det.txt`` by frame number; frames without any are absent.
+
+    Columns are frame, id (ignored), left, top, width, height and, if there are more, confidence. Columns
+    8 to 10 (world coordinates) are ignored. Columns from the 11th on, if any, are an embedding, the layout
+    in which DeepSORT's authors published theirs. Rows of a frame keep the file's order; class_id is 0.
+
+    Confidence: a file without the column, or with -1 throughout (the format's 'not known'), gets 1.
+    Otherwise values are clipped to [0, 1] with a warning, as detectors with open-ended scores (DPM, ACF)
+    exist: a threshold between 0 and 1 then acts as it would on the raw scores.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: wrong or varying number of columns, text that is no number, NaN, a negative
+            width or height, a value beyond 1e9, a frame number that is not a whole number from 1 to ten
+            million. Names file and line.
+    """
+    table, lines = _read_table(path)
+    if table.shape[1] == _EMBEDDING_START + 1:
+        raise ValueError(f"{path}, line {lines[0]}: 6 to 10 columns wanted (or 10 and an embedding), got 11")
+    frame, boxes = table[:, 0].astype(np.int64), _boxes(table)
+    confidence = _known_confidence(table, path)
+    embeddings = table[:, _EMBEDDING_START:] if table.shape[1] > _EMBEDDING_START else None
+    order = np.argsort(frame, kind="stable")
+    numbers, starts = np.unique(frame[order], return_index=True)
+    groups = np.split(order, starts[1:])
+    return {
+        int(number): Detections.of(
+            boxes[rows], confidence[rows], embeddings=None if embeddings is None else embeddings[rows]
+        )
+        for number, rows in zip(numbers, groups, strict=False)
+    }
+
+
+def read_tracks(path: str | Path) -> TrackTable:
+    """Tracking results: frame, id, left, top, width, height and, if there is one, confidence.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: as for `read_detections`, or an id that is no whole number or comes twice in a frame.
+    """
+    table, lines = _read_table(path)
+    return _track_table(path, table, lines, has_class=False)
+
+
+def read_ground_truth(path: str | Path) -> TrackTable:
+    """Ground truth of MOT16 and later (8 or 9 columns, with class and visibility) or of MOT15.
+
+    Ten columns are the layout of MOT15, whose last three are world coordinates: everything is
+    a fully visible pedestrian then.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: as for `read_tracks`, or a class that is no whole number.
+    """
+    table, lines = _read_table(path)
+    return _track_table(path, table, lines, has_class=table.shape[1] in (8, 9))
+
+
+class TrackWriter:
+    """Writes results line by line: ``frame,id,left,top,width,height,score,-1,-1,-1``.
+
+    The eighth column, unused for tracks in the picture, can hold the class number instead.
+
+    The file grows as ``NAME.part``, each frame handed to the operating system whole, and takes its name
+    when closed: a finished file is complete, and a killed run keeps every frame up to
+    then. As a context manager it also takes its name after Ctrl-C; after any other
+    error ``NAME.part`` stays and an older ``NAME`` is kept.
+    """
+
+    def __init__(self, path: str | Path, *, classes: bool = False) -> None:
+        self.path = Path(path)
+        self._classes = classes
+        self._file = part_path(path).open("w", encoding="ascii", newline="\n")
+
+    def write(self, frame_number: int, tracks: Tracks) -> None:
+        """Append the tracks of one frame, 0-based boxes; a frame without tracks writes nothing."""
+        if len(tracks) == 0:
+            return
+        class_id = tracks.class_id if self._classes else np.full(len(tracks), -1)
+        rows = zip(tracks.ids, tlwh_from_xyxy(tracks.boxes), tracks.confidence, class_id, strict=True)
+        self._file.write(
+            "".join(
+                f"{frame_number},{track_id},{left + 1:.3f},{top + 1:.3f},{width:.3f},{height:.3f},"
+                f"{score:.4f},{number},-1,-1\n"
+                for track_id, (left, top, width, height), score, number in rows
+            )
+        )
+        self._file.flush()
+
+    def close(self) -> None:
+        """Finish the file and give it its name; closing twice is fine."""
+        if not self._file.closed:
+            self._file.close()
+            publish(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.close()
+        else:
+            self._file.close()
+
+
+def _read_table(path: str | Path) -> tuple[NDArray[np.float64], list[int]]:
+    """All rows of a file as ``(N, C)`` float64, C at least 6, and the line number of each row."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, a MOTChallenge text file was wanted")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no such file: {path}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file") from None
+    numbered = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [number for number, _ in numbered]
+    if not numbered:
+        return np.zeros((0, 7)), lines
+    try:
+        table = np.loadtxt([line for _, line in numbered], delimiter=",", comments=None, ndmin=2)
+    except ValueError:
+        raise ValueError(f"{path}, {_find_fault(numbered)}") from None
+    columns = table.shape[1]
+    if columns < 6:
+        raise ValueError(
+            f"{path}, line {lines[0]}: at least 6 columns separated by commas wanted "
+            f"(frame,id,left,top,width,height), got {columns}"
+        )
+    frame = table[:, 0]
+    with np.errstate(invalid="ignore"):  # the remainder of infinity
+        fraction = frame % 1 != 0
+    faults = (
+        (~np.isfinite(table).all(axis=1), "NaN or infinity"),
+        (
+            (frame < 1) | (frame > _LAST_FRAME) | fraction,
+            f"frame numbers must be whole numbers from 1 to {_LAST_FRAME}",
+        ),
+        ((table[:, 4:6] < 0).any(axis=1), "negative width or height"),
+        ((np.abs(table) > _LARGEST).any(axis=1), f"a value beyond {_LARGEST:g}"),
+    )
+    for wrong, message in faults:
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(f"{path}, line {lines[row]}: {message}: {_shorten(numbered[row][1])}")
+    return table, lines
+
+
+def _find_fault(numbered: list[tuple[int, str]]) -> str:
+    """Say which line can't be parsed and why."""
+    columns = numbered[0][1].count(",") + 1
+    for number, line in numbered:
+        fields = line.split(",")
+        for column, field in enumerate(fields, 1):
+            if not _is_number(field):
+                hint = " (the format has no header)" if number == 1 else ""
+                if len(fields) == 1:
+                    hint = " (columns are separated by commas)"
+                return f"line {number}: column {column} is not a number: {_shorten(field)!r}{hint}"
+        if len(fields) != columns:
+            return f"line {number}: {len(fields)} columns, but {columns} in line {numbered[0][0]}"
+    return "not a table of numbers"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shorten(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _boxes(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(N, 4)`` xyxy, 0-based, from 1-based left, top, width, height in columns 3 to 6."""
+    return xyxy_from_tlwh(table[:, 2:6] - np.array([1.0, 1.0, 0.0, 0.0]))
+
+
+def _known_confidence(table: NDArray[np.float64], path: str | Path) -> NDArray[np.float64]:
+    """``(N,)`` in [0, 1]; see `read_detections`."""
+    if table.shape[1] < 7 or len(table) == 0 or bool((table[:, 6] == -1).all()):
+        return np.ones(len(table))
+    confidence = table[:, 6]
+    outside = int(np.count_nonzero((confidence < 0) | (confidence > 1)))
+    if outside:
+        warnings.warn(
+            f"{path}: {outside} of {len(table)} confidences lie outside 0 to 1 and were clipped",
+            stacklevel=3,
+        )
+    return np.clip(confidence, 0.0, 1.0)
+
+
+def _track_table(
+    path: str | Path, table: NDArray[np.float64], lines: list[int], *, has_class: bool
+) -> TrackTable:
+    """Columns of identified boxes, sorted by frame, after checking ids and classes."""
+    whole = [(1, "id")] + ([(7, "class")] if has_class else [])
+    for column, name in whole:
+        fractional = table[:, column] % 1 != 0
+        if fractional.any():
+            row = int(np.argmax(fractional))
+            raise ValueError(
+                f"{path}, line {lines[row]}: {name} {table[row, column]:g} is not a whole number"
+            )
+    order = np.lexsort((np.arange(len(table)), table[:, 1], table[:, 0]))
+    same = (np.diff(table[order][:, :2], axis=0) == 0).all(axis=1)
+    if same.any():
+        first = int(np.argmax(same))
+        frame, track_id = table[order[first], :2]
+        raise ValueError(
+            f"{path}, line {lines[order[first + 1]]}: id {track_id:g} was in frame {frame:g} already, "
+            f"in line {lines[order[first]]}" + (" (is this a file of detections?)" if track_id == -1 else "")
+        )
+    order = np.argsort(table[:, 0], kind="stable")
+    table = table[order]
+    ones = np.ones(len(table))
+    return TrackTable(
+        frame=table[:, 0].astype(np.int64),
+        ids=table[:, 1].astype(np.int64),
+        boxes=_boxes(table),
+        confidence=table[:, 6].copy() if table.shape[1] > 6 else ones,
+        class_id=(table[:, 7] if has_class else ones).astype(np.int64),
+        visibility=table[:, 8].copy() if has_class and table.shape[1] > 8 else ones.copy(),
+    )

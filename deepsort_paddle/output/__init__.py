@@ -1,0 +1,1 @@
+"""What a run writes: text, CSV, JSON, video, crops, and the report page."""

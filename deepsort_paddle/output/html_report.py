@@ -1,0 +1,344 @@
+"""One page on a run: video, timeline of the tracks, a picture of each, counts, speed, settings.
+
+The page needs no network and no other file: style, script, pictures and a small video are inside. Names come
+from users and models, so everything put into the page is escaped, and the page's own policy forbids
+any script but its own (by hash) and any connection. No frame is held: of each identity the
+best picture so far and its place every fifth of a second.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from deepsort_paddle import boxes as box_ops
+from deepsort_paddle.counting.places import Counts
+from deepsort_paddle.output.draw import track_color
+from deepsort_paddle.part_files import part_path, publish, real_path
+from deepsort_paddle.pipeline.stages import TrackedFrame
+
+__all__ = ["HtmlReport"]
+
+_SAMPLE = 5  # numbers
+_SAMPLE_SECONDS = 0.2  # between two places of a track that the page knows
+_THUMBNAIL = (160, 120)  # largest height, width
+
+
+@dataclass(slots=True)
+class _Identity:
+    """What the page shows of one id; a run is samples end to end: seconds, x, y, width, height."""
+
+    first: int
+    class_id: int
+    frames: int = 0
+    last_frame: int = 0
+    end: float = 0.0
+    runs: list[array[float]] = field(default_factory=list)
+    run_ends: list[float] = field(default_factory=list)
+    score: float = 0.0
+    picture: bytes = b""
+
+
+class HtmlReport:
+    """Writes a page about a run when it is closed, after Ctrl-C too."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        meta: Mapping[str, Any],
+        *,
+        video: str | Path | None = None,
+        inline_limit: float = 20.0,
+        summarise: Callable[[], Mapping[str, Any]] = dict,
+        speed: Callable[[], Mapping[str, float]] = dict,
+        counts: Callable[[], Counts] = Counts,
+    ) -> None:
+        """Prepare a page; the callables are asked when it is written.
+
+        Args:
+            path: of the page.
+            meta: ``name``, ``fps``, ``width``, ``height``, ``class_names``, ``settings``, ``versions``, as in
+                the JSON output.
+            video: the annotated video, complete when the page is closed; None: the page has none.
+            inline_limit: megabytes up to which the video is put into the page; a larger one is referred to
+                by its path relative to the page.
+            summarise: frames, tracks, broken_frames.
+            speed: frames a second by stage.
+            counts: at lines and in zones.
+        """
+        self.path, self._meta = Path(path), meta
+        self._video = None if video is None else Path(video)
+        self._limit = inline_limit
+        self._summarise, self._speed, self._counts = summarise, speed, counts
+        self._step = 1 / (meta.get("fps") or 25.0)
+        self._identities: dict[int, _Identity] = {}
+        self._duration = 0.0
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Take in one frame."""
+        frame, tracks = tracked.frame, tracked.tracks
+        now = (frame.number - 1) * self._step if frame.timestamp is None else frame.timestamp
+        self._duration = max(self._duration, now + self._step)
+        for row, track_id in enumerate(tracks.ids.tolist()):
+            known = self._identities.setdefault(track_id, _Identity(frame.number, int(tracks.class_id[row])))
+            x1, y1, x2, y2 = np.rint(np.clip(tracks.boxes[row], -1e6, 1e6)).astype(int).tolist()
+            sample = (round(now, 3), x1, y1, x2 - x1, y2 - y1)
+            if known.frames == 0 or known.last_frame != frame.number - 1:
+                known.runs.append(array("d", sample))
+                known.run_ends.append(now)
+            elif now - known.runs[-1][-_SAMPLE] >= _SAMPLE_SECONDS - 1e-6:
+                known.runs[-1].extend(sample)
+            known.frames, known.last_frame, known.end = known.frames + 1, frame.number, now
+            known.run_ends[-1] = now
+        if frame.image is not None:
+            self._keep_best(frame.image, tracked)
+
+    def _keep_best(self, image: NDArray[np.uint8], tracked: TrackedFrame) -> None:
+        """Replace pictures by plainly better ones: larger, more confident, whole."""
+        matched = tracked.tracks[tracked.tracks.detection_index >= 0]
+        found = tracked.detections.boxes[matched.detection_index]
+        inside = box_ops.clip(found, *image.shape[:2])
+        area = (inside[:, 2:] - inside[:, :2]).prod(axis=1)
+        whole = area / np.maximum((found[:, 2:] - found[:, :2]).prod(axis=1), 1e-9)
+        scores = area * tracked.detections.confidence[matched.detection_index] * whole**2
+        for track_id, score, box in zip(matched.ids.tolist(), scores.tolist(), inside, strict=True):
+            known = self._identities[track_id]
+            if score <= 1.15 * known.score:
+                continue
+            left, top = np.floor(box[:2]).astype(int).tolist()
+            right, bottom = np.ceil(box[2:]).astype(int).tolist()
+            crop = image[top:bottom, left:right]
+            if crop.size:
+                scale = min(1.0, _THUMBNAIL[0] / crop.shape[0], _THUMBNAIL[1] / crop.shape[1])
+                size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+                small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+                content = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+                known.score, known.picture = score, content.tobytes()
+
+    def close(self) -> None:
+        """Write the page and give it its name.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        part_path(self.path).write_text(self._page(), encoding="utf-8")
+        publish(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.close()
+
+    def _page(self) -> str:
+        folder = resources.files("deepsort_paddle.output") / "report_page"
+        texts = {name: (folder / name).read_text("utf-8") for name in ("page.html", "page.css", "page.js")}
+        style, script = texts["page.css"], texts["page.js"]
+        policy = (
+            f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+            "img-src data:; media-src data: 'self' file:; base-uri 'none'; form-action 'none'"
+        )
+        summary = self._summarise()
+        video, hint = self._video_part()
+        parts = {
+            "policy": policy,
+            "style": style,
+            "script": script,
+            "title": escape(str(self._meta.get("name", ""))),
+            "summary": escape(
+                ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in summary.items())
+            ),
+            "video": video,
+            "hint": escape(hint),
+            "counts": self._count_part(),
+            "rows": "\n".join(self._row(*item) for item in self._identities.items()) or "<p>No tracks.</p>",
+            "axis": self._axis() if self._identities else "",
+            "cards": "\n".join(self._card(*item) for item in self._identities.items()) or "<p>None.</p>",
+            "speed": self._speed_part(),
+            "settings": _table(
+                ("", ""),
+                [
+                    *((name, self._meta.get(name)) for name in ("source", "width", "height", "fps")),
+                    *self._meta.get("settings", {}).items(),
+                    *((f"{name} (version)", value) for name, value in self._meta.get("versions", {}).items()),
+                ],
+            ),
+            "tracks": self._tracks_part(),
+        }
+        return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], texts["page.html"])
+
+    def _video_part(self) -> tuple[str, str]:
+        """The video element and the line below it."""
+        if self._video is None or not self._video.is_file():
+            return "", "This run has no video."
+        hint = "Click a track to see where it begins."
+        if self._video.stat().st_size <= self._limit * 1e6:
+            source = "data:video/mp4;base64," + base64.b64encode(self._video.read_bytes()).decode("ascii")
+        else:
+            relative = Path(_relative(real_path(self._video), real_path(self.path).parent))
+            source = quote(relative.as_posix())
+            hint += f" The video is too large for this page: keep {relative.as_posix()} beside it."
+        return (
+            f'<div class="screen"><video controls muted playsinline preload="auto" src="{escape(source)}">'
+            '</video><div id="spot" hidden></div></div>',
+            hint,
+        )
+
+    def _count_part(self) -> str:
+        counts = self._counts()
+        parts = []
+        if counts.lines:
+            rows = [(line.line.name, line.to_right, line.to_left) for line in counts.lines]
+            parts.append(_table(("Line", "To the right", "To the left"), rows))
+        if counts.zones:
+            zones = [
+                (
+                    zone.zone.name,
+                    zone.entries,
+                    zone.exits,
+                    zone.occupancy,
+                    zone.peak,
+                    _mean(zone.dwell.values()),
+                )
+                for zone in counts.zones
+            ]
+            header = ("Zone", "Entries", "Exits", "Inside at the end", "Most at once", "Mean stay (s)")
+            parts.append(_table(header, zones))
+        return f"<section><h2>Counts</h2>{'<p></p>'.join(parts)}</section>" if parts else ""
+
+    def _row(self, track_id: int, known: _Identity) -> str:
+        total = max(self._duration, 1e-9)
+        color = _color(track_id)
+        bars = "".join(
+            f'<rect x="{100 * run[0] / total:.3f}%" y="2" height="10" rx="2" fill="{color}" '
+            f'width="{100 * (end + self._step - run[0]) / total:.3f}%"/>'
+            for run, end in zip(known.runs, known.run_ends, strict=True)
+        )
+        label = f"Track {track_id}, {known.runs[0][0]:.1f} to {known.end:.1f} seconds"
+        return (
+            f'<button type="button" data-track="{track_id}" aria-pressed="false" '
+            f'aria-label="{label}" title="{label}"><span class="id">{track_id}</span>'
+            f'<svg width="100%" height="14" aria-hidden="true">{bars}</svg></button>'
+        )
+
+    def _axis(self) -> str:
+        """Times below the timeline: its ends and the quarters between."""
+        whole = self._duration >= 10  # else neighbours would round to the same second
+        labels = (_clock(self._duration * quarter / 4, whole=whole) for quarter in range(5))
+        return (
+            f'<div class="axis" aria-hidden="true">{"".join(f"<span>{one}</span>" for one in labels)}</div>'
+        )
+
+    def _card(self, track_id: int, known: _Identity) -> str:
+        names = self._meta.get("class_names") or ()
+        name = names[known.class_id] if 0 <= known.class_id < len(names) else f"class {known.class_id}"
+        picture = '<span class="faint">no picture</span>'
+        if known.picture:
+            content = base64.b64encode(known.picture).decode("ascii")
+            picture = f'<img alt="Track {track_id}" src="data:image/jpeg;base64,{content}">'
+        stays = "".join(
+            f"<br>{escape(zone.zone.name)}: {zone.dwell[track_id]:.1f} s"
+            for zone in self._counts().zones
+            if track_id in zone.dwell
+        )
+        frames = "1 frame" if known.frames == 1 else f"{known.frames} frames"
+        return (
+            f'<button type="button" data-track="{track_id}" aria-pressed="false">'
+            f'<span class="picture">{picture}</span>'
+            f'<span><svg class="dot" aria-hidden="true"><rect width="100%" height="100%" rx="3" '
+            f'fill="{_color(track_id)}"/></svg><b>{track_id}</b> {escape(str(name))}</span>'
+            f'<span class="faint">{known.runs[0][0]:.1f} to {known.end:.1f} s<br>{frames}'
+            f"{stays}</span></button>"
+        )
+
+    def _speed_part(self) -> str:
+        rows = [
+            (stage, f"{rate:.1f}", f"{1000 / rate:.2f}") for stage, rate in self._speed().items() if rate > 0
+        ]
+        return _table(("Stage", "Frames a second", "Milliseconds a frame"), rows)
+
+    def _tracks_part(self) -> str:
+        """What the script needs, as JSON that can't end its element."""
+        tracks = {
+            str(track_id): {
+                "start": known.runs[0][0],
+                "frame": known.first,
+                "runs": [_samples(run) for run in known.runs],
+            }
+            for track_id, known in self._identities.items()
+        }
+        document = {
+            "step": self._step,
+            "duration": self._duration,
+            "width": self._meta.get("width") or 1,
+            "tracks": tracks,
+        }
+        return json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _digest(text: str) -> str:
+    """A source of the page's policy that allows exactly this script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _samples(run: array[float]) -> list[list[float]]:
+    """A run as the page wants it: a list for each sample, pixels as whole numbers."""
+    return [
+        [run[at], *(int(side) for side in run[at + 1 : at + _SAMPLE])] for at in range(0, len(run), _SAMPLE)
+    ]
+
+
+def _color(track_id: int) -> str:
+    blue, green, red = track_color(track_id)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _clock(seconds: float, *, whole: bool) -> str:
+    """A time as a player shows it: 0:06, 1:02:03; with tenths unless ``whole``."""
+    if not whole:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """``path`` seen from ``folder``; its full address where there is no way, as between drives."""
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:
+        return path.as_uri()
+
+
+def _mean(values: Iterable[float]) -> str:
+    known = list(values)
+    return f"{sum(known) / len(known):.1f}" if known else ""
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    lines = [f"<tr>{head}</tr>"] if any(header) else []
+    for name, *values in rows:
+        cells = "".join(f'<td class="number">{escape(str(value))}</td>' for value in values)
+        lines.append(f"<tr><td>{escape(str(name))}</td>{cells}</tr>")
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'

@@ -1,0 +1,188 @@
+"""What a tracking run leaves behind: text, CSV, JSON, an annotated video, crops.
+
+All take one `TrackedFrame` at a time, so that a long video is never held in memory. Text files are context
+managers: they grow as ``NAME.part`` and take their name when closed, after Ctrl-C too (see `part_files`).
+MOTChallenge text is written by `TrackWriter` in ``motchallenge/text.py``.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from deepsort_paddle import boxes as box_ops
+from deepsort_paddle.output.draw import Trails, draw_tracks
+from deepsort_paddle.part_files import part_path, publish
+from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.structures import Tracks
+
+__all__ = ["CropWriter", "CsvWriter", "JsonWriter", "TrackPainter"]
+
+CSV_COLUMNS = [
+    *("frame", "timestamp", "id", "x1", "y1", "x2", "y2", "confidence", "class_id"),
+    *("detection_x1", "detection_y1", "detection_x2", "detection_y2", "detection_confidence"),
+]
+
+
+class _TextFile:
+    """A text file that takes its name when closed."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: TextIO = part_path(path).open("w", encoding="utf-8", newline="")
+
+    def _finish(self) -> None:
+        """Write what belongs at the end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file:
+            if kind is not None and not issubclass(kind, KeyboardInterrupt):
+                return
+            self._finish()
+        publish(self.path)
+
+
+class CsvWriter(_TextFile):
+    """A header, then a row for each track and frame; without a detection its columns are empty."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(CSV_COLUMNS)
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Append one frame."""
+        for track in track_records(tracked):
+            detection = track["detection"]
+            own = ["", "", "", "", ""] if detection is None else [*detection["box"], detection["confidence"]]
+            stamp = "" if tracked.frame.timestamp is None else round(tracked.frame.timestamp, 6)
+            place = [tracked.frame.number, stamp, track["id"], *track["box"]]
+            self._rows.writerow([*place, track["confidence"], track["class_id"], *own])
+        self._file.flush()
+
+
+class JsonWriter(_TextFile):
+    """One document: ``meta``, then ``frames`` with their tracks, then ``summary``."""
+
+    def __init__(
+        self, path: str | Path, meta: dict[str, Any], summarise: Callable[[], dict[str, Any]]
+    ) -> None:
+        """Start the document with ``meta``; ``summarise`` is called when it is closed."""
+        super().__init__(path)
+        self._summarise = summarise
+        self._separator = "\n"
+        self._file.write(f'{{"format": 1,\n"meta": {json.dumps(meta)},\n"frames": [')
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Append one frame, one line; frames without tracks are there too."""
+        stamp = tracked.frame.timestamp
+        record = {
+            "frame": tracked.frame.number,
+            "timestamp": None if stamp is None else round(stamp, 6),
+            "tracks": track_records(tracked),
+        }
+        self._file.write(self._separator + json.dumps(record))
+        self._file.flush()
+        self._separator = ",\n"
+
+    def _finish(self) -> None:
+        self._file.write(f'\n],\n"summary": {json.dumps(self._summarise())}}}\n')
+
+
+def track_records(tracked: TrackedFrame) -> list[dict[str, Any]]:
+    """The tracks of a frame as plain values; boxes are x1, y1, x2, y2 pixels, 0-based."""
+    tracks, detections = tracked.tracks, tracked.detections
+    records = []
+    for row, index in enumerate(tracks.detection_index.tolist()):
+        detection = None
+        if index >= 0:
+            detection = {
+                "box": _rounded(detections.boxes[index], 3),
+                "confidence": round(float(detections.confidence[index]), 6),
+            }
+        records.append(
+            {
+                "id": int(tracks.ids[row]),
+                "box": _rounded(tracks.boxes[row], 3),
+                "confidence": round(float(tracks.confidence[row]), 6),
+                "class_id": int(tracks.class_id[row]),
+                "detection": detection,
+            }
+        )
+    return records
+
+
+def _rounded(values: NDArray[np.float64], digits: int) -> list[float]:
+    return [round(value, digits) for value in values.tolist()]
+
+
+class TrackPainter:
+    """Draws the tracks of one frame after the other; a broken frame shows the last picture again."""
+
+    def __init__(self, height: int, width: int, class_names: Sequence[str] = ()) -> None:
+        """Frames are ``height`` x ``width`` pixels, black until there is a picture.
+
+        Args:
+            height: of the frames.
+            width: of the frames.
+            class_names: by class number, shown beside the id; ids alone when left out.
+        """
+        self._trails = Trails()
+        self._class_names = class_names
+        self._image = np.zeros((height, width, 3), np.uint8)
+
+    def paint(self, tracked: TrackedFrame) -> NDArray[np.uint8]:
+        """The annotated frame, ``(H, W, 3)`` BGR; must be called on every frame."""
+        if tracked.frame.image is not None:
+            self._image = tracked.frame.image
+        trails = self._trails.update(tracked.tracks)
+        return draw_tracks(
+            self._image, tracked.tracks, trails=trails, label=self._label if self._class_names else None
+        )
+
+    def _label(self, tracks: Tracks, row: int) -> str:
+        class_id = int(tracks.class_id[row])
+        known = 0 <= class_id < len(self._class_names)
+        return f"{tracks.ids[row]} {self._class_names[class_id] if known else class_id}"
+
+
+class CropWriter:
+    """Pictures of the tracked people: ``DIRECTORY/ID/FRAME.jpg``, cut out at the detection's own box."""
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Write the crops of one frame; tracks without detection or outside the frame have none.
+
+        Raises:
+            OSError: a picture can't be written.
+        """
+        image, tracks = tracked.frame.image, tracked.tracks
+        if image is None:
+            return
+        matched = tracks[tracks.detection_index >= 0]
+        found = box_ops.clip(tracked.detections.boxes[matched.detection_index], *image.shape[:2])
+        corners = np.column_stack([np.floor(found[:, :2]), np.ceil(found[:, 2:])]).astype(int)
+        for track_id, (left, top, right, bottom) in zip(matched.ids.tolist(), corners.tolist(), strict=True):
+            crop = image[top:bottom, left:right]
+            if crop.size:
+                folder = self.directory / str(track_id)
+                folder.mkdir(exist_ok=True)
+                _, content = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
+                (folder / f"{tracked.frame.number:06d}.jpg").write_bytes(content.tobytes())

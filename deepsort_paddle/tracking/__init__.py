@@ -1,0 +1,1 @@
+"""DeepSORT: motion, appearance, association, lifecycle, and a log of its decisions."""

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from deepsort_paddle.cli import track
+from deepsort_paddle.command.summary import box_doubts
+from deepsort_paddle.media.source import VideoWriter
+from deepsort_paddle.motchallenge.text import read_detections
+
+CORNERS = np.array([[300.0, 200.0, 340.0, 300.0], [20.0, 30.0, 60.0, 130.0], [400.0, 250.0, 440.0, 350.0]])
+
+
+def test_boxes_in_pixels_of_the_picture_raise_no_doubt() -> None:
+    assert box_doubts(CORNERS, 0.3, 480, 360) == []
+    cut = np.vstack([CORNERS, [[440, 250, 600, 500]]])  # one of four reaches beyond the edge
+    assert box_doubts(cut, 0.3, 480, 360) == []
+
+
+def test_corners_in_place_of_widths_are_doubted() -> None:
+    doubled = np.concatenate([CORNERS[:, :2], CORNERS[:, :2] + CORNERS[:, 2:]], axis=1)
+    (doubt,) = box_doubts(doubled, 0.3, 480, 360)
+    assert doubt.startswith("2 of 3 detections reach far beyond the picture of 480 x 360: left, top, width")
+    assert box_doubts(doubled, 0.3, None, None) == []
+
+
+def test_parts_of_the_picture_in_place_of_pixels_are_doubted() -> None:
+    (doubt,) = box_doubts(CORNERS / 480 - 1, 0.3, 480, 360)
+    assert "not parts of the picture" in doubt
+
+
+def test_a_threshold_that_nothing_reaches_is_said() -> None:
+    assert box_doubts(np.zeros((0, 4)), 0.3, 480, 360) == [
+        "no detection reaches the threshold of 0.3 (--min-confidence)"
+    ]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> SimpleNamespace:
+    """Four frames, as video and as pictures, with a box in each."""
+    (tmp_path / "pictures").mkdir()
+    with VideoWriter(tmp_path / "clip.mp4", fps=10) as video:
+        for number in range(4):
+            image = np.full((48, 96, 3), 40 * number, np.uint8)
+            video.write(image)
+            cv2.imwrite(str(tmp_path / "pictures" / f"{number}.png"), image)
+    (tmp_path / "det.txt").write_text("".join(f"{number},-1,9,9,10,20,0.2\n" for number in range(1, 5)))
+    return SimpleNamespace(folder=tmp_path, video=str(tmp_path / "clip.mp4"), det=str(tmp_path / "det.txt"))
+
+
+def notes_of(capsys: pytest.CaptureFixture[str], source: str, *arguments: str) -> str:
+    assert track([source, "--reid", "none", *arguments]) == 0
+    return capsys.readouterr().err
+
+
+def test_a_run_says_what_looks_wrong(scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt"), "--fps", "5"]
+    arguments += ["--line", "door:200,0,200,40", "--line", "gate:50,0,50,40", "--zone", "yard:0,-9,9,-9,9,-1"]
+    arguments += ["--zone", "大门:0,0,9,0,9,9"]
+    told = notes_of(capsys, scene.video, *arguments, "--save-video", str(scene.folder / "o.mp4"))
+    assert "note: --fps is for folders of pictures: clip keeps its own rate 10\n" in told
+    assert "note: line 'door' lies outside the picture of 96 x 48 pixels\n" in told
+    assert "note: zone 'yard' lies outside" in told
+    assert "note: zone '大门' shows as #2 on the video, which has ASCII letters only\n" in told
+    assert "gate" not in told
+    assert f"note: {scene.det}: no detection reaches the threshold of 0.3 (--min-confidence)\n" in told
+    told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.1")
+    assert "--fps" not in told
+    assert scene.det not in told
+    assert "shows as" not in told  # there is no video to show it
+
+
+def test_what_each_frame_warns_of_is_said_once(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beyond = "".join(f"{number},-1,{left},9,10,20,0.9\n" for number in range(1, 5) for left in (500, 600))
+    Path(scene.det).write_text(beyond)
+    arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt")]
+    assert track([scene.video, *arguments]) == 0
+    assert capsys.readouterr().err.count("none of a frame's boxes has a pixel in it") == 1
+
+
+def test_columns_without_commas_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "det.txt"
+    path.write_text("1 -1 10 10 20 40 0.9\n")
+    with pytest.raises(ValueError, match=r"line 1: column 1 is not a number: .*separated by commas"):
+        read_detections(path)
