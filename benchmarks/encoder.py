@@ -100,7 +100,7 @@ def export_fresh(model: str, height: int, width: int, folder: Path) -> None:
 
 def add_onnx(folder: Path) -> bool:
     """Convert the network; in another process, because paddle2onnx ends it where it cannot."""
-    script = "import sys; from pathlib import Path; from reid_train.export import onnx_predictor\n"
+    script = "import sys; from pathlib import Path; from reid_train.export.export import onnx_predictor\n"
     script += "onnx_predictor(Path(sys.argv[1]))"
     done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True)
     return done.returncode == 0

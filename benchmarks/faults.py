@@ -125,8 +125,8 @@ def track_kills(kills: int, rng: random.Random, folder: Path) -> str:
 
 def train_kills(kills: int, rng: random.Random, folder: Path) -> str:
     """Kill ``reid-train`` so often, resuming in between; returns the figures."""
-    from reid_train.checkpoint import read_checkpoint
-    from reid_train.run_files import newest_checkpoint, numbered_checkpoints
+    from reid_train.checkpoints.checkpoint import read_checkpoint
+    from reid_train.checkpoints.run_files import newest_checkpoint, numbered_checkpoints
 
     total = 4 * kills
     command, settings = train_command(folder), train_settings(total)
@@ -158,8 +158,8 @@ def full_disks(count: int, rng: random.Random, folder: Path) -> str:
 
     Mounts them (tmpfs), so it wants Linux and root.
     """
-    from reid_train.checkpoint import read_checkpoint
-    from reid_train.run_files import numbered_checkpoints
+    from reid_train.checkpoints.checkpoint import read_checkpoint
+    from reid_train.checkpoints.run_files import numbered_checkpoints
 
     disk = folder / "disk"
     disk.mkdir()

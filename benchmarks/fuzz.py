@@ -47,7 +47,7 @@ from deepsort_paddle.media.source import open_source
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import read_detections
 from reid_train.config import recipe
-from reid_train.datasets import extract_archive, read_image, read_list_file
+from reid_train.data.datasets import extract_archive, read_image, read_list_file
 
 WIDTH, HEIGHT = 96, 64
 # What has broken parsers before: ends of ranges, nesting, encodings, names that lead elsewhere.
@@ -125,9 +125,9 @@ def _paddle_kinds() -> Iterator[Kind]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from reid_train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-            from reid_train.features import read_npz
-            from reid_train.pretrained import read_pdparams
+            from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+            from reid_train.checkpoints.pretrained import read_pdparams
+            from reid_train.evaluation.features import read_npz
     except ImportError:
         sys.stderr.write("fuzz: no Paddle here: checkpoints, features and .pdparams left out\n")
         return

@@ -23,11 +23,11 @@ from reid_models import count_macs, crops_per_second
 from deepsort_paddle import AppearanceEncoder
 from deepsort_paddle.inference.predictor import Predictor
 from reid_train.config import config_from_dict
-from reid_train.datasets import decode_images, read_dataset
-from reid_train.evaluation import ranking_figures, recall_at
+from reid_train.data.datasets import decode_images, read_dataset
+from reid_train.evaluation.figures import ranking_figures, recall_at
 from reid_train.models import parameter_count
-from reid_train.trainer import build
-from reid_train.transforms import Preprocessing
+from reid_train.training.trainer import build
+from reid_train.training.transforms import Preprocessing
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BATCHES = (1, 16, 64)

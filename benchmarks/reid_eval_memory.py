@@ -49,9 +49,9 @@ def measure(part: str, size: int, queries: int, gallery: int) -> dict[str, objec
     """One part of an evaluation, with its figures."""
     import numpy as np
 
-    from reid_train.evaluation import distance_histogram, market_figures, recall_at
-    from reid_train.ranking import GalleryRules, rank_queries
-    from reid_train.reranking import ReRanker
+    from reid_train.evaluation.figures import distance_histogram, market_figures, recall_at
+    from reid_train.evaluation.ranking import GalleryRules, rank_queries
+    from reid_train.evaluation.reranking import ReRanker
 
     persons = 1500
     query_rows, query_pids, query_camids = synthetic_set(queries, size, persons, 1)

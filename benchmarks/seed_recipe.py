@@ -21,7 +21,7 @@ from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 
-from reid_train.cli import main as reid_train
+from reid_train.command_line import main as reid_train
 
 REPORT = 5  # iterations between two lines
 

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from reid_train.launcher import cpu_environment, process_environments
+from reid_train.training.launcher import cpu_environment, process_environments
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("ResNet50_vd", "MobileNetV3_large_x1_0")
@@ -83,12 +83,12 @@ def serve() -> None:
     os.environ.update(cpu_environment())
     import paddle
 
-    from reid_train.batches import Batch
-    from reid_train.checkpoint import layer_arrays
+    from reid_train.checkpoints.checkpoint import layer_arrays
     from reid_train.config import TrainConfig
     from reid_train.models import parameter_count
-    from reid_train.parallel import join
-    from reid_train.trainer import Trainer
+    from reid_train.training.batches import Batch
+    from reid_train.training.parallel import join
+    from reid_train.training.trainer import Trainer
 
     paddle.set_device("cpu")
     world = join()

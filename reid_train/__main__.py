@@ -2,6 +2,6 @@
 
 import sys
 
-from reid_train.cli import main
+from reid_train.command_line import main
 
 sys.exit(main())

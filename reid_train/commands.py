@@ -14,31 +14,31 @@ from typing import Any
 import numpy as np
 import paddle
 
-from reid_train.checkpoint import Checkpoint, read_checkpoint, restore_layer
+from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint, restore_layer
+from reid_train.checkpoints.exported import read_weights, weights_path
+from reid_train.checkpoints.pretrained import load_pretrained
+from reid_train.checkpoints.run_files import newest_checkpoint
 from reid_train.config import Stage, TrainConfig, config_from_dict, resolve, shown
-from reid_train.datasets import (
+from reid_train.data.datasets import (
     ImageIndex,
     leak_between,
     original_pids,
     persons_only,
     read_dataset,
 )
-from reid_train.engine import preprocessing_of
-from reid_train.engine import train as train_run
-from reid_train.evaluation import query_rows
-from reid_train.export import export as export_network
-from reid_train.exported import read_weights, weights_path
-from reid_train.features import infer as infer_features
-from reid_train.features import list_images, write_npz, write_text
-from reid_train.market1501 import MARKET_NAME
-from reid_train.parallel import World, join
-from reid_train.preparation import prepare
-from reid_train.pretrained import load_pretrained
-from reid_train.report import Report
-from reid_train.report import evaluate as evaluate_network
-from reid_train.report_page import write_report_page
-from reid_train.run_files import newest_checkpoint
-from reid_train.trainer import Trainer, network_of, require_same_network
+from reid_train.data.market1501 import MARKET_NAME
+from reid_train.data.preparation import prepare
+from reid_train.evaluation.features import infer as infer_features
+from reid_train.evaluation.features import list_images, write_npz, write_text
+from reid_train.evaluation.figures import query_rows
+from reid_train.evaluation.report import Report
+from reid_train.evaluation.report import evaluate as evaluate_network
+from reid_train.evaluation.report_page import write_report_page
+from reid_train.export.export import export as export_network
+from reid_train.training.engine import preprocessing_of
+from reid_train.training.engine import train as train_run
+from reid_train.training.parallel import World, join
+from reid_train.training.trainer import Trainer, network_of, require_same_network
 from reid_train.writing import replacing
 
 __all__ = ["elem", "eval", "export", "infer", "pair", "prepare"]
@@ -172,7 +172,7 @@ def export(
 
 def quantize(folder: Path, data: Path, calibration: Path | None, images: int, seed: int) -> Iterator[str]:
     """Add an int8 form to an export and measure what int8 and bfloat16 cost."""
-    from reid_train.quantization import quantize as quantize_export
+    from reid_train.export.quantization import quantize as quantize_export
 
     dev = persons_only(read_dataset(_list_in(data, "dev.txt")))
     train_list = calibration or data / "train.txt"
@@ -191,7 +191,7 @@ def quantize(folder: Path, data: Path, calibration: Path | None, images: int, se
 
 def onnx(folder: Path, output: Path | None) -> Iterator[str]:
     """Add a copy in ONNX to an export."""
-    from reid_train.onnx_copy import add_onnx
+    from reid_train.export.onnx_copy import add_onnx
 
     error = add_onnx(folder, output)
     yield f"parity: its embeddings differ by {error:.1e} at most"

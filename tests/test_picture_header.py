@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deepsort_paddle.media import image_header as tracking
 from deepsort_paddle.media.source import open_source
 from reid_train import picture_header as training
-from reid_train.image_cache import read_image
+from reid_train.data.image_cache import read_image
 
 SIDE = 30_000  # 900 megapixels, which OpenCV takes
 MAGIC = (

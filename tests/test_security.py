@@ -74,7 +74,7 @@ def test_a_saved_tracker_with_a_pickle_runs_nothing() -> None:
 
 
 def test_features_with_a_pickle_run_nothing() -> None:
-    features = pytest.importorskip("reid_train.features")
+    features = pytest.importorskip("reid_train.evaluation.features")
     np.savez("f.npz", names=np.array([Evil()], dtype=object), unreadable=[], reasons=[], embeddings=[])
     with pytest.raises(ValueError, match="f.npz: not a features file"):
         features.read_npz("f.npz")

@@ -37,7 +37,7 @@ def test_embeddings_are_those_of_the_trained_network(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pytest.importorskip("paddle")
-        from reid_train.probe import probe_image
+        from reid_train.checkpoints.probe import probe_image
     description = json.loads((folder / "encoder.json").read_text())
     wanted = np.array(description["probe"]["embedding"])
     encoder = AppearanceEncoder(folder, device="cpu", precision="float32")

@@ -29,8 +29,8 @@ from safetensors import safe_open
 from train import Judge, Run, read_twin, without_folders
 
 from reid_train.config import config_from_dict
-from reid_train.datasets import ImageCache, read_dataset
-from reid_train.transforms import resize
+from reid_train.data.datasets import ImageCache, read_dataset
+from reid_train.training.transforms import resize
 
 BATCH = 64
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from train import embed, read_twin
 
-from reid_train.datasets import decode_images, read_dataset
-from reid_train.transforms import Preprocessing
+from reid_train.data.datasets import decode_images, read_dataset
+from reid_train.training.transforms import Preprocessing
 
 
 def main() -> None:

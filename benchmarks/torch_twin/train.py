@@ -37,15 +37,15 @@ from safetensors import safe_open
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from reid_train.batches import stream
 from reid_train.config import TrainConfig, add_flags, config_from_dict, resolve
-from reid_train.datasets import ImageCache, ImageIndex, decode_images, original_pids, read_dataset
-from reid_train.evaluation import market_figures, query_rows, recall_at
-from reid_train.samplers import make_sampler
-from reid_train.schedules import learning_rate, ramp
-from reid_train.transforms import Preprocessing, resize
+from reid_train.data.datasets import ImageCache, ImageIndex, decode_images, original_pids, read_dataset
+from reid_train.evaluation.figures import market_figures, query_rows, recall_at
+from reid_train.training.batches import stream
+from reid_train.training.samplers import make_sampler
+from reid_train.training.schedules import learning_rate, ramp
+from reid_train.training.transforms import Preprocessing, resize
 
-# As reid_train.checkpoint writes it, which cannot be imported without Paddle.
+# As reid_train.checkpoints.checkpoint writes it, which cannot be imported without Paddle.
 FORMAT = "deepsort-paddle.checkpoint.1"
 
 

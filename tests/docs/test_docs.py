@@ -20,7 +20,7 @@ from deepsort_paddle import cli
 from deepsort_paddle.command import evaluate
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.structures import Detections, Tracks
-from reid_train import cli as reid_train
+from reid_train import command_line as reid_train
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

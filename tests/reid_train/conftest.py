@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from reid_train.config import TrainConfig
-from reid_train.datasets import ImageIndex, read_market1501_folder
-from reid_train.launcher import cpu_environment
+from reid_train.data.datasets import ImageIndex, read_market1501_folder
+from reid_train.training.launcher import cpu_environment
 
 # As the command line does: a process that a test starts computes to the same bits as this one.
 os.environ.update(cpu_environment())

@@ -8,11 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
-from reid_train import preparation
-from reid_train.checkpoint import read_checkpoint
-from reid_train.cli import main
+from reid_train.checkpoints.checkpoint import read_checkpoint
+from reid_train.command_line import main
 from reid_train.commands import _command
-from reid_train.features import read_npz
+from reid_train.data import preparation
+from reid_train.evaluation.features import read_npz
 from reid_train.models import MODELS
 
 SETTINGS = """

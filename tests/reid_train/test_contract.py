@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from deepsort_paddle import AppearanceEncoder
-from reid_train.datasets import read_image
-from reid_train.engine import preprocessing_of
-from reid_train.export import export
-from reid_train.features import embed, infer
-from reid_train.parallel import World
-from reid_train.trainer import Trainer, network_of
+from reid_train.data.datasets import read_image
+from reid_train.evaluation.features import embed, infer
+from reid_train.export.export import export
+from reid_train.training.engine import preprocessing_of
+from reid_train.training.parallel import World
+from reid_train.training.trainer import Trainer, network_of
 
 # Sizes that are larger and smaller, wider and taller than the input.
 BOXES = np.array([[3, 2, 43, 34], [10, 5, 22, 60], [0, 0, 7, 9], [20, 8, 64, 22], [5, 5, 29, 53]], float)

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from reid_train.checkpoint import FORMAT, read_checkpoint
+from reid_train.checkpoints.checkpoint import FORMAT, read_checkpoint
+from reid_train.checkpoints.pretrained import read_pdparams
 from reid_train.config import TrainConfig, recipe
-from reid_train.datasets import extract_archive, read_image, read_list_file
-from reid_train.features import Features, read_npz, write_npz
-from reid_train.pretrained import read_pdparams
+from reid_train.data.datasets import extract_archive, read_image, read_list_file
+from reid_train.evaluation.features import Features, read_npz, write_npz
 
 FIELDS = st.one_of(
     st.integers(-2, 9).map(str),

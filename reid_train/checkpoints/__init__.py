@@ -1,0 +1,1 @@
+"""Weights in files: checkpoints of a run, exported and pretrained weights."""

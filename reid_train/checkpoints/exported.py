@@ -1,0 +1,123 @@
+"""The reverse of an export: the trained network of ``weights/<name>/``, as a checkpoint.
+
+Shipped weights can so be fine-tuned, evaluated anew or imitated, though their training's checkpoints are
+not shipped. The graph keeps Paddle's own parameter names (``conv2d_7.w_0``), which number the layers
+of a kind in the order in which they were made; a fresh network of the same settings has the same
+order. What comes out must give the probe embedding that ``encoder.json`` holds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from reid_train.checkpoints.probe import PARITY_TOLERANCE, probe_image
+from reid_train.checkpoints.run_files import newest_checkpoint
+from reid_train.config import config_from_dict
+from reid_train.evaluation.features import embed
+from reid_train.models import build_network
+
+__all__ = ["is_export", "read_export", "read_weights", "weights_path"]
+
+DESCRIPTION = "encoder.json"
+PARAMETER = re.compile(r"(.+)_(\d+)\.([wb]_\d+)")
+
+
+def is_export(path: Path) -> bool:
+    """Whether a path is a folder that `reid-train export` wrote."""
+    return (path / DESCRIPTION).is_file()
+
+
+def weights_path(path: Path) -> Path:
+    """What a user's path to weights stands for: an export, a checkpoint, the newest one of a run.
+
+    Raises:
+        FileNotFoundError: it is a folder with neither.
+    """
+    return path if is_export(path) else newest_checkpoint(path)
+
+
+def read_weights(path: Path) -> Checkpoint:
+    """A checkpoint, the newest one of a run, or an export.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged, or no such thing.
+    """
+    path = weights_path(path)
+    return read_export(path) if is_export(path) else read_checkpoint(path)
+
+
+def read_export(folder: Path) -> Checkpoint:
+    """The network of an export, without optimiser and class weights.
+
+    Raises:
+        FileNotFoundError: a file of the export is missing.
+        ValueError: it was not made by this project, or its files do not belong together.
+    """
+    source = folder / DESCRIPTION
+    try:
+        description = json.loads(source.read_text())
+        provenance = dict(description["provenance"])
+        settings = {**provenance.pop("config"), "teacher": ""}  # only its name was kept
+        iteration = int(provenance.pop("iteration"))
+        probe = np.asarray(description["probe"]["embedding"], np.float32)
+        params = folder / str(description["files"]["params"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{source}: not an export of reid-train: {type(error).__name__} {error}") from error
+    if not params.is_file():
+        raise FileNotFoundError(f"{params}: no such file, which {DESCRIPTION} names")
+    # The arrays are the deployed ones: the average, where the run had one.
+    config = replace(config_from_dict(settings, str(source)), ema_decay=0.0)
+    network = build_network(
+        config.model, config.embedding_size, last_stride=config.last_stride, neck=config.neck
+    )
+    _fill(network, params)
+    network.eval()
+    found = embed(network, probe_image(*config.image_shape[1:]))[0]
+    if found.shape != probe.shape or not np.abs(found - probe).max() <= PARITY_TOLERANCE:
+        raise ValueError(f"{folder}: its network does not give the probe embedding of {DESCRIPTION}")
+    arrays = {f"network/{name}": value.numpy() for name, value in network.state_dict().items()}
+    return Checkpoint(iteration, arrays, config.as_dict(), best={}, origin=provenance)
+
+
+def _fill(network: nn.Layer, params: Path) -> None:
+    """Put an exported graph's arrays into a fresh network of the same settings."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Paddle about its own operators
+            graph = paddle.jit.load(str(params.with_suffix("")))
+        stored = _by_place((value.name, value) for value in graph.state_dict().values())
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ValueError(f"{params}: not an exported network of Paddle: {reason}") from error
+    for place, (name, value) in _by_place(
+        (value.name, (name, value)) for name, value in network.state_dict().items()
+    ).items():
+        if place not in stored or stored[place].shape != value.shape:
+            raise ValueError(f"{params}: no array that fits {name}, {tuple(value.shape)}")
+        value.set_value(stored[place])
+
+
+def _by_place(items: Iterable[tuple[str, Any]]) -> dict[tuple[str, int, str], Any]:
+    """Values by kind of layer, rank among the layers of that kind, and role, from Paddle's names."""
+    found: dict[tuple[str, int, str], Any] = {}
+    for name, value in items:
+        if match := PARAMETER.match(name):
+            kind, number, role = match.groups()
+            found[kind, int(number), role] = value
+    numbers: dict[str, list[int]] = {}
+    for kind, number, _ in sorted(found):
+        if number not in numbers.setdefault(kind, []):
+            numbers[kind].append(number)
+    return {(kind, numbers[kind].index(number), role): value for (kind, number, role), value in found.items()}

@@ -1,0 +1,342 @@
+"""``reid-train``: parses, calls one function, formats.
+
+Flag names are the original trainer's, with hyphens or underscores. Exit codes: 0 done, 1 the run
+broke (a loss that is not finite, no memory, a killed process), 2 what the user can put right (bad
+input, a full disk, no Paddle), 130 and 143 ended by Ctrl-C and ``kill``; all but 0 with one line on
+stderr. Heavy imports happen in `reid_train.commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from reid_train.checkpoints.run_files import numbered_checkpoints
+from reid_train.config import Stage, add_flags
+from reid_train.training.launcher import (
+    NOT_JOINED,
+    PEER_LOST,
+    NotJoinedError,
+    PeerLostError,
+    Terminated,
+    cpu_environment,
+    launch,
+    launched,
+    terminable,
+)
+
+__all__ = ["build_parser", "main"]
+
+MODEL_FLAGS = ("model", "embedding_size", "image_shape")
+DEFAULTS = (
+    "In brackets: the value without --recipe, the original trainer's where it had the flag. A recipe sets "
+    "many of them otherwise; each run prints all its settings first and keeps them in config.json."
+)
+
+
+class _Version(argparse.Action):
+    """Tells the version of the distribution, which is looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        try:
+            number = version("deepsort-paddle")
+        except PackageNotFoundError:
+            number = "of a checkout that is not installed"
+        print(f"deepsort-paddle {number}")
+        parser.exit(0)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, whose flags are written out, and which knows ``--version``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+        self.add_argument(
+            "--version",
+            action=_Version,
+            nargs=0,
+            dest=argparse.SUPPRESS,
+            default=argparse.SUPPRESS,
+            help="show the version and exit",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        hint = _nearest(parser, options.command, unknown)
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    if options.command in ("elem", "pair"):
+        options.model_save_dir = options.model_save_dir or _run_folder(options.checkpoint)
+    try:
+        processes = getattr(options, "processes", 1)
+        if processes < 1:
+            raise ValueError(f"processes must be at least 1, got {processes}")
+        if processes > 1 and "PADDLE_TRAINERS_NUM" not in os.environ:
+            return launch_processes(options, arguments)
+        return run(options, arguments)
+    except (ValueError, OSError, ImportError) as error:
+        code = _fail(error, 2)
+    except (FloatingPointError, MemoryError) as error:
+        code = _fail(error, 1)
+    except PeerLostError as error:
+        code = PEER_LOST if launched() else _fail(error, 1)
+    except NotJoinedError as error:
+        code = NOT_JOINED if launched() else _fail(error, 1)
+    except KeyboardInterrupt as stop:
+        if not launched():  # the launcher tells, of all processes at once
+            sys.stderr.write(f"reid-train: {_stopped(options)}\n")
+        code = 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+    if launched():
+        # Paddle's way out waits for processes that wait for this one.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def launch_processes(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Run the command in several processes."""
+    if options.use_gpu in ("true", "1"):
+        raise ValueError(
+            "processes are of this machine's CPUs; several GPUs train with: "
+            "python -m paddle.distributed.launch -m reid_train ..."
+        )
+    return launch(arguments, options.processes)
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Hand the parsed options to their command."""
+    # Before paddle loads its mathematics library.
+    os.environ.update(cpu_environment())
+    # Of glog only errors; a level chosen by the user stays.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    values = dict(vars(options))
+    command = values.pop("command")
+    values.pop("processes", None)
+    if command in ("elem", "pair"):
+        values["command_line"] = arguments
+    with warnings.catch_warnings():
+        # Paddle warns of tools that only its own developers need, and of its own batch norm.
+        warnings.filterwarnings("ignore", module=r"paddle\.")
+        work = _work_of(command)
+        with terminable():
+            for line in work(**values):
+                print(line, flush=True)
+    return 0
+
+
+def _work_of(name: str) -> Callable[..., Iterator[str]]:
+    """What a command does.
+
+    Raises:
+        ImportError: it needs Paddle, which is not installed.
+    """
+    if name == "prepare":  # the only one without a network
+        from reid_train.data.preparation import prepare
+
+        return prepare
+    try:
+        from reid_train import commands
+    except ModuleNotFoundError as error:
+        if error.name != "paddle":
+            raise
+        raise ImportError(
+            "PaddlePaddle is not installed: pip install paddlepaddle (for NVIDIA GPUs see docs/install.md)"
+        ) from None
+    function: Callable[..., Iterator[str]] = getattr(commands, name)
+    return function
+
+
+def _nearest(parser: argparse.ArgumentParser, command: str, unknown: Sequence[str]) -> str:
+    """Which flags of the command may have been meant, in words; empty where none is near."""
+    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
+    names = {action.option_strings[0] for action in commands[command]._actions if action.option_strings}
+    flags = [word.partition("=")[0].replace("-", "_") for word in unknown if word.startswith("--")]
+    plain = {name.lstrip("-").replace("-", "_"): name for name in sorted(names)}
+    near = [plain[one] for flag in flags for one in get_close_matches(flag[2:], plain, n=2, cutoff=0.7)]
+    return f" (did you mean {' or '.join(near[:2])}?)" if near else ""
+
+
+def _run_folder(checkpoint: Path | None) -> Path:
+    """The folder of a run for which none is named: that of the run which goes on, else ``output``."""
+    if checkpoint is None:
+        return Path("output")
+    return checkpoint if checkpoint.is_dir() else checkpoint.parent
+
+
+def _stopped(options: argparse.Namespace) -> str:
+    """What is left of a command that was stopped."""
+    if options.command not in ("elem", "pair"):
+        return "stopped"
+    folder = options.model_save_dir
+    found = numbered_checkpoints(folder)
+    if not found:
+        return "stopped before its first checkpoint"
+    return f"stopped; --checkpoint {folder} goes on from iteration {found[-1][0]}"
+
+
+def _fail(error: BaseException, code: int) -> int:
+    """Tell an error in one line."""
+    message = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        message = f"{error.filename}: {error.strerror}"
+    sys.stderr.write(f"reid-train: error: {message or type(error).__name__}\n")
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = OneLineParser(
+        prog="reid-train", description="Train, evaluate and export person re-identification networks."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _prepare(commands.add_parser("prepare", help="unpack, index, split and check a data set"))
+    _training(
+        commands.add_parser("elem", help="train with a classification-type loss", epilog=DEFAULTS), "elem"
+    )
+    _training(commands.add_parser("pair", help="fine-tune with a pair loss", epilog=DEFAULTS), "pair")
+    evaluate = commands.add_parser("eval", help="Rank-k, mAP, mINP and Recall@k of a network")
+    _network(evaluate)
+    _dashed(evaluate, "--data", type=Path, help="images that are query and gallery at once: list or folder")
+    _dashed(evaluate, "--query", type=Path, help="query images: list file or folder")
+    _dashed(evaluate, "--gallery", type=Path, help="gallery images: list file or folder")
+    _dashed(evaluate, "--rerank", action="store_true", help="also report k-reciprocal re-ranking")
+    evaluate.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="one page with figures, rank lists and curves"
+    )
+    _dashed(evaluate, "--report_dir", type=Path, help="write report.json and pictures into this folder")
+    infer = commands.add_parser("infer", help="write the features of images, tied to their files")
+    _network(infer)
+    _dashed(infer, "--data", type=Path, required=True, help="list file, folder of images, or one image")
+    _dashed(
+        infer, "--output", type=Path, required=True, help="features as .npz, or as text by any other ending"
+    )
+    export = commands.add_parser("export", help="write weights/<name>/ for the tracker")
+    _network(export)
+    _dashed(
+        export, "--data", type=Path, required=True, help="images of persons not trained on: list or folder"
+    )
+    _dashed(
+        export, "--model_save_dir", type=Path, required=True, help="folder to write, such as weights/mine"
+    )
+    _dashed(
+        export, "--onnx", action="store_true", help="also write inference.onnx, with the same parity check"
+    )
+    _quantize(
+        commands.add_parser("quantize", help="add an int8 form to an export, and measure what it costs")
+    )
+    onnx = commands.add_parser("onnx", help="add a copy in ONNX to an export, for ONNX Runtime and OpenVINO")
+    onnx.add_argument("folder", type=Path, help="folder that export wrote, such as weights/resnet50vd")
+    _dashed(onnx, "--output", type=Path, help="folder to write; the one given stays as it is")
+    return parser
+
+
+def _quantize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder that export wrote, such as weights/mine")
+    _dashed(
+        parser,
+        "--data",
+        type=Path,
+        required=True,
+        help="folder made by prepare: train.txt to calibrate, dev.txt (or a list, or a folder) to measure",
+    )
+    _dashed(parser, "--calibration", type=Path, help="images to calibrate with instead: list or folder")
+    _dashed(parser, "--images", type=int, default=256, help="how many of them, at random [256]")
+    _dashed(parser, "--seed", type=int, default=0, help="which ones [0]")
+
+
+def _prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        type=Path,
+        nargs="+",
+        help="archive, folder or list file; several are merged, ids kept apart",
+    )
+    _dashed(parser, "--output", type=Path, required=True, help="folder to write train.txt and dev.txt into")
+    _dashed(
+        parser,
+        "--split",
+        choices=("held-out", "article", "official"),
+        default="held-out",
+        help="held-out: some ids by --seed; article: the last 1014 images; official: Market's own [held-out]",
+    )
+    _dashed(parser, "--held_out_ids", type=int, default=60, help="held-out: ids kept out of training [60]")
+    _dashed(parser, "--seed", type=int, default=0, help="held-out: which ids [0]")
+
+
+def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:
+    _dashed(parser, "--data", type=Path, help="folder made by prepare, with train.txt and dev.txt")
+    _dashed(parser, "--train", type=Path, help="training images instead: list file or folder")
+    _dashed(parser, "--dev", type=Path, help="images to evaluate on instead: list file or folder")
+    _dashed(parser, "--recipe", help="seed, strong, refine, quick or a YAML file; flags override it")
+    _dashed(
+        parser, "--model_save_dir", type=Path, help="folder of the run [that of --checkpoint, else output]"
+    )
+    _dashed(
+        parser, "--checkpoint", type=Path, help="continue this run: a checkpoint, or the folder of the run"
+    )
+    _dashed(
+        parser,
+        "--pretrained_model",
+        type=Path,
+        help="start from these weights: a checkpoint, an exported folder such as weights/osnet_x0_25, or "
+        "ImageNet weights of PaddleClas (.pdparams)",
+    )
+    _use_gpu(parser)
+    _dashed(
+        parser, "--processes", type=int, default=1, help="data-parallel processes on this machine's CPUs [1]"
+    )
+    add_flags(parser, stage)
+
+
+def _network(parser: argparse.ArgumentParser) -> None:
+    _dashed(
+        parser,
+        "--pretrained_model",
+        type=Path,
+        required=True,
+        help="checkpoint of reid-train, the folder of a run (its newest), or an exported folder",
+    )
+    _use_gpu(parser)
+    _dashed(parser, "--batch_size", type=int, default=64, help="images a forward pass [64]")
+    add_flags(parser.add_argument_group("refuse weights that differ in"), only=MODEL_FLAGS)
+
+
+def _use_gpu(parser: argparse.ArgumentParser) -> None:
+    _dashed(
+        parser,
+        "--use_gpu",
+        type=str.lower,
+        choices=("auto", "true", "false", "1", "0"),
+        default="auto",
+        help="auto: where there is one [auto]",
+    )
+
+
+def _dashed(parser: argparse.ArgumentParser, name: str, **options: object) -> None:
+    """Add a flag under its name with underscores and with hyphens."""
+    names = dict.fromkeys([name, "--" + name[2:].replace("_", "-")])
+    parser.add_argument(*names, dest=name[2:], **options)  # type: ignore[arg-type]

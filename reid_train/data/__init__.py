@@ -1,0 +1,1 @@
+"""Data sets: reading, splitting, checking and preparing them."""

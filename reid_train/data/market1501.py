@@ -1,0 +1,209 @@
+"""Market-1501 (Zheng et al., ICCV 2015): its folders, its official split, and who was seen in training.
+
+The data set comes as folders of images whose names tell person and camera. `bounding_box_train`,
+`query` and `bounding_box_test` are the official split (detected boxes); `gt_bbox` holds hand-drawn
+boxes of all 1,501 persons and is what the article's split is made of. The two splits overlap: the
+article's training set contains at least 670 of the 750 official test persons, so a network trained
+on it must not be judged on the official test set. `leak_between` finds this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_train.data.image_index import ImageIndex, empty_index
+
+__all__ = [
+    "MARKET_FOLDERS",
+    "Leak",
+    "Market1501",
+    "OfficialSplit",
+    "leak_between",
+    "official_split",
+    "original_pids",
+    "read_market1501",
+    "read_market1501_folder",
+    "require_no_leak",
+]
+
+# PPPP_cCsS_FFFFFF_BB.jpg; the person is -1 for junk and 0000 for distractors. A few files of the
+# data set end in .jpg twice.
+MARKET_NAME = re.compile(r"^(-1|\d{4})_c(\d)s\d_\d{6}_\d{2}\.jpg(\.jpg)?$")
+MARKET_FOLDERS = {
+    "bounding_box_train": "train",
+    "query": "query",
+    "bounding_box_test": "gallery",
+    "gt_bbox": "hand_drawn",
+}
+# Images and persons of the official split, junk dropped (Zheng et al., section 3, and the data set's
+# readme); the gallery's 750 persons come with the distractors of id 0.
+OFFICIAL_COUNTS = {"train": (12936, 751), "query": (3368, 750), "gallery": (15913, 750)}
+
+
+@dataclass(frozen=True)
+class Market1501:
+    """The folders of a Market-1501 root; absent ones are empty indexes.
+
+    Attributes:
+        train: ``bounding_box_train``.
+        query: ``query``.
+        gallery: ``bounding_box_test``, with junk (-1) and distractors (0).
+        hand_drawn: ``gt_bbox``.
+    """
+
+    train: ImageIndex
+    query: ImageIndex
+    gallery: ImageIndex
+    hand_drawn: ImageIndex
+
+
+@dataclass(frozen=True)
+class OfficialSplit:
+    """The split that published figures are of.
+
+    Attributes:
+        train: training images; empty where the folder is absent.
+        query: queries.
+        gallery: gallery without junk; id 0 marks distractors.
+        differences: a line for each count that is not the published one; empty for the whole data set.
+    """
+
+    train: ImageIndex
+    query: ImageIndex
+    gallery: ImageIndex
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Persons of a test set that were in training.
+
+    Attributes:
+        seen: their ids, ascending.
+        test_ids: persons of the test set.
+    """
+
+    seen: tuple[int, ...]
+    test_ids: int
+
+    def __str__(self) -> str:
+        """One line for a warning or an error; empty without a leak."""
+        if not self.seen:
+            return ""
+        examples = ", ".join(f"{pid:04d}" for pid in self.seen[:3])
+        return (
+            f"the network has seen {len(self.seen)} of the {self.test_ids} test ids in training "
+            f"({examples}{', ...' if len(self.seen) > 3 else ''}): its figures on them mean nothing; "
+            "evaluate on ids that were not in its training set"
+        )
+
+
+def read_market1501_folder(folder: str | Path) -> ImageIndex:
+    """Index one Market-1501 folder (``bounding_box_train``, ``query``, ...), sorted by file name.
+
+    Raises:
+        FileNotFoundError: the folder is missing.
+        ValueError: it holds no image, or a jpg whose name is not ``PPPP_cCsS_FFFFFF_BB.jpg``.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    paths = sorted(folder.glob("*.jpg"))
+    if not paths:
+        raise ValueError(f"{folder}: holds no .jpg image")
+    matches = [MARKET_NAME.match(path.name) for path in paths]
+    for path, match in zip(paths, matches, strict=True):
+        if match is None:
+            raise ValueError(f"{path}: name must be PPPP_cCsS_FFFFFF_BB.jpg as in Market-1501")
+    return ImageIndex(
+        tuple(paths),
+        np.array([int(match[1]) for match in matches if match], np.int64),
+        np.array([int(match[2]) for match in matches if match], np.int64),
+    )
+
+
+def read_market1501(root: str | Path) -> Market1501:
+    """Index whatever folders of Market-1501 lie in ``root`` or in one folder within it.
+
+    Raises:
+        FileNotFoundError: the root is missing, or holds none of the folders.
+        ValueError: a folder is empty or holds a foreign jpg.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder")
+    within = sorted(path for path in root.iterdir() if path.is_dir())
+    for base in (root, *within):
+        present = {field: base / name for name, field in MARKET_FOLDERS.items() if (base / name).is_dir()}
+        if present:
+            break
+    else:
+        raise FileNotFoundError(f"{root}: holds none of {', '.join(MARKET_FOLDERS)}")
+    return Market1501(
+        **{
+            field: read_market1501_folder(present[field]) if field in present else empty_index()
+            for field in MARKET_FOLDERS.values()
+        }
+    )
+
+
+def official_split(market: Market1501) -> OfficialSplit:
+    """The official split: junk leaves the gallery, distractors stay.
+
+    Raises:
+        ValueError: the query or the gallery folder is absent.
+    """
+    for name, index in (("query", market.query), ("bounding_box_test", market.gallery)):
+        if len(index) == 0:
+            raise ValueError(f"the official split needs the folder {name} of Market-1501")
+    gallery = market.gallery[market.gallery.pids >= 0]
+    differences = []
+    for name, index in (("train", market.train), ("query", market.query), ("gallery", gallery)):
+        images, ids = OFFICIAL_COUNTS[name]
+        found = len(index), len(np.unique(index.pids[index.pids > 0]))
+        if found != (images, ids) and len(index):
+            differences.append(
+                f"{name}: {found[0]} images of {found[1]} ids, the data set has {images} of {ids}"
+            )
+    return OfficialSplit(market.train, market.query, gallery, tuple(differences))
+
+
+def original_pids(index: ImageIndex) -> NDArray[np.int64]:
+    """Person ids as Market-1501 numbers them, read from the file names.
+
+    A list file may have numbered the persons anew; where a name is not Market-1501's, the index' own id
+    stands.
+    """
+    matches = [MARKET_NAME.match(path.name) for path in index.paths]
+    return np.array(
+        [int(match[1]) if match else pid for match, pid in zip(matches, index.pids.tolist(), strict=True)],
+        np.int64,
+    )
+
+
+def leak_between(trained: Iterable[int], test: Iterable[int]) -> Leak:
+    """Persons of a test set that a network was trained on; junk and distractors do not count.
+
+    Args:
+        trained: person ids of the training set, as `original_pids` gives them.
+        test: person ids of the test set in the same numbering.
+    """
+    tested = {int(pid) for pid in test if pid > 0}
+    return Leak(tuple(sorted(tested.intersection(int(pid) for pid in trained))), len(tested))
+
+
+def require_no_leak(trained: Iterable[int], test: Iterable[int]) -> None:
+    """Refuse to judge a network on persons that it was trained on.
+
+    Raises:
+        ValueError: the sets share persons; the message tells how many.
+    """
+    leak = leak_between(trained, test)
+    if leak.seen:
+        raise ValueError(str(leak))

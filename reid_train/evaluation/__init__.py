@@ -1,0 +1,1 @@
+"""Retrieval metrics: features, rankings, figures, reports, and the threshold."""

@@ -1,0 +1,321 @@
+"""Embeddings of images: of arrays in memory, and of files by name.
+
+A feature is worth nothing without the file it belongs to, so names, rows and the files that
+could not be read travel together in `Features`, and both file formats keep them together. One file
+that cannot be read does not end the work on thousands of others: it is named, with the reason.
+Images are read in threads one batch ahead of the network, so memory holds two batches however many
+files there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from reid_train.data.image_cache import read_image
+from reid_train.data.list_files import LIST_HEADER
+from reid_train.writing import replacing
+
+if TYPE_CHECKING:
+    import paddle
+
+__all__ = [
+    "Features",
+    "UnreadableImage",
+    "embed",
+    "infer",
+    "is_cut_off",
+    "list_images",
+    "read_npz",
+    "write_npz",
+    "write_text",
+]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableImage:
+    """A file that gave no feature.
+
+    Attributes:
+        name: the path as it was given.
+        reason: why, in words.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Embeddings of files, in the order in which the files were given.
+
+    Attributes:
+        names: ``N`` paths as they were given.
+        embeddings: ``(N, D)`` float32.
+        unreadable: the files that are not among ``names``, in order.
+    """
+
+    names: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    unreadable: tuple[UnreadableImage, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.names):
+            raise ValueError(
+                f"embeddings must be ({len(self.names)}, D), one row a name, got {self.embeddings.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def embed(network: paddle.nn.Layer, images: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
+    """Unit embeddings of images in memory; the network is left in its mode.
+
+    Args:
+        network: maps ``(B, H, W, 3)`` uint8 to ``(B, D)``.
+        images: ``(N, H, W, 3)`` uint8 BGR.
+        batch_size: images a forward pass.
+
+    Returns:
+        ``(N, D)`` float32; an embedding of length zero stays zero.
+    """
+    with _evaluation_mode(network):
+        starts = range(0, len(images), batch_size)
+        rows = [_forward(network, images[start : start + batch_size]) for start in starts]
+    return _unit(np.concatenate(rows) if rows else np.zeros((0, network.embedding_size), np.float32))
+
+
+def infer(
+    network: paddle.nn.Layer,
+    paths: Sequence[Path],
+    preprocessing: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    *,
+    batch_size: int = 64,
+    normalize: bool = True,
+    strict: bool = False,
+    threads: int = 2,
+    progress: bool = False,
+) -> Features:
+    """Features of image files.
+
+    Args:
+        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``; has ``embedding_size`` D. Left in its mode.
+        paths: the files, in the order of the result; a file may come twice.
+        preprocessing: ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
+        batch_size: images a forward pass.
+        normalize: scale rows to unit length, as evaluation and tracker use them.
+        strict: an unreadable file is an error instead of an entry in ``unreadable``.
+        threads: threads that read images.
+        progress: show a bar on stderr where that is a terminal.
+
+    Raises:
+        ValueError: ``strict`` and a file is unreadable, or an embedding is not finite; the message
+            names the file.
+    """
+    if batch_size < 1 or threads < 1:
+        raise ValueError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
+    names: list[str] = []
+    unreadable: list[UnreadableImage] = []
+    parts: list[NDArray[np.float32]] = []
+    bar = tqdm(total=len(paths), unit="images", disable=None if progress else True)
+    with _evaluation_mode(network), bar:
+        for batch_paths, images in _read_ahead(paths, preprocessing, batch_size, threads):
+            good = []
+            for path, image in zip(batch_paths, images, strict=True):
+                if isinstance(image, str):
+                    if strict:
+                        raise ValueError(f"{path}: {image}")
+                    unreadable.append(UnreadableImage(str(path), image))
+                else:
+                    good.append(image)
+                    names.append(str(path))
+            if good:
+                rows = _forward(network, np.stack(good))
+                finite = np.isfinite(rows).all(axis=1)
+                if not finite.all():
+                    name = names[int(np.argmin(finite)) - len(good)]
+                    raise ValueError(f"{name}: its embedding is not finite; are the weights damaged?")
+                parts.append(_unit(rows) if normalize else rows)
+            bar.update(len(batch_paths))
+    embeddings = np.concatenate(parts) if parts else np.zeros((0, network.embedding_size), np.float32)
+    return Features(tuple(names), embeddings, tuple(unreadable))
+
+
+def list_images(source: str | Path) -> list[Path]:
+    """The image files that a folder, a list file or an image file stands for.
+
+    A folder gives the images in it and below it, sorted by path. A list file is UTF-8 text with one
+    path a line, relative to the list's own folder, in its order; empty lines are skipped. Lists of the
+    original trainer (header ``image_id class_id super_class_id path``) are known by their header.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: it names no image, or the list is not text.
+    """
+    source = Path(source)
+    if source.is_dir():
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    elif not source.exists():
+        raise FileNotFoundError(f"{source}: no such file or folder")
+    elif source.suffix.lower() in IMAGE_SUFFIXES:
+        paths = [source]
+    else:
+        try:
+            lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{source}: neither an image nor a text list of images") from error
+        if lines and lines[0].split() == LIST_HEADER.split():
+            lines = [line.split(maxsplit=3)[-1] for line in lines[1:] if line]
+        paths = [source.parent / line for line in lines if line]
+    if not paths:
+        raise ValueError(f"{source}: names no image")
+    return paths
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a JPEG or PNG file ends before its picture does, as after a broken copy.
+
+    OpenCV fills the missing part of a JPEG with grey, which would give a wrong feature in silence.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    content = path.read_bytes()
+    if content.startswith(b"\xff\xd8"):
+        # Markers cannot occur inside JPEG data, and an EXIF thumbnail ends before the last scan starts.
+        return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    return content.startswith(b"\x89PNG") and b"IEND" not in content[-64:]
+
+
+def write_npz(path: str | Path, features: Features) -> None:
+    """Write ``names``, ``embeddings``, ``unreadable`` and ``reasons`` as numpy arrays, atomically.
+
+    Strings are fixed-width unicode arrays, so ``numpy.load`` reads the file without pickle.
+
+    Raises:
+        OSError: the file cannot be written; one of that name stays as it was.
+    """
+    lost = features.unreadable
+    with _opened(Path(path)) as file:
+        np.savez(
+            file,
+            names=np.array(features.names, dtype=np.str_),
+            embeddings=features.embeddings,
+            unreadable=np.array([image.name for image in lost], dtype=np.str_),
+            reasons=np.array([image.reason for image in lost], dtype=np.str_),
+        )
+
+
+def read_npz(path: str | Path) -> Features:
+    """Read what `write_npz` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a features file.
+    """
+    try:
+        # numpy leaves a damaged file open that it has opened itself.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            unreadable = zip(arrays["unreadable"].tolist(), arrays["reasons"].tolist(), strict=True)
+            return Features(
+                tuple(arrays["names"].tolist()),
+                np.asarray(arrays["embeddings"], np.float32),
+                tuple(UnreadableImage(name, reason) for name, reason in unreadable),
+            )
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such features file") from error
+    # A damaged archive fails in as many ways as zip, zlib and numpy know.
+    except Exception as error:
+        raise ValueError(f"{path}: not a features file") from error
+
+
+def write_text(path: str | Path, features: Features) -> None:
+    """Write one line an image: its name, then D numbers, separated by tabs; atomically.
+
+    Nine significant digits bring every float32 back exactly. Unreadable files are not in it.
+
+    Raises:
+        OSError: the file cannot be written; one of that name stays as it was.
+        ValueError: a name holds a tab or a line break, which the format cannot express.
+    """
+    for name in features.names:
+        if any(character in name for character in "\t\r\n"):
+            raise ValueError(f"{name!r}: a name with a tab or line break does not fit in text; write .npz")
+    line = "\t".join(["%.9g"] * features.embeddings.shape[1])
+    with _opened(Path(path)) as file:
+        for name, row in zip(features.names, features.embeddings, strict=True):
+            text = f"{name}\t{line % tuple(row.tolist())}\n"
+            file.write(text.encode("utf-8", "surrogateescape"))
+
+
+@contextmanager
+def _evaluation_mode(network: paddle.nn.Layer) -> Iterator[None]:
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        if training:
+            network.train()
+
+
+def _forward(network: paddle.nn.Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    import paddle
+
+    with paddle.no_grad():
+        return np.asarray(network(paddle.to_tensor(images)).numpy(), np.float32)
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def _read_ahead(
+    paths: Sequence[Path],
+    preprocessing: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    batch_size: int,
+    threads: int,
+) -> Iterator[tuple[Sequence[Path], list[NDArray[np.uint8] | str]]]:
+    """Batches of paths and their images, a reason in words in place of an unreadable one."""
+
+    def read(path: Path) -> NDArray[np.uint8] | str:
+        try:
+            if is_cut_off(path):
+                return "the file is cut off"
+            return preprocessing(read_image(path))
+        except OSError as error:
+            return error.strerror or str(error)
+        except ValueError as error:
+            return str(error).removeprefix(f"{path}: ")
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        waiting: tuple[Sequence[Path], list[Future[NDArray[np.uint8] | str]]] | None = None
+        for start in range(0, len(paths), batch_size):
+            batch = paths[start : start + batch_size]
+            coming = (batch, [pool.submit(read, path) for path in batch])
+            if waiting is not None:
+                yield waiting[0], [future.result() for future in waiting[1]]
+            waiting = coming
+        if waiting is not None:
+            yield waiting[0], [future.result() for future in waiting[1]]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "features not written") as file:
+        yield file

@@ -1,0 +1,240 @@
+"""The whole evaluation of a network: every figure in one report, ready for JSON, and the pictures.
+
+Query and gallery may be two sets, as in Market-1501's test set, or one set and a part of it, as with
+ids held out of training; an image that is in both is embedded once and never its own match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_train.data.image_index import ImageIndex
+from reid_train.evaluation.features import infer
+from reid_train.evaluation.figures import (
+    DistanceHistogram,
+    RecallFigures,
+    distance_histogram,
+    market_ranks,
+    rank_lists,
+    recall_figures,
+)
+from reid_train.evaluation.ranking import NO_MATCH, GalleryRules, QueryRanks, RankingFigures, rank_queries
+from reid_train.evaluation.reranking import ReRanker, reranking_memory
+from reid_train.writing import writing
+
+if TYPE_CHECKING:
+    import paddle
+
+__all__ = ["Report", "evaluate", "evaluate_embeddings"]
+
+RERANK_MEMORY = 4 * 2**30
+LISTED_QUERIES = 8
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures of one network on one pair of query and gallery.
+
+    Attributes:
+        query_images, gallery_images: as given, junk and distractors included.
+        query_ids: persons among the queries.
+        junk, distractors: gallery images of pid -1 and 0.
+        skipped_queries: queries without a right image, which no ranking figure counts.
+        embedding_size: D.
+        market: plain figures of the Market-1501 protocol, or None where no query has a right image, as
+            in a set with one camera.
+        cmc: shares of queries at rank 1, 2, ... up to the first rank where the curve is 1.
+        reranked: the same protocol after k-reciprocal re-ranking, or None where that was left out.
+        reranked_cmc: its curve, empty without it.
+        recall: Recall@k over all images of query and gallery together, each image once.
+        distances: of same and of different persons.
+        notes: what was left out, and why.
+        pictures: names of the files drawn.
+    """
+
+    query_images: int
+    gallery_images: int
+    query_ids: int
+    junk: int
+    distractors: int
+    skipped_queries: int
+    embedding_size: int
+    market: RankingFigures | None
+    cmc: tuple[float, ...]
+    reranked: RankingFigures | None
+    reranked_cmc: tuple[float, ...]
+    recall: RecallFigures
+    distances: DistanceHistogram
+    notes: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``json.dumps``."""
+        return asdict(self)
+
+
+def evaluate(
+    network: paddle.nn.Layer,
+    query_index: ImageIndex,
+    gallery_index: ImageIndex,
+    preprocessing: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    *,
+    batch_size: int = 64,
+    rerank: bool = True,
+    rerank_memory: int = RERANK_MEMORY,
+    pictures: Path | None = None,
+    threshold: float | None = None,
+    progress: bool = False,
+) -> Report:
+    """Evaluate a network on image files.
+
+    Args:
+        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``; left in its mode.
+        query_index: the queries; they may be part of the gallery and are then embedded once.
+        gallery_index: the gallery.
+        preprocessing: ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
+        batch_size: images a forward pass.
+        rerank: also report k-reciprocal re-ranking, where it fits into ``rerank_memory`` bytes.
+        rerank_memory: bytes that re-ranking may take; beyond that it is left out with a note.
+        pictures: folder for the pictures, made when missing.
+        threshold: ``max_cosine_distance``, drawn into the picture of distances.
+        progress: show a bar on stderr where that is a terminal.
+
+    Raises:
+        ValueError: an image is unreadable (a figure without it would not be comparable), or there is
+            no image of a person.
+        OSError: a picture cannot be written.
+    """
+    known = {path: row for row, path in enumerate(gallery_index.paths)}
+    extra = [path for path in query_index.paths if path not in known]
+    paths = (*gallery_index.paths, *extra)
+    rows = {path: row for row, path in enumerate(paths)}
+    features = infer(network, paths, preprocessing, batch_size=batch_size, strict=True, progress=progress)
+    return evaluate_embeddings(
+        features.embeddings[[rows[path] for path in query_index.paths]],
+        query_index,
+        features.embeddings[: len(gallery_index)],
+        gallery_index,
+        rerank=rerank,
+        rerank_memory=rerank_memory,
+        pictures=pictures,
+        threshold=threshold,
+    )
+
+
+def evaluate_embeddings(
+    query_embeddings: NDArray[np.float32],
+    query_index: ImageIndex,
+    gallery_embeddings: NDArray[np.float32],
+    gallery_index: ImageIndex,
+    *,
+    rerank: bool = True,
+    rerank_memory: int = RERANK_MEMORY,
+    pictures: Path | None = None,
+    threshold: float | None = None,
+) -> Report:
+    """Evaluate ``(Q, D)`` and ``(G, D)`` unit rows of any origin; else like `evaluate`.
+
+    A query whose path is in the gallery too is the same image: it never counts as its own match.
+    """
+    gallery_rows = {path: row for row, path in enumerate(gallery_index.paths)}
+    own_rows = np.array([gallery_rows.get(path, -1) for path in query_index.paths], np.int64)
+    columns = (query_index.pids, query_index.camids, gallery_index.pids, gallery_index.camids)
+    rules = GalleryRules(*columns, own_rows)
+    new = own_rows < 0
+    together = (
+        np.concatenate([gallery_embeddings, query_embeddings[new]]) if new.any() else gallery_embeddings
+    )
+    recall = recall_figures(together, np.concatenate([gallery_index.pids, query_index.pids[new]]))
+    ranks, reranked, notes = None, None, []
+    # Junk is in no one's gallery, so it may not vouch for anyone in the re-ranking either.
+    kept = np.concatenate([gallery_index.pids != -1, np.ones(np.count_nonzero(new), np.bool_)])
+    need = reranking_memory(int(kept.sum()), together.shape[1])
+    if not rules.any_match():
+        notes.append(f"figures of the Market-1501 protocol left out: {NO_MATCH}")
+    else:
+        ranks = market_ranks(
+            query_embeddings, *columns[:2], gallery_embeddings, *columns[2:], own_rows=own_rows
+        )
+        if rerank and need > rerank_memory:
+            notes.append(
+                f"re-ranking left out: {kept.sum():,} images may take {need / 2**30:.1f} GiB, "
+                f"the limit is {rerank_memory / 2**30:.1f} GiB"
+            )
+        elif rerank:
+            places = np.where(new, len(gallery_index) + np.cumsum(new) - 1, own_rows)
+            reranked = _reranked_ranks(together, kept, places, rules, len(gallery_index), rerank_memory)
+    histogram = distance_histogram(query_embeddings, gallery_embeddings, rules)
+    drawn: tuple[str, ...] = ()
+    if pictures is not None:
+        from reid_train.evaluation.pictures import draw_pictures
+
+        lists = {
+            name: rank_lists(query_embeddings, gallery_embeddings, rules, queries)
+            for name, queries in _shown_queries(ranks).items()
+        }
+        with writing(pictures):
+            drawn = draw_pictures(
+                pictures, query_index, gallery_index, ranks, reranked, lists, histogram, threshold=threshold
+            )
+    return Report(
+        query_images=len(query_index),
+        gallery_images=len(gallery_index),
+        query_ids=len(np.unique(query_index.pids[query_index.pids > 0])),
+        junk=int(np.count_nonzero(gallery_index.pids == -1)),
+        distractors=int(np.count_nonzero(gallery_index.pids == 0)),
+        skipped_queries=len(query_index) - (0 if ranks is None else len(ranks.rows)),
+        embedding_size=int(gallery_embeddings.shape[1]),
+        market=None if ranks is None else ranks.figures(),
+        cmc=_curve(ranks),
+        reranked=None if reranked is None else reranked.figures(),
+        reranked_cmc=_curve(reranked),
+        recall=recall,
+        distances=histogram,
+        notes=tuple(notes),
+        pictures=drawn,
+    )
+
+
+def _reranked_ranks(
+    embeddings: NDArray[np.float32],
+    kept: NDArray[np.bool_],
+    places: NDArray[np.int64],
+    rules: GalleryRules,
+    gallery_rows: int,
+    memory: int,
+) -> QueryRanks:
+    """Ranks after re-ranking; ``places`` are the queries' rows among the embeddings."""
+    reranker = ReRanker(embeddings if kept.all() else embeddings[kept], memory=memory)
+    numbers = np.cumsum(kept) - 1
+    columns = np.flatnonzero(kept[:gallery_rows])
+
+    def scores(queries: NDArray[np.int64]) -> NDArray[np.float32]:
+        block = np.zeros((len(queries), gallery_rows), np.float32)
+        block[:, columns] = -reranker.distances(numbers[places[queries]], numbers[columns])
+        return block
+
+    return rank_queries(scores, rules, gallery_rows)
+
+
+def _shown_queries(ranks: QueryRanks | None) -> dict[str, NDArray[np.int64]]:
+    """Query rows for the pictures: some drawn at random, always the same ones, and the worst."""
+    if ranks is None:
+        return {}
+    count = min(LISTED_QUERIES, len(ranks.rows))
+    chosen = np.sort(np.random.default_rng(0).choice(len(ranks.rows), count, replace=False))
+    worst = np.argsort(ranks.average_precision, kind="stable")[:count]
+    return {"rank_lists": ranks.rows[chosen], "rank_lists_worst": ranks.rows[worst]}
+
+
+def _curve(ranks: QueryRanks | None) -> tuple[float, ...]:
+    if ranks is None:
+        return ()
+    curve = ranks.cmc()[: int(ranks.first_hit.max())]
+    return tuple(np.round(curve, 6).tolist())

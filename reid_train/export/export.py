@@ -1,0 +1,329 @@
+"""From a checkpoint to ``weights/<name>/``: the contract with the tracker.
+
+The exported graph takes uint8 NHWC BGR crops of one fixed size and returns unit rows, so that a
+crop and a resize are all that is left outside. Before anything is written under its final name the
+exported network is run by Paddle Inference and compared with the trained one, and whatever fails
+leaves an earlier export of that name as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import nn
+
+from reid_train.checkpoints.checkpoint import Checkpoint
+from reid_train.checkpoints.probe import PARITY_TOLERANCE, probe_image
+from reid_train.config import config_from_dict
+from reid_train.data.datasets import ImageIndex
+from reid_train.data.image_cache import decode_images
+from reid_train.evaluation.calibration import Calibration, calibrate, count_pairs
+from reid_train.evaluation.features import embed
+from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at
+from reid_train.export.model_card import model_card
+from reid_train.models import parameter_count
+from reid_train.models.network import unit_rows
+from reid_train.quiet import import_onnxruntime, without_output
+from reid_train.training.engine import preprocessing_of
+from reid_train.training.trainer import network_of
+from reid_train.training.transforms import Preprocessing
+from reid_train.writing import writing
+
+__all__ = ["export", "write_checksums"]
+
+ONNX_FILE = "inference.onnx"
+PARITY_BATCHES = (1, 7)
+Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+class Exported(nn.Layer):
+    """The network with unit rows at its end."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: paddle.Tensor) -> paddle.Tensor:
+        """``(B, H, W, 3)`` uint8 BGR to ``(B, D)`` unit rows."""
+        return unit_rows(self.network(images))
+
+
+def export(
+    checkpoint: Checkpoint, dev: ImageIndex, folder: Path, *, onnx: bool = False, batch_size: int = 16
+) -> tuple[RankingFigures | None, float, Calibration]:
+    """Export the network of a checkpoint.
+
+    Args:
+        checkpoint: as read by `read_checkpoint`.
+        dev: images of persons kept out of training: figures, parity and calibration are of them.
+        folder: ``weights/<name>``; an earlier export there is replaced.
+        onnx: also write ``inference.onnx``, held to the same parity.
+        batch_size: images a forward pass.
+
+    Returns:
+        Ranking figures (None where cameras are unknown), Recall@1 and the calibration, all computed
+        with the exported network.
+
+    Raises:
+        ValueError: the checkpoint does not fit its configuration, parity is not reached, there are no
+            images to calibrate with, or the folder holds something else than an export.
+        OSError: the folder cannot be written.
+    """
+    folder = folder.resolve()
+    _require_replaceable(folder)
+    if len(dev) == 0:
+        raise ValueError("export needs images of persons to measure with, got none")
+    config = config_from_dict(checkpoint.config, "checkpoint")
+    network = network_of(checkpoint)
+    prepare = preprocessing_of(config)
+    images = decode_images(dev.paths, prepare.height, prepare.width, prepare)
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        run = write_graph(network, prepare, part)
+        parity = parity_errors(network, {"": run} | ({"onnx_": onnx_predictor(part)} if onnx else {}), images)
+        starts = range(0, len(images), batch_size)
+        embeddings = np.concatenate([run(images[start : start + batch_size]) for start in starts])
+        figures = ranking_figures(embeddings, dev)
+        recall = recall_at(embeddings, dev.pids)
+        calibration = calibrate(count_pairs(embeddings, dev.pids, dev.camids))
+        description = {
+            **_description(folder.name, prepare, embeddings.shape[1], part),
+            "max_cosine_distance": calibration.max_cosine_distance,
+            "parity": {"max_abs_error": parity, "tolerance": PARITY_TOLERANCE},
+            # What the trained network makes of `probe_image`, for those who hold the files only.
+            "probe": {"embedding": embed(network, probe_image(prepare.height, prepare.width))[0].tolist()},
+            "evaluation": {
+                **({} if figures is None else asdict(figures)),
+                "recall1": recall,
+                "images": len(dev),
+                "ids": len(np.unique(dev.pids)),
+            },
+            "calibration": calibration.as_dict(),
+            "provenance": {
+                **checkpoint.origin,
+                "iteration": checkpoint.iteration,
+                "config": {
+                    **checkpoint.config,
+                    # Its folders are of this machine; `start` tells which run it was.
+                    "teacher": Path(config.teacher).name,
+                },
+            },
+        }
+        with writing(folder):
+            (part / "encoder.json").write_text(json.dumps(description, indent=2) + "\n")
+            (part / "MODEL_CARD.md").write_text(model_card(description, parameter_count(network)))
+            write_checksums(part)
+            replace_folder(folder, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return figures, recall, calibration
+
+
+def _require_replaceable(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
+        raise ValueError(
+            f"{folder}: holds other files than an export, which would be lost: name another folder"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: is a file, wanted a folder to write")
+
+
+@contextmanager
+def reworked(folder: Path, output: Path | None = None) -> Iterator[Path]:
+    """A copy of an export to change; checksummed and put into the place of ``output`` when all went well.
+
+    Args:
+        folder: the export, resolved.
+        output: where the changed one goes; None puts it into the place of ``folder``.
+
+    Raises:
+        ValueError: ``output`` holds something else than an export, or lies in ``folder``.
+        OSError: it cannot be written.
+    """
+    target = folder if output is None else output.resolve()
+    if folder in target.parents:
+        raise ValueError(f"{target}: lies in the export itself, name another folder")
+    _require_replaceable(target)
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with writing(target):
+            shutil.copytree(folder, part)
+        yield part
+        with writing(target):
+            write_checksums(part)
+            replace_folder(target, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def replace_folder(folder: Path, part: Path) -> None:
+    """Put the new export in the place of an earlier one, which is there until the new one is."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run:
+    """Save the network as a graph with any batch size; returns a function that runs the saved one."""
+    shape = [None, prepare.height, prepare.width, 3]
+    spec = paddle.static.InputSpec(shape, "uint8", "images")
+    static = paddle.jit.to_static(Exported(network), input_spec=[spec], full_graph=True)
+    try:
+        paddle.jit.save(static, str(folder / "inference"))
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+        raise OSError(f"{folder}: the graph cannot be written: {reason}") from error
+    try:
+        # Paddle writes on over a full disk without a word, and only fails to open what it has written.
+        return exported_predictor(folder)
+    except (RuntimeError, ValueError) as error:
+        raise OSError(
+            f"{folder}: what was written of the graph cannot be opened, is the disk full?"
+        ) from error
+
+
+def _description(name: str, prepare: Preprocessing, embedding_size: int, folder: Path) -> dict[str, Any]:
+    """What ``encoder.json`` says of the graph itself."""
+    files = {"model": _model_file(folder).name, "params": "inference.pdiparams"}
+    if (folder / "inference.onnx").is_file():
+        files["onnx"] = "inference.onnx"
+    return {
+        "format": 1,
+        "name": name,
+        "input": {
+            "height": prepare.height,
+            "width": prepare.width,
+            "layout": "NHWC",
+            "dtype": "uint8",
+            "channels": "BGR",
+        },
+        "resize": {"mode": prepare.mode, "interpolation": prepare.interpolation},
+        "output": {"embedding_size": embedding_size, "normalized": True},
+        "files": files,
+        "runtime": {"paddle": paddle.__version__},
+        "bfloat16": {"allowed": False},
+    }
+
+
+def _model_file(folder: Path) -> Path:
+    return next(folder.glob("inference.json"), folder / "inference.pdmodel")
+
+
+def exported_predictor(folder: Path, *, bfloat16: bool = False) -> Run:
+    """A function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs the export by Paddle Inference."""
+    from paddle import inference
+
+    config = inference.Config(str(_model_file(folder)), str(folder / "inference.pdiparams"))
+    config.disable_glog_info()
+    config.enable_mkldnn()
+    if bfloat16:
+        config.enable_mkldnn_bfloat16()
+    predictor = inference.create_predictor(config)
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        handle = predictor.get_input_handle(predictor.get_input_names()[0])
+        handle.copy_from_cpu(np.ascontiguousarray(images))
+        predictor.run()
+        output = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+        return np.asarray(output, np.float32)
+
+    return run
+
+
+def onnx_predictor(folder: Path) -> Run:
+    """Convert the export to ``inference.onnx`` beside it and return a function that runs it.
+
+    Raises:
+        ValueError: paddle2onnx is not installed, or cannot convert the network.
+    """
+    try:
+        import paddle2onnx
+    except ImportError:
+        raise ValueError(
+            "ONNX needs paddle2onnx, which has wheels up to Python 3.12: pip install 'paddle2onnx>=2.0'"
+        ) from None
+    source, target = _model_file(folder), folder / ONNX_FILE
+    try:
+        with without_output():
+            paddle2onnx.export(
+                str(source),
+                str(folder / "inference.pdiparams"),
+                str(target),
+                opset_version=17,
+                verbose=False,
+                # Its default optimiser installs packages from the network while it runs.
+                optimize_tool="none",
+            )
+    except RuntimeError as error:
+        raise ValueError(f"paddle2onnx cannot convert this network: {error}") from error
+    return onnx_runner(target)
+
+
+def onnx_runner(path: Path) -> Run:
+    """A function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs an ONNX file by ONNX Runtime."""
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(session.run(None, {name: images})[0], np.float32)
+
+    return run
+
+
+def parity_errors(
+    network: nn.Layer, exports: Mapping[str, Run], images: NDArray[np.uint8]
+) -> dict[str, float]:
+    """Largest absolute difference of any embedding value, trained against exported.
+
+    Args:
+        network: the trained network.
+        exports: functions that run an export, by the prefix of their names in the result.
+        images: ``(N, H, W, 3)`` uint8 to compare on, repeated where there are too few.
+
+    Returns:
+        Difference by name, such as ``batch_7`` and ``onnx_batch_7``.
+
+    Raises:
+        ValueError: a difference is larger than `PARITY_TOLERANCE`, or not a number.
+    """
+    errors = {}
+    for prefix, run in exports.items():
+        for size in PARITY_BATCHES:
+            batch = images[np.arange(size) % len(images)]
+            errors[f"{prefix}batch_{size}"] = float(np.abs(embed(network, batch) - run(batch)).max())
+    for name, error in errors.items():
+        if not error <= PARITY_TOLERANCE:
+            raise ValueError(
+                f"the exported network differs from the trained one by {error:.2g} at {name}, "
+                f"allowed is {PARITY_TOLERANCE:g}"
+            )
+    return errors
+
+
+def write_checksums(folder: Path) -> None:
+    """Write ``SHA256SUMS`` over every other file of the folder, as ``sha256sum`` would."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+        if path.name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))

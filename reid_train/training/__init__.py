@@ -1,0 +1,1 @@
+"""The training run: batches, transforms, losses, schedules, processes, and its log."""

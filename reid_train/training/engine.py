@@ -1,0 +1,268 @@
+"""The training run: iterations, evaluations, checkpoints, journal.
+
+Iteration-based, as in the original trainer. Samplers, augmentation and the learning rate are
+functions of the iteration number, so a checkpoint needs no more than weights, optimiser state and
+that number for a resumed run to continue with the same figures. Evaluation happens at its own
+steps only: the original evaluated on every iteration of its pair stage, which made that several
+times slower than it had to be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from reid_train.checkpoints.checkpoint import Checkpoint, write_checkpoint
+from reid_train.checkpoints.run_files import checkpoint_path, numbered_checkpoints, remove_old_checkpoints
+from reid_train.config import TrainConfig
+from reid_train.data.datasets import ImageIndex, labels_of
+from reid_train.data.image_cache import ImageCache, decode_images
+from reid_train.data.validation import check_training
+from reid_train.evaluation.features import embed
+from reid_train.evaluation.figures import across_cameras, ranking_figures, recall_at
+from reid_train.training.batches import stream
+from reid_train.training.losses import LOSSES
+from reid_train.training.parallel import World
+from reid_train.training.run_log import Journal
+from reid_train.training.samplers import Sampler, make_sampler
+from reid_train.training.schedules import learning_rate
+from reid_train.training.trainer import Trainer
+from reid_train.training.transforms import Preprocessing
+from reid_train.writing import replacing
+
+__all__ = ["preprocessing_of", "train"]
+
+BEST = "best.safetensors"
+
+
+def preprocessing_of(config: TrainConfig) -> Preprocessing:
+    """How images become input at test time: the seed recipe cuts the centre out, the strong one stretches."""
+    _, height, width = config.image_shape
+    return Preprocessing(height, width, "short_side_crop" if config.augmentation == "seed" else "stretch")
+
+
+def train(
+    config: TrainConfig,
+    index: ImageIndex,
+    dev: ImageIndex | None,
+    folder: Path,
+    world: World,
+    *,
+    resume: Checkpoint | None = None,
+    start: Callable[[Trainer], None] | None = None,
+    origin: Mapping[str, Any] | None = None,
+    log: Callable[[str], None] = print,
+) -> Path:
+    """Train on ``index``, evaluate on ``dev``, write into ``folder``.
+
+    Args:
+        config: the settings.
+        index: training images.
+        dev: images of persons kept out of training, or None.
+        folder: receives ``config.json``, numbered checkpoints, ``best.safetensors``, ``log.jsonl`` and
+            TensorBoard events.
+        world: the processes that share the work; only the first writes and logs.
+        resume: checkpoint to continue from.
+        start: prepares a fresh trainer, such as by loading weights; not called on resuming.
+        origin: what the model card shall tell: ``data``, ``train_images``, ``train_ids``, ``command``;
+            ``hours`` of the run so far are added.
+        log: receives one line a report.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        ValueError: the data does not suffice, the checkpoint does not fit, the folder holds checkpoints
+            that the run would mix with, or an image cannot be read.
+        FloatingPointError: the loss or a weight is not finite; the message tells the iteration.
+        OSError: a checkpoint cannot be written; what was written before stays; or another run is writing
+            into the folder.
+    """
+    cv2.setNumThreads(1)
+    labels, classes = labels_of(index.pids)
+    kind, images_each = _sampling(config)
+    has_classes = LOSSES[config.loss_name].classes or config.center_weight
+    check_training(
+        index,
+        class_dim=(config.class_dim or None) if has_classes else None,
+        samples_each_class=images_each if kind in ("pk", "pairs") else None,
+    )
+    sampler = _sampler(config, labels)
+    share = world.shard(config.train_batch_size)
+    done = 0 if resume is None else resume.iteration
+    if done >= config.total_iter_num:
+        raise ValueError(f"the checkpoint is at iteration {done} of {config.total_iter_num}: nothing to do")
+    _require_own_folder(folder, done)
+    judge = None if dev is None else _Judge(config, dev, world)
+    images = ImageCache(index.paths)
+    trainer = Trainer(config, config.class_dim or classes, world)
+    if resume is not None:
+        trainer.restore(resume)
+    elif start is not None:
+        start(trainer)
+        trainer.follow_network()
+    _decode(images, config.num_workers)
+    trainer.origin |= dict(origin or {})
+    began, hours_before = time.monotonic(), float(trainer.origin.get("hours", 0.0))
+    with ExitStack() as stack:
+        journal: Journal | None = None
+        if world.rank == 0:
+            stack.enter_context(_claimed(folder))
+            _open_folder(folder, config)
+            journal = stack.enter_context(Journal(config, folder, trainer.iteration, log))
+        for batch in stream(config, images, labels, sampler, share, trainer.iteration):
+            loss = trainer.step(batch)
+            if journal is not None:
+                journal.step(trainer.iteration, loss, learning_rate(config, batch.iteration))
+            finished = trainer.iteration == config.total_iter_num
+            saves = finished or trainer.iteration % config.save_iter_step == 0
+            tests = judge is not None and (finished or trainer.iteration % config.test_iter_step == 0)
+            if not (saves or tests):
+                continue
+            paused = time.monotonic()
+            trainer.synchronize()
+            trainer.origin["hours"] = hours_before + (paused - began) / 3600
+            if judge is not None and tests:
+                embeddings = judge.embed(trainer)
+                if journal is not None:
+                    figures = judge.figures(embeddings)
+                    journal.report(trainer.iteration, figures)
+                    if figures[judge.key] > trainer.best.get(judge.key, -1.0):
+                        trainer.best = {**figures, "iteration": trainer.iteration}
+                        write_checkpoint(folder / BEST, trainer.checkpoint())
+            if journal is None:
+                continue
+            if saves:
+                write_checkpoint(checkpoint_path(folder, trainer.iteration), trainer.checkpoint())
+                remove_old_checkpoints(folder, trainer.iteration, config.keep_checkpoints)
+            journal.resume(time.monotonic() - paused, saves)
+    world.barrier()
+    return checkpoint_path(folder, config.total_iter_num)
+
+
+def _sampling(config: TrainConfig) -> tuple[str, int]:
+    """The kind of sampler that a run needs, and K."""
+    kind = LOSSES[config.loss_name].sampler
+    if kind == "shuffled" and config.samples_each_class:
+        kind = "pk"
+    return kind, 2 if kind == "pairs" else config.samples_each_class
+
+
+def _sampler(config: TrainConfig, labels: NDArray[np.int64]) -> Sampler:
+    kind, images_each = _sampling(config)
+    return make_sampler(
+        kind, labels, config.train_batch_size, samples_each_class=images_each, seed=config.seed
+    )
+
+
+def _require_own_folder(folder: Path, iteration: int) -> None:
+    """Refuse a folder whose checkpoints would be mistaken for later ones of this run, and deleted as such.
+
+    Raises:
+        ValueError: it holds checkpoints behind ``iteration``.
+    """
+    later = [path for number, path in numbered_checkpoints(folder) if number > iteration]
+    if later and iteration == 0:
+        raise ValueError(
+            f"{folder}: holds checkpoints of a run: continue it with --checkpoint {folder}, or name another "
+            "folder with --model_save_dir"
+        )
+    if later:
+        raise ValueError(
+            f"{folder}: holds later checkpoints than iteration {iteration}, the last is {later[-1].name}: "
+            "continue from that one, move them away, or name another folder with --model_save_dir"
+        )
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Hold the folder, made if need be, for this run; ends with the process. Windows has no such locks.
+
+    Raises:
+        OSError: another run is writing into it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: is a file, the run wants a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(f"{folder}: another run is writing into it") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(number)
+
+
+def _open_folder(folder: Path, config: TrainConfig) -> None:
+    # Left by a run that was killed while it wrote.
+    for path in folder.glob("*.safetensors.part"):
+        path.unlink()
+    with replacing(folder / "config.json") as file:
+        file.write(f"{json.dumps(config.as_dict(), indent=2)}\n".encode())
+
+
+def _decode(images: ImageCache, threads: int) -> None:
+    """Decode what memory holds, so that an unreadable image is known now and not after hours."""
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(images), 256):
+            before = images.bytes_used
+            rows = range(start, min(start + 256, len(images)))
+            if images.bytes_used - before < sum(pool.map(lambda row: images[row].nbytes, rows)):
+                return
+
+
+class _Judge:
+    """Evaluates what would be exported on the dev set, whose images are decoded once.
+
+    Attributes:
+        key: the figure by which the best checkpoint is chosen.
+
+    Raises:
+        ValueError: the dev set has nobody with two images, or an unreadable image.
+    """
+
+    def __init__(self, config: TrainConfig, dev: ImageIndex, world: World) -> None:
+        self._dev = dev
+        self._world = world
+        self._batch_size = config.test_batch_size
+        persons, counts = np.unique(dev.pids[dev.pids > 0], return_counts=True)
+        if not (counts > 1).any():
+            raise ValueError(f"the dev set needs a person with two images, got {len(persons)} with one")
+        self.key = "mean_ap" if across_cameras(dev) else "recall1"
+        prepare = preprocessing_of(config)
+        own = dev.paths[world.rank :: world.size]
+        self._images = decode_images(own, prepare.height, prepare.width, prepare)
+
+    def embed(self, trainer: Trainer) -> NDArray[np.float32]:
+        """``(N, D)`` embeddings of the dev set; all processes must call it."""
+        own = embed(trainer.deployed, self._images, self._batch_size)
+        return self._world.interleave(own, len(self._dev))
+
+    def figures(self, embeddings: NDArray[np.float32]) -> dict[str, float]:
+        """Recall@1, and the figures of the Market-1501 protocol where cameras are known."""
+        figures = ranking_figures(embeddings, self._dev)
+        ranking = {} if figures is None else asdict(figures)
+        return {**ranking, "recall1": recall_at(embeddings, self._dev.pids)}

@@ -1,0 +1,297 @@
+"""Network, moving average, loss and optimiser of one run, and one step of it.
+
+The embeddings of the whole batch are gathered before the loss, and the loss' gradient goes back
+through each part of the batch on its own. The parts are the processes and, with ``accumulate``,
+micro-batches within a process, whose activations then need not be held at once (the embeddings
+are computed twice: Gao et al., arXiv 2101.06983). Losses that compare images therefore always see the
+whole batch; only batch norm sees the parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import nn
+
+from reid_train.checkpoints.checkpoint import (
+    Checkpoint,
+    layer_arrays,
+    optimizer_arrays,
+    restore_layer,
+    restore_optimizer,
+)
+from reid_train.checkpoints.exported import read_weights, weights_path
+from reid_train.config import TrainConfig, config_from_dict
+from reid_train.models import build_network
+from reid_train.training.batches import Batch
+from reid_train.training.objective import Objective, imitation
+from reid_train.training.parallel import World
+from reid_train.training.schedules import learning_rate, ramp
+
+__all__ = ["Trainer", "build", "network_of", "require_same_network"]
+
+NETWORK_SETTINGS = ("model", "embedding_size", "neck", "last_stride")
+
+
+def build(config: TrainConfig) -> nn.Layer:
+    """The network that a configuration describes, with fresh weights."""
+    return build_network(
+        config.model, config.embedding_size, last_stride=config.last_stride, neck=config.neck
+    )
+
+
+def network_of(checkpoint: Checkpoint) -> nn.Layer:
+    """The deployed network of a checkpoint (its moving average, where it has one), in evaluation mode.
+
+    Raises:
+        ValueError: the checkpoint's weights do not fit its own configuration.
+    """
+    config = config_from_dict(checkpoint.config, "checkpoint")
+    network = build(config)
+    restore_layer(network, checkpoint.part("ema" if config.ema_decay else "network"), "checkpoint")
+    network.eval()
+    return network
+
+
+def require_same_network(config: TrainConfig, other: TrainConfig, source: str) -> None:
+    """Refuse weights of another network, in the words of its settings.
+
+    Raises:
+        ValueError: a setting that decides the network differs.
+    """
+    for name in NETWORK_SETTINGS:
+        wanted, found = getattr(config, name), getattr(other, name)
+        if wanted != found:
+            raise ValueError(f"{source}: {name} is {found}, this run's is {wanted}: --{name} sets it")
+
+
+class Trainer:
+    """State of a run.
+
+    Args:
+        config: the settings.
+        class_dim: classes of the training set.
+        world: the processes that share the work.
+
+    Attributes:
+        iteration: finished iterations.
+        best: the best evaluation so far.
+        origin: data, command and hours so far, for the model card.
+        network: the network being trained.
+        deployed: what is evaluated and exported: the moving average, or the network itself.
+
+    Raises:
+        FileNotFoundError: the teacher's checkpoint is missing.
+        ValueError: the teacher's embeddings are of another size, or its checkpoint is damaged.
+    """
+
+    def __init__(self, config: TrainConfig, class_dim: int, world: World) -> None:
+        paddle.seed(config.seed)
+        self.config = config
+        self.world = world
+        self.iteration = 0
+        self.best: dict[str, float] = {}
+        self.origin: dict[str, Any] = {}
+        self.network = build(config)
+        self.objective = Objective(config, self.network.embedding_size, class_dim)
+        self.deployed = build(config) if config.ema_decay else self.network
+        self.follow_network()
+        # Behind the network, which starts with the same weights as without a teacher.
+        self._teacher = _teacher(Path(config.teacher), self.network) if config.teacher else None
+        self._optimizer = _optimizer(config, [*self.network.parameters(), *self.objective.parameters()])
+        self._names = {
+            value.name: f"{part}.{name}"
+            for part, layer in (("network", self.network), ("objective", self.objective))
+            for name, value in layer.named_parameters()
+        }
+        # Paddle's autocast does nothing on CPUs but warn.
+        mixed = config.amp and paddle.device.get_device().startswith("gpu")
+        self._cast = (lambda: paddle.amp.auto_cast(dtype="float16")) if mixed else contextlib.nullcontext
+        # float16 gradients vanish without a scale.
+        self._scaler = paddle.amp.GradScaler(enable=mixed)
+
+    def follow_network(self) -> None:
+        """Start the moving average at the network's weights."""
+        if self.deployed is not self.network:
+            restore_layer(self.deployed, layer_arrays(self.network), "moving average")
+
+    def step(self, batch: Batch) -> float:
+        """One update; returns the loss.
+
+        Raises:
+            FloatingPointError: the loss is not finite; nothing is updated then.
+        """
+        config = self.config
+        labels = paddle.to_tensor(batch.labels)
+        parts = np.array_split(batch.images, min(config.accumulate, len(batch.images)))
+        self.network.train()
+        if len(parts) == 1:
+            own = self._embed(parts[0], 0)
+        else:
+            # Each part goes through twice; batch norm's running statistics shall move once.
+            before = [value.clone() for value in _statistics(self.network)]
+            with paddle.no_grad():
+                own = paddle.concat([self._embed(part, i) for i, part in enumerate(parts)])
+            for value, earlier in zip(_statistics(self.network), before, strict=True):
+                value.set_value(earlier)
+        gathered = self.world.gather(own)
+        gathered.stop_gradient = False
+        margin = config.arc_margin * ramp(config, self.iteration, config.margin_warmup)
+        loss = self.objective(gathered, labels, margin)
+        if self._teacher is not None:
+            goal = self.world.gather(self._goal(parts))
+            loss = loss + config.teacher_weight * imitation(gathered, goal)
+        value = float(loss.item())
+        if not math.isfinite(value):
+            raise FloatingPointError(f"loss is {value} in iteration {self.iteration + 1}")
+        self._scaler.scale(loss).backward()
+        gradient = gathered.grad[self.world.shard(len(batch.labels))]
+        if len(parts) == 1:
+            own.backward(gradient)
+        else:
+            pieces = paddle.split(gradient, [len(part) for part in parts])
+            for i, (part, piece) in enumerate(zip(parts, pieces, strict=True)):
+                self._embed(part, i).backward(piece)
+        self.world.sum_gradients(self.network.parameters())
+        self._optimizer.set_lr(learning_rate(config, self.iteration))
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.clear_grad()
+        self.iteration += 1
+        self._average()
+        return value
+
+    def _embed(self, images: NDArray[np.uint8], part: int) -> paddle.Tensor:
+        # The same part twice, or a resumed run, must drop the same units: key them by all of this.
+        seed = [self.config.seed, self.iteration, self.world.rank, part]
+        paddle.seed(int(np.random.default_rng(seed).integers(2**31)))
+        with self._cast():
+            embeddings = self.network(paddle.to_tensor(images))
+        return embeddings.astype("float32")
+
+    @paddle.no_grad()  # type: ignore[untyped-decorator]
+    def _goal(self, parts: Sequence[NDArray[np.uint8]]) -> paddle.Tensor:
+        assert self._teacher is not None
+        with self._cast():
+            rows = [self._teacher(paddle.to_tensor(part)) for part in parts]
+        return paddle.concat(rows).astype("float32")
+
+    @paddle.no_grad()  # type: ignore[untyped-decorator]
+    def _average(self) -> None:
+        if self.deployed is self.network:
+            return
+        # A young average forgets its random start faster than an old one.
+        decay = min(self.config.ema_decay, (1 + self.iteration) / (10 + self.iteration))
+        weight = paddle.to_tensor(1.0 - decay)
+        current = self.network.state_dict()
+        for name, value in self.deployed.state_dict().items():
+            value.lerp_(current[name].detach(), weight)
+
+    def synchronize(self) -> None:
+        """Average batch norm's running statistics over the processes; all of them must call it."""
+        self.world.average(_statistics(self.network))
+        if self.deployed is not self.network:
+            self.world.average(_statistics(self.deployed))
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything of the run as it stands; call `synchronize` first.
+
+        Raises:
+            FloatingPointError: a weight is not finite, and the file would be worth nothing.
+        """
+        parts = {
+            "network": layer_arrays(self.network),
+            "objective": layer_arrays(self.objective),
+            "optimizer": optimizer_arrays(self._optimizer, self._names),
+        }
+        if self.deployed is not self.network:
+            parts["ema"] = layer_arrays(self.deployed)
+        arrays = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+        for name, value in arrays.items():
+            if not np.isfinite(value).all():
+                raise FloatingPointError(f"{name} is not finite after iteration {self.iteration}")
+        state: dict[str, Any] = self._scaler.state_dict()
+        scaler = {key: np.asarray(value).reshape(-1)[0].item() for key, value in state.items()}
+        return Checkpoint(self.iteration, arrays, self.config.as_dict(), self.best, scaler, self.origin)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            ValueError: it belongs to another network, class count, optimiser or kind of average.
+        """
+        other = config_from_dict(checkpoint.config, "checkpoint")
+        require_same_network(self.config, other, "checkpoint")
+        for name in ("loss_name", "optimizer"):
+            wanted, found = getattr(self.config, name), getattr(other, name)
+            if wanted != found:
+                raise ValueError(
+                    f"checkpoint: {name} is {found}, this run's is {wanted}; a new run starts from its "
+                    "weights with --pretrained_model"
+                )
+        if bool(other.ema_decay) != bool(self.config.ema_decay):
+            raise ValueError(
+                f"checkpoint: ema_decay is {other.ema_decay}, this run's is {self.config.ema_decay}: "
+                "an average cannot begin or end within a run"
+            )
+        restore_layer(self.network, checkpoint.part("network"), "checkpoint: network")
+        restore_layer(self.objective, checkpoint.part("objective"), "checkpoint: class layer")
+        if self.deployed is not self.network:
+            restore_layer(self.deployed, checkpoint.part("ema"), "checkpoint: moving average")
+        restore_optimizer(self._optimizer, checkpoint.part("optimizer"), self._names)
+        if checkpoint.scaler:
+            # Paddle gives and takes the scale as an array of one number, all else as plain numbers.
+            scale = np.array([checkpoint.scaler["scale"]], np.float32)
+            self._scaler.load_state_dict({**checkpoint.scaler, "scale": scale})
+        self.iteration = checkpoint.iteration
+        self.best = dict(checkpoint.best)
+        self.origin = dict(checkpoint.origin)
+
+
+def _teacher(path: Path, network: nn.Layer) -> nn.Layer:
+    """The deployed network of a checkpoint or an export, to be imitated by a network."""
+    path = weights_path(path)
+    teacher = network_of(read_weights(path))
+    if teacher.embedding_size != network.embedding_size:
+        raise ValueError(
+            f"teacher: embedding_size of {path} is {teacher.embedding_size}, this run's is "
+            f"{network.embedding_size}: they must be equal"
+        )
+    return teacher
+
+
+def _statistics(network: nn.Layer) -> list[paddle.Tensor]:
+    """Batch norm's running means and variances: to Paddle, parameters that are not trained."""
+    return [value for value in network.state_dict().values() if value.stop_gradient]
+
+
+def _optimizer(config: TrainConfig, parameters: Sequence[paddle.Tensor]) -> paddle.optimizer.Optimizer:
+    clip = nn.ClipGradByGlobalNorm(config.gradient_clip) if config.gradient_clip else None
+    if config.optimizer == "adamw":
+        matrices = {value.name for value in parameters if len(value.shape) > 1}
+        return paddle.optimizer.AdamW(
+            learning_rate=config.lr,
+            parameters=parameters,
+            weight_decay=config.weight_decay,
+            apply_decay_param_fun=lambda name: name in matrices,
+            grad_clip=clip,
+        )
+    kind: Any = {
+        "momentum": paddle.optimizer.Momentum,
+        "nesterov": partial(paddle.optimizer.Momentum, use_nesterov=True),
+        "adam": paddle.optimizer.Adam,
+    }[config.optimizer]
+    return kind(
+        learning_rate=config.lr,
+        parameters=parameters,
+        weight_decay=config.weight_decay,
+        grad_clip=clip,
+    )

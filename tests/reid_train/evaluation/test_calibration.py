@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from reid_train.evaluation import calibration
+from reid_train.evaluation.calibration import PairCounts, calibrate, count_pairs
+
+
+def counts_of(same, different):
+    """Counts of given distances, by the definition."""
+    grid = np.arange(2001)
+    return PairCounts(
+        *(
+            np.array([np.sum(np.ceil(np.array(values) * 1000 - 1e-9) <= step) for step in grid])
+            for values in (same, different)
+        )
+    )
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_a_worked_example():
+    # 200 pairs of different persons at 0.301, 0.302, ..., 0.500: one per cent are two of them.
+    different = 0.3 + np.arange(1, 201) / 1000
+    same = [0.1, 0.2, 0.302, 0.303, 0.4]
+    found = calibrate(counts_of(same, different))
+    assert found.max_cosine_distance == 0.302
+    assert found.false_accept_rate == pytest.approx(2 / 200)
+    assert found.false_reject_rate == pytest.approx(2 / 5)
+    assert (found.same_pairs, found.different_pairs) == (5, 200)
+    # At 0.362 to 0.399 31 % to 49.5 % are accepted, 20 % rejected; at 0.340 20 % and 20 %.
+    assert found.equal_error_rate == pytest.approx(0.2)
+    assert found.histogram_edges[:3] == (0.0, 0.05, 0.1)
+    assert len(found.histogram_edges) == len(found.same) + 1 == len(found.different) + 1 == 41
+    assert sum(found.same) == pytest.approx(1.0)
+    assert sum(found.different) == pytest.approx(1.0, abs=1e-5)
+    # Bins hold their upper edge: 0.1 is in (0.05, 0.1].
+    assert [found.same[bin_] for bin_ in (1, 3, 6, 7)] == pytest.approx([0.2, 0.2, 0.4, 0.2])
+    assert found.different[6] == pytest.approx(50 / 200)
+    assert found.as_dict()["max_cosine_distance"] == 0.302
+
+
+def test_a_laxer_rate_gives_a_larger_threshold_that_accepts_more_and_rejects_less():
+    rng = np.random.default_rng(0)
+    counts = counts_of(rng.beta(2, 8, 500) * 2, rng.beta(5, 5, 3000) * 2)
+    rates = (0.0005, 0.001, 0.003, 0.009)
+    found = [calibrate(counts, false_accept_rate=rate) for rate in rates]
+    for strict, lax in itertools.pairwise(found):
+        assert strict.max_cosine_distance < lax.max_cosine_distance
+        assert strict.false_accept_rate <= lax.false_accept_rate
+        assert strict.false_reject_rate >= lax.false_reject_rate
+    for one, rate in zip(found, rates, strict=True):
+        step = round(one.max_cosine_distance * 1000)
+        assert one.false_accept_rate <= rate < counts.different[step + 1] / 3000
+
+
+def test_a_network_that_tells_nobody_apart_gets_the_smallest_threshold_and_its_true_rates():
+    same = calibrate(counts_of([0.0] * 4, [0.0] * 96 + [1.0] * 4))
+    assert same.max_cosine_distance == 0.001
+    assert same.false_accept_rate == pytest.approx(0.96)
+    assert same.false_reject_rate == 0.0
+
+
+def test_the_threshold_is_at_most_the_median_distance_of_the_same_person():
+    # Nobody else is near, so the rate alone would allow 0.899.
+    found = calibrate(counts_of([0.1, 0.2, 0.3], [0.9, 1.0, 1.1]))
+    assert found.max_cosine_distance == 0.2
+    assert (found.false_accept_rate, found.equal_error_rate) == (0, 0)
+    assert found.false_reject_rate == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("block", [3, 1024])
+@pytest.mark.parametrize("cameras", [1, 3])
+def test_pairs_are_counted_as_a_loop_counts_them(monkeypatch, block, cameras):
+    monkeypatch.setattr(calibration, "BLOCK", block)
+    rng = np.random.default_rng(1)
+    embeddings = unit(rng.standard_normal((20, 4)))
+    pids, camids = rng.integers(1, 5, 20), rng.integers(0, cameras, 20)
+    same, different = [], []
+    for i in range(20):
+        for j in range(i + 1, 20):
+            distance = float(1 - embeddings[i] @ embeddings[j])
+            if pids[i] != pids[j]:
+                different.append(distance)
+            elif cameras == 1 or camids[i] != camids[j]:
+                same.append(distance)
+    found = count_pairs(embeddings, pids, camids)
+    want = counts_of(same, different)
+    np.testing.assert_array_equal(found.same, want.same)
+    np.testing.assert_array_equal(found.different, want.different)
+
+
+def test_where_nobody_changes_the_camera_all_pairs_of_a_person_count():
+    embeddings = unit(np.eye(4)[[0, 0, 1, 1]])
+    found = count_pairs(embeddings, np.array([1, 1, 2, 2]), np.array([1, 1, 2, 2]))
+    assert (found.same[-1], found.different[-1]) == (2, 4)
+    assert found.same[0] == 2  # equal rows: rounding below zero is zero
+    assert found.different[999] == 0 < found.different[1000]
+
+
+def test_missing_pairs_and_a_senseless_rate_are_refused():
+    with pytest.raises(ValueError, match="pairs of one person and pairs of different persons, got 0 and 2"):
+        calibrate(counts_of([], [0.5, 0.6]))
+    with pytest.raises(ValueError, match=r"false_accept_rate must be in \(0, 1\), got 1.0"):
+        calibrate(counts_of([0.5], [0.5]), false_accept_rate=1.0)
+    empty = count_pairs(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    with pytest.raises(ValueError, match="got 0 and 0"):
+        calibrate(empty)
