@@ -21,11 +21,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 
 __all__ = [
-    "MOST_BOX_NOISE",
+    "AUGMENTATIONS",
     "PAIR_LOSSES",
     "Stage",
     "TrainConfig",
     "add_flags",
+    "check_augmentation",
     "config_from_dict",
     "recipe",
     "resolve",
@@ -36,8 +37,37 @@ Stage = Literal["elem", "pair"]
 PAIR_LOSSES = ("triplet", "quadruplet", "eml", "npairs")
 LOSSES = ("softmax", "arcmargin", *PAIR_LOSSES)
 RECIPES = ("seed", "strong", "refine", "quick")
-# Sides of a picture move by twice that at most: something of it is left.
-MOST_BOX_NOISE = 0.2
+# Parts of the strong augmentation, and the largest value of each. Sides of a box move by at most twice their
+# setting, so that some of the image is left; a hue that turns by half may be any colour.
+AUGMENTATIONS = {
+    "color_jitter": 1.0,
+    "color_cast": 1.0,
+    "gamma": 1.0,
+    "hue": 0.5,
+    "random_erasing": 1.0,
+    "box_jitter": 0.2,
+    "low_resolution": 1.0,
+}
+# Names of settings in checkpoints, recipes and flags of version 0.1. Its `colour` also scaled each channel, around
+# level 128.
+OLD_NAMES = {
+    "colour": "color_jitter",
+    "erase": "random_erasing",
+    "box_noise": "box_jitter",
+    "coarse": "low_resolution",
+    "augment_ramp": "augmentation_warmup",
+}
+
+
+def check_augmentation(name: str, value: float) -> None:
+    """Refuse a strength of the augmentation that is out of range.
+
+    Raises:
+        ValueError: the value is negative or above the largest of `AUGMENTATIONS` (1 for other names).
+    """
+    largest = AUGMENTATIONS.get(name, 1.0)
+    if not 0 <= value <= largest:
+        raise ValueError(f"{name} must be in [0, {largest:g}], got {value}")
 
 
 def setting(default: Any, help: str) -> Any:
@@ -56,11 +86,14 @@ class TrainConfig:
     image_shape: tuple[int, int, int] = setting((3, 224, 224), "channels,height,width of the input")
     resolutions: str = setting("", "smaller inputs first, e.g. 64x32:0.7 for the first 70 %% of the run")
     augmentation: str = setting("seed", "seed (crop, mirror) or strong (pad-crop, mirror, colour, erasing)")
-    colour: float = setting(0.2, "strong: largest relative change of brightness, contrast and channels")
-    erase: float = setting(0.4, "strong: probability of random erasing")
-    box_noise: float = setting(0.0, "strong: how far box sides are off, as a share of height or width")
-    coarse: float = setting(0.0, "strong: probability that a picture has been smaller, down to a quarter")
-    augment_ramp: float = setting(0.0, "strong: share of the run over which these four rise from 0")
+    color_jitter: float = setting(0.2, "strong: largest relative change of brightness and of contrast")
+    color_cast: float = setting(0.2, "strong: largest relative gain of each colour channel (white balance)")
+    gamma: float = setting(0.0, "strong: largest relative change of gamma")
+    hue: float = setting(0.0, "strong: largest rotation of the hue, as a share of a full turn")
+    random_erasing: float = setting(0.0, "strong: probability of random erasing")
+    box_jitter: float = setting(0.0, "strong: error of box sides, as a share of height or width")
+    low_resolution: float = setting(0.0, "strong: probability that an image was smaller, down to a quarter")
+    augmentation_warmup: float = setting(0.0, "strong: share of the run over which these seven rise from 0")
     class_dim: int = setting(0, "classes; 0: as many as the training list has")
     train_batch_size: int = setting(256, "images a training batch, over all processes")
     test_batch_size: int = setting(50, "images an evaluation batch")
@@ -134,11 +167,11 @@ class TrainConfig:
         for name in not_negative.split():
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("colour", "erase", "box_noise", "coarse", "augment_ramp", "margin_warmup"):
+        for name in ("augmentation_warmup", "margin_warmup"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        if self.box_noise > MOST_BOX_NOISE:
-            raise ValueError(f"box_noise must be at most {MOST_BOX_NOISE}, got {self.box_noise}")
+        for name in AUGMENTATIONS:
+            check_augmentation(name, getattr(self, name))
         for name in ("label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
@@ -208,6 +241,8 @@ def add_flags(
         if only and item.name not in only:
             continue
         names = dict.fromkeys([f"--{item.name}", f"--{item.name.replace('_', '-')}"])
+        if old := next((old for old, now in OLD_NAMES.items() if now == item.name), ""):
+            names |= dict.fromkeys([f"--{old}", f"--{old.replace('_', '-')}"])
         parser.add_argument(
             *names,
             dest=item.name,
@@ -248,7 +283,7 @@ def recipe(name: str, stage: Stage) -> dict[str, Any]:
         raise ValueError(f"{name}: a recipe must have a section {stage!r} of settings")
     for section in sections.keys() - {"elem", "pair"}:
         raise ValueError(f"{name}: unknown section {section!r}, a recipe has elem and pair")
-    return {key: _convert(name, key, value) for key, value in sections[stage].items()}
+    return {OLD_NAMES.get(key, key): _convert(name, key, value) for key, value in sections[stage].items()}
 
 
 def resolve(
@@ -299,10 +334,13 @@ def config_from_dict(settings: Mapping[str, Any], source: str) -> TrainConfig:
     Raises:
         ValueError: a setting is unknown or has the wrong type.
     """
-    return TrainConfig(**{key: _convert(source, key, value) for key, value in settings.items()})
+    return TrainConfig(
+        **{OLD_NAMES.get(key, key): _convert(source, key, value) for key, value in settings.items()}
+    )
 
 
 def _convert(source: str, name: str, value: Any) -> Any:
+    name = OLD_NAMES.get(name, name)
     hints = get_type_hints(TrainConfig)
     if name not in hints:
         raise ValueError(f"{source}: unknown setting {name!r}")

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_train.config import TrainConfig
+from reid_train.config import AUGMENTATIONS, TrainConfig
 from reid_train.training.samplers import Sampler
 from reid_train.training.schedules import ramp
 from reid_train.training.transforms import RandomResizedCrop, StrongAugmentation, sample_generator
@@ -54,14 +54,9 @@ def augmentation_at(config: TrainConfig, iteration: int) -> Augmentation:
     height, width = config.input_size(iteration)
     if config.augmentation == "seed":
         return RandomResizedCrop(height, width)
-    strength = ramp(config, iteration, config.augment_ramp)
+    strength = ramp(config, iteration, config.augmentation_warmup)
     return StrongAugmentation(
-        height,
-        width,
-        colour=config.colour * strength,
-        erase=config.erase * strength,
-        box_noise=config.box_noise * strength,
-        coarse=config.coarse * strength,
+        height, width, **{name: getattr(config, name) * strength for name in AUGMENTATIONS}
     )
 
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_train.config import MOST_BOX_NOISE
+from reid_train.config import AUGMENTATIONS, check_augmentation
 
 __all__ = [
     "INTERPOLATIONS",
@@ -41,8 +41,11 @@ INTERPOLATIONS = {
 }
 MODES = ("stretch", "short_side_crop")
 
-# The least size of a coarse picture, as a share of the output's: 32 x 16 of 128 x 64.
-_COARSEST = 0.25
+# The smallest size of an image of low resolution, as a share of the output's: 32 x 16 of 128 x 64.
+_LOWEST_RESOLUTION = 0.25
+
+# NTSC's luma and chroma (FCC, 1953) of blue, green, red.
+_YIQ_OF_BGR = np.array([[0.114, 0.587, 0.299], [-0.3213, -0.2744, 0.5959], [0.3111, -0.5227, 0.2115]])
 
 # ImageNet's mean colour (models.network.MEAN_BGR, rounded): zero for the network.
 ERASED_BGR = (104, 116, 124)
@@ -164,62 +167,71 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True)
 class StrongAugmentation:
-    """Mirror, pad-and-crop, colour change, random erasing, and what trackers do to crops.
+    """Mirror, pad-and-crop, colour changes, random erasing, and what trackers do to crops.
 
-    The crops of a tracker differ from a data set's in ways that a network must have seen to bear them: the
-    detector's boxes are now too tight, now too loose, and people far away are a few dozen pixels tall.
+    A tracker's crops differ from a dataset's in ways that a network must have seen in training: each camera has its
+    own white balance and exposure, the detector's boxes are too tight or too loose, and distant people are a few
+    dozen pixels tall. Every range is drawn anew for each image.
 
     Attributes:
         height: of the output in pixels.
         width: of the output in pixels.
-        pad: largest shift of the picture as a share of each side, black moving in; the same as padding by
+        pad: largest shift of the image as a share of each side, black moving in; the same as padding by
             that much and cropping (Luo et al., arXiv 1903.07071: 10 of 256).
-        colour: largest relative change of brightness, contrast and of each channel.
-        erase: probability of random erasing (Zhong et al., arXiv 1708.04896; area 2 to 30 %,
+        color_jitter: largest relative change of brightness, and of contrast around the image's mean grey.
+        color_cast: largest relative gain of each channel, ``v * gain``, as a warm or cold light has.
+        gamma: largest relative change of the exponent, up or down alike: ``v ** g`` on values from 0 to 1.
+        hue: largest rotation of the hue, as a share of a full turn; brightness stays.
+        random_erasing: probability of random erasing (Zhong et al., arXiv 1708.04896; area 2 to 30 %,
             aspect 0.3 to 3.3), filled with the mean colour.
-        box_noise: standard deviation of how far each side of the box is off, as a share of the picture's
-            height or width (at most twice that); where the box is too large the picture's edge goes on.
-        coarse: probability that the picture has been small: reduced to between 1/4 and all of the output's
+        box_jitter: standard deviation of the error of each side of the box, as a share of the image's
+            height or width (at most twice that); where the box is too large the image's edge is repeated.
+        low_resolution: probability that the image was small: reduced to between 1/4 and all of the output's
             size, evenly in the logarithm, and enlarged again.
 
     Raises:
-        ValueError: a size is not positive, a share is outside [0, 1], or ``box_noise`` is above 0.2.
+        ValueError: a size is not positive, a share is outside [0, 1], or one has a lower limit that it exceeds.
+
+    Example:
+        >>> augment = StrongAugmentation(128, 64, color_cast=0.25)
+        >>> augment(np.full((128, 64, 3), 90, np.uint8), np.random.default_rng(0)).shape
+        (128, 64, 3)
     """
 
     height: int
     width: int
     pad: float = 0.06
-    colour: float = 0.2
-    erase: float = 0.4
-    box_noise: float = 0.0
-    coarse: float = 0.0
+    color_jitter: float = 0.2
+    color_cast: float = 0.2
+    gamma: float = 0.0
+    hue: float = 0.0
+    random_erasing: float = 0.0
+    box_jitter: float = 0.0
+    low_resolution: float = 0.0
 
     def __post_init__(self) -> None:
         require_size(self.height, self.width)
-        for name in ("pad", "colour", "erase", "box_noise", "coarse"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        if self.box_noise > MOST_BOX_NOISE:
-            raise ValueError(f"box_noise must be at most {MOST_BOX_NOISE}, got {self.box_noise}")
+        for name in AUGMENTATIONS:
+            check_augmentation(name, getattr(self, name))
+        check_augmentation("pad", self.pad)
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is."""
-        draws = rng.random(14)  # one call for all: a call costs more than its numbers
-        if self.box_noise > 0:
-            image = with_sides_moved(image, np.clip(rng.standard_normal(4), -2, 2) * self.box_noise)
-        if self.coarse > 0:
-            image = self._made_coarse(image, rng.random(2))
+        draws = rng.random(18)  # one call for all: a call costs more than its numbers
+        if self.box_jitter > 0:
+            image = with_sides_moved(image, np.clip(rng.standard_normal(4), -2, 2) * self.box_jitter)
+        if self.low_resolution > 0:
+            image = self._reduce(image, rng.random(2))
         out = self._shift(resize(image, self.height, self.width), draws[:2], draws[2] < 0.5)
-        if self.colour > 0:
-            out = self._recolour(out, draws[3:8])
-        if draws[8] < self.erase:
-            self._erase(out, draws[9:13])
+        out = self._recolor(out, draws[3:10])
+        if draws[10] < self.random_erasing:
+            self._erase(out, draws[11:15])
         return out
 
-    def _made_coarse(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
-        if draws[0] >= self.coarse:
+    def _reduce(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        if draws[0] >= self.low_resolution:
             return image
-        scale = _COARSEST ** draws[1]
+        scale = _LOWEST_RESOLUTION ** draws[1]
         return resize(image, max(round(self.height * scale), 1), max(round(self.width * scale), 1))
 
     def _shift(self, image: NDArray[np.uint8], draws: NDArray[np.float64], mirror: bool) -> NDArray[np.uint8]:
@@ -235,11 +247,20 @@ class StrongAugmentation:
         ]
         return out
 
-    def _recolour(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
-        change = (2 * draws - 1) * self.colour
-        gain = (1 + change[:3]) * (1 + change[3])
-        table = np.clip(centred_levels() * gain + (128 + change[4] * 64), 0, 255).astype(np.uint8)
-        return np.asarray(cv2.LUT(image, table[None]), np.uint8)  # table: (1, 256, 3)
+    def _recolor(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Hue, then gamma, brightness and cast, then contrast: one matrix and one table of levels."""
+        change = 2 * draws - 1
+        if self.hue > 0:
+            image = np.asarray(cv2.transform(image, hue_rotation(change[0] * self.hue)), np.uint8)
+        if max(self.gamma, self.color_jitter, self.color_cast) == 0:
+            return image
+        gains = (1 + change[3:6] * self.color_cast) * (1 + change[2] * self.color_jitter)
+        exponent = (1 + self.gamma) ** change[1]
+        table = 255 * unit_levels() ** exponent * gains  # (256, 3)
+        contrast = 1 + change[6] * self.color_jitter
+        mean = float(np.take_along_axis(table, np.array(cv2.mean(image)[:3], int)[None], 0).mean())
+        table = np.clip(mean + (table - mean) * contrast + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(cv2.LUT(image, table[None]), np.uint8)
 
     def _erase(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> None:
         area = (0.02 + 0.28 * draws[0]) * self.height * self.width
@@ -249,6 +270,16 @@ class StrongAugmentation:
         top = int(draws[2] * (self.height - height))
         left = int(draws[3] * (self.width - width))
         image[top : top + height, left : left + width] = ERASED_BGR
+
+
+def hue_rotation(turn: float) -> NDArray[np.float64]:
+    """``(3, 3)`` matrix that rotates the hue of BGR pixels by a share of a full turn.
+
+    A rotation in the chroma plane of YIQ: grey pixels and the luma of all others stay as they are.
+    """
+    angle = 2 * np.pi * turn
+    rotation = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    return np.asarray(np.linalg.solve(_YIQ_OF_BGR, rotation @ _YIQ_OF_BGR), np.float64)
 
 
 def with_sides_moved(image: NDArray[np.uint8], steps: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -271,9 +302,9 @@ def with_sides_moved(image: NDArray[np.uint8], steps: NDArray[np.float64]) -> ND
 
 
 @lru_cache(maxsize=1)
-def centred_levels() -> NDArray[np.float32]:
-    """``(256, 1)`` grey levels around 128, which a change of contrast leaves in place."""
-    levels = np.arange(256, dtype=np.float32)[:, None] - 128
+def unit_levels() -> NDArray[np.float64]:
+    """``(256, 1)`` pixel levels scaled to [0, 1]."""
+    levels = np.linspace(0, 1, 256)[:, None]
     levels.setflags(write=False)
     return levels
 

@@ -144,6 +144,22 @@ def test_flags_come_with_hyphens_and_with_underscores():
     assert flags() == {}
 
 
+def test_flags_and_recipes_of_earlier_versions_are_understood(tmp_path):
+    old = ["--colour=0.1", "--erase=0.2", "--box-noise=0.05", "--coarse=0.4", "--augment_ramp=0.5"]
+    today = {
+        "color_jitter": 0.1,
+        "random_erasing": 0.2,
+        "box_jitter": 0.05,
+        "low_resolution": 0.4,
+        "augmentation_warmup": 0.5,
+    }
+    assert flags(*old) == today
+    file = tmp_path / "old.yaml"
+    file.write_text("elem:\n  colour: 0.1\n  erase: 0.2\n")
+    config = resolve("elem", str(file), {})
+    assert (config.color_jitter, config.random_erasing) == (0.1, 0.2)
+
+
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("FALSE", False), ("0", False)])
 def test_bools_are_true_false_1_0(text, value):
     assert flags("--arc_easy_margin", text) == {"arc_easy_margin": value}
@@ -173,7 +189,8 @@ def test_a_flag_that_cannot_be_read_is_named(arguments, message):
         ({"lr": 0.0}, "lr must be positive, got 0.0"),
         ({"train_batch_size": -4}, "train_batch_size must be positive, got -4"),
         ({"weight_decay": -1e-4}, "weight_decay must not be negative"),
-        ({"colour": 1.5}, r"colour must be in \[0, 1\], got 1.5"),
+        ({"color_jitter": 1.5}, r"color_jitter must be in \[0, 1\], got 1.5"),
+        ({"hue": 0.6}, r"hue must be in \[0, 0.5\], got 0.6"),
         ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
         ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\)"),
         ({"image_shape": (1, 64, 64)}, "image_shape must be 3,height,width, got 1,64,64"),
@@ -272,7 +289,13 @@ def test_settings_survive_json():
 
 def test_settings_of_earlier_checkpoints_are_understood():
     settings = json.loads(EARLIER)
-    assert config_from_dict(settings, "old").as_dict() == TrainConfig().as_dict() | settings
+    renamed = {
+        "colour": "color_jitter",
+        "erase": "random_erasing",
+        "augment_ramp": "augmentation_warmup",
+    }
+    today = {renamed.get(name, name): value for name, value in settings.items()}
+    assert config_from_dict(settings, "old").as_dict() == TrainConfig().as_dict() | today
     del settings["circle_weight"]
     assert config_from_dict(settings, "older").circle_weight == 0.0
     with pytest.raises(ValueError, match="newer: unknown setting 'warp'"):

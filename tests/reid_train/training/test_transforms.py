@@ -15,6 +15,7 @@ from reid_train.training.transforms import (
     Preprocessing,
     RandomResizedCrop,
     StrongAugmentation,
+    hue_rotation,
     resize,
     sample_generator,
     with_sides_moved,
@@ -147,14 +148,14 @@ def test_half_of_the_samples_are_mirrored(name: str) -> None:
 
 def test_strong_augmentation_without_changes_is_a_resize() -> None:
     image = picture(128, 64)
-    plain = StrongAugmentation(128, 64, pad=0, colour=0, erase=0)
+    plain = StrongAugmentation(128, 64, pad=0, color_jitter=0, color_cast=0)
     np.testing.assert_array_equal(plain(image, Draws(0.5, 0.5, 0.9)), image)  # type: ignore[arg-type]
     np.testing.assert_array_equal(plain(image, Draws(0.5, 0.5, 0.1)), image[:, ::-1])  # type: ignore[arg-type]
 
 
 def test_shift_moves_the_picture_and_fills_with_black() -> None:
     image = picture(100, 50) // 2 + 50
-    shift = StrongAugmentation(100, 50, pad=0.1, colour=0, erase=0)
+    shift = StrongAugmentation(100, 50, pad=0.1, color_jitter=0, color_cast=0)
     down_left = shift(image, Draws(1.0, 0.0, 0.9))  # type: ignore[arg-type]
     np.testing.assert_array_equal(down_left[10:, :45], image[:90, 5:])
     assert not down_left[:10].any()
@@ -165,7 +166,7 @@ def test_shift_moves_the_picture_and_fills_with_black() -> None:
 
 def test_erasing_covers_two_to_thirty_percent_with_the_mean_colour() -> None:
     image = np.zeros((128, 64, 3), np.uint8)
-    transform = StrongAugmentation(128, 64, pad=0, colour=0, erase=1.0)
+    transform = StrongAugmentation(128, 64, pad=0, color_jitter=0, color_cast=0, random_erasing=1.0)
     shares = []
     for position in range(300):
         out = transform(image, sample_generator(2, 0, position))
@@ -183,18 +184,76 @@ def test_erasing_uses_the_colour_that_the_network_maps_to_zero() -> None:
     np.testing.assert_array_equal(ERASED_BGR, np.round(np.multiply(mean_bgr, 255)))
 
 
-def test_colour_change_stays_in_its_bounds_and_never_wraps() -> None:
-    image = picture(64, 32)
-    transform = StrongAugmentation(64, 32, pad=0, colour=0.2, erase=0)
-    levels = np.arange(256) - 128
-    for position in range(100):
-        rng = sample_generator(4, 0, position)
-        blue = transform(image, rng)[:, 0, 0].astype(int)
-        assert (np.diff(blue) >= 0).all()
-        low = np.minimum(levels * 0.8**2, levels * 1.2**2) + 128 - 0.2 * 64 - 1
-        high = np.maximum(levels * 0.8**2, levels * 1.2**2) + 128 + 0.2 * 64 + 1
-        assert (blue >= np.clip(low, 0, 255)[image[:, 0, 0]]).all()
-        assert (blue <= np.clip(high, 0, 255)[image[:, 0, 0]]).all()
+def augmented(image: NDArray[np.uint8], count: int = 100, **strengths: float) -> NDArray[np.float64]:
+    """``(count, H, W, 3)`` outputs of the colour changes alone."""
+    off = {"color_jitter": 0.0, "color_cast": 0.0}
+    transform = StrongAugmentation(*image.shape[:2], pad=0, **(off | strengths))
+    # Mirrored images look the same: every row is constant.
+    return np.array([transform(image, sample_generator(4, 0, k)) for k in range(count)], np.float64)
+
+
+def levels(*, blue: float = 1.0, green: float = 1.0, red: float = 1.0) -> NDArray[np.uint8]:
+    """A column of all grey levels up to 200, each channel scaled."""
+    column = np.arange(201, dtype=np.float64)[:, None, None] * (blue, green, red)
+    return np.broadcast_to(column, (201, 8, 3)).astype(np.uint8)
+
+
+def test_a_color_cast_is_a_gain_of_each_channel() -> None:
+    image = levels()
+    out = augmented(image, color_cast=0.2)[:, :, 0]  # (100, 201, 3)
+    gains = out[:, 200] / 200
+    assert (np.abs(gains - 1) <= 0.2 + 1 / 200).all()
+    assert (gains.min(0) < 0.85).all()
+    assert (gains.max(0) > 1.15).all()
+    # Each channel on its own: a grey pixel becomes warm or cold.
+    assert np.abs(np.corrcoef(gains.T)[np.triu_indices(3, 1)]).max() < 0.35
+    # Proportional at every level, so middle grey moves as well.
+    np.testing.assert_allclose(out, gains[:, None] * np.arange(201)[:, None], atol=1.1)
+
+
+def test_color_jitter_changes_brightness_and_contrast_of_all_channels_alike() -> None:
+    out = augmented(levels(), color_jitter=0.2)[:, :, 0]
+    assert (np.ptp(out, axis=2) == 0).all()  # grey stays grey
+    means = out.mean(1)[:, 0] / 100
+    assert means.min() < 0.85
+    assert means.max() > 1.12
+    slopes = (out[:, 150, 0] - out[:, 50, 0]) / 100
+    assert (slopes >= 0.8**2 - 0.02).all()
+    assert (slopes <= 1.2**2 + 0.02).all()
+    assert np.corrcoef(means, slopes)[0, 1] < 0.95  # two changes, not one
+
+
+def test_gamma_keeps_black_and_white() -> None:
+    image = np.broadcast_to(np.array([0, 64, 128, 255], np.uint8)[:, None, None], (4, 2, 3)).copy()
+    out = augmented(image, gamma=0.5)[:, :, 0, 0]
+    assert (out[:, 0] == 0).all()
+    assert (out[:, 3] == 255).all()
+    exponents = np.log(out[:, 2] / 255) / np.log(128 / 255)
+    assert exponents.min() == pytest.approx(1 / 1.5, abs=0.03)
+    assert exponents.max() == pytest.approx(1.5, abs=0.06)
+
+
+def test_a_hue_change_keeps_grey_and_luma() -> None:
+    luma = np.array([0.114, 0.587, 0.299])
+    np.testing.assert_allclose(
+        augmented(levels(), hue=0.1), np.broadcast_to(levels(), (100, 201, 8, 3)), atol=1
+    )
+    image = levels(blue=0.5, green=0.6, red=0.8)
+    out = augmented(image, hue=0.02)
+    np.testing.assert_allclose(out @ luma, np.broadcast_to(image @ luma, out.shape[:3]), atol=1.5)
+    assert np.ptp(out[:, 200, 0], axis=0).min() > 3  # every channel moves
+
+
+def test_hue_rotations_add_up_to_a_full_turn() -> None:
+    np.testing.assert_allclose(hue_rotation(0.0), np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(hue_rotation(1.0), np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(hue_rotation(0.25) @ hue_rotation(0.15), hue_rotation(0.4), atol=1e-9)
+
+
+def test_colour_changes_never_wrap() -> None:
+    image = levels()
+    out = augmented(image, color_jitter=0.5, color_cast=0.5, gamma=0.5)
+    assert (np.diff(out[:, :, 0], axis=1) >= 0).all()
 
 
 def test_moved_sides_cut_inwards_and_repeat_the_edge_outwards() -> None:
@@ -215,7 +274,7 @@ def test_sides_moved_by_nothing_leave_the_picture(size: tuple[int, int]) -> None
 def test_box_noise_moves_sides_by_its_share_and_twice_that_at_most() -> None:
     wide = np.full((200, 100, 3), 9, np.uint8)
     wide[20:180, 10:90] = 200  # a frame of a tenth of each side
-    transform = StrongAugmentation(200, 100, pad=0, colour=0, erase=0, box_noise=0.05)
+    transform = StrongAugmentation(200, 100, pad=0, color_jitter=0, color_cast=0, box_jitter=0.05)
     tops = []
     for position in range(200):
         out = transform(wide, sample_generator(5, 0, position))
@@ -229,7 +288,7 @@ def test_box_noise_moves_sides_by_its_share_and_twice_that_at_most() -> None:
 def test_coarse_pictures_lose_detail_and_keep_their_brightness() -> None:
     fine = np.zeros((128, 64, 3), np.uint8)
     fine[::2] = 200
-    transform = StrongAugmentation(128, 64, pad=0, colour=0, erase=0, coarse=0.5)
+    transform = StrongAugmentation(128, 64, pad=0, color_jitter=0, color_cast=0, low_resolution=0.5)
     contrast = []
     for position in range(200):
         out = transform(fine, sample_generator(6, 0, position)).astype(float)
@@ -306,9 +365,16 @@ def test_preprocessing_always_gives_its_size_in_memory_of_its_own(
         (lambda: Preprocessing(64, 64, interpolation="lanczos"), "interpolation must be one of nearest, "),
         (lambda: RandomResizedCrop(64, 64, area=(0.5, 2.0)), "area must be a range within"),
         (lambda: RandomResizedCrop(64, 64, aspect=(2.0, 1.0)), "aspect must be a range"),
-        (lambda: StrongAugmentation(64, 64, erase=1.5), r"erase must be in \[0, 1\], got 1.5"),
-        (lambda: StrongAugmentation(64, 64, box_noise=0.3), "box_noise must be at most 0.2, got 0.3"),
-        (lambda: StrongAugmentation(64, 64, coarse=-0.1), r"coarse must be in \[0, 1\], got -0.1"),
+        (
+            lambda: StrongAugmentation(64, 64, random_erasing=1.5),
+            r"random_erasing must be in \[0, 1\], got 1.5",
+        ),
+        (lambda: StrongAugmentation(64, 64, box_jitter=0.3), r"box_jitter must be in \[0, 0.2\], got 0.3"),
+        (
+            lambda: StrongAugmentation(64, 64, low_resolution=-0.1),
+            r"low_resolution must be in \[0, 1\], got -0.1",
+        ),
+        (lambda: StrongAugmentation(64, 64, pad=2), r"pad must be in \[0, 1\], got 2"),
         (lambda: Preprocessing(4, 4)(np.zeros((5, 5), np.uint8)), r"image must be \(H, W, 3\) uint8"),
         (lambda: Preprocessing(4, 4)(np.zeros((0, 5, 3), np.uint8)), "image must not be empty"),
     ],
