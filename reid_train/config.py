@@ -48,8 +48,7 @@ AUGMENTATIONS = {
     "box_jitter": 0.2,
     "low_resolution": 1.0,
 }
-# Names of settings in checkpoints, recipes and flags of version 0.1. Its `colour` also scaled each channel, around
-# level 128.
+# Names of settings in checkpoints, recipes and flags of version 0.1.
 OLD_NAMES = {
     "colour": "color_jitter",
     "erase": "random_erasing",
@@ -83,6 +82,8 @@ class TrainConfig:
     embedding_size: int = setting(0, "embedding size; 0: the pooled feature itself")
     neck: bool = setting(False, "batch norm behind the embedding (BNNeck)")
     last_stride: int = setting(2, "stride of the backbone's last stage, 1 or 2")
+    pooling: str = setting("average", "global pooling: average or gem (generalised mean)")
+    mixstyle: float = setting(0.0, "probability of MixStyle after the first two stages, in training only")
     image_shape: tuple[int, int, int] = setting((3, 224, 224), "channels,height,width of the input")
     resolutions: str = setting("", "smaller inputs first, e.g. 64x32:0.7 for the first 70 %% of the run")
     augmentation: str = setting("seed", "seed (crop, mirror) or strong (pad-crop, mirror, colour, erasing)")
@@ -142,6 +143,7 @@ class TrainConfig:
             "optimizer": ("momentum", "nesterov", "adam", "adamw"),
             "lr_strategy": ("piecewise_decay", "cosine_decay"),
             "last_stride": (1, 2),
+            "pooling": ("average", "gem"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -167,7 +169,7 @@ class TrainConfig:
         for name in not_negative.split():
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("augmentation_warmup", "margin_warmup"):
+        for name in ("mixstyle", "augmentation_warmup", "margin_warmup"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in AUGMENTATIONS:

@@ -80,7 +80,11 @@ def read_export(folder: Path) -> Checkpoint:
     # The arrays are the deployed ones: the average, where the run had one.
     config = replace(config_from_dict(settings, str(source)), ema_decay=0.0)
     network = build_network(
-        config.model, config.embedding_size, last_stride=config.last_stride, neck=config.neck
+        config.model,
+        config.embedding_size,
+        last_stride=config.last_stride,
+        neck=config.neck,
+        pooling=config.pooling,
     )
     _fill(network, params)
     network.eval()

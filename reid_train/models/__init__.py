@@ -29,13 +29,19 @@ def _width(text: str) -> float:
 MODELS: dict[str, Callable[..., nn.Layer]] = {
     **{f"ResNet{depth}": partial(ResNet, depth, vd=False) for depth in DEPTHS},
     **{f"ResNet{depth}_vd": partial(ResNet, depth, vd=True) for depth in DEPTHS},
+    **{f"ResNet{depth}_ibn_a": partial(ResNet, depth, vd=False, ibn=True) for depth in DEPTHS},
+    **{f"ResNet{depth}_vd_ibn_a": partial(ResNet, depth, vd=True, ibn=True) for depth in DEPTHS},
     **{f"GhostNet_x{width}": partial(GhostNet, _width(width)) for width in ("0_5", "1_0", "1_3")},
     **{
         f"MobileNetV3_{size}_x{width}": partial(MobileNetV3, size, _width(width))
         for size in ("small", "large")
         for width in ("0_35", "0_5", "0_75", "1_0", "1_25")
     },
-    **{f"OSNet_x{width}": partial(OSNet, _width(width)) for width in ("0_25", "0_5", "0_75", "1_0")},
+    **{
+        f"OSNet{suffix}_x{width}": partial(OSNet, _width(width), variant=variant)
+        for variant, suffix in (("plain", ""), ("ibn", "_IBN"), ("ain", "_AIN"))
+        for width in ("0_25", "0_5", "0_75", "1_0")
+    },
 }
 
 
@@ -61,7 +67,9 @@ def build_backbone(name: str, *, last_stride: int | None = None) -> nn.Layer:
     return MODELS[name](last_stride=last_stride)
 
 
-def build_network(name: str, embedding_size: int, *, last_stride: int = 2, neck: bool = False) -> ReidNetwork:
+def build_network(
+    name: str, embedding_size: int, *, last_stride: int = 2, neck: bool = False, pooling: str = "average"
+) -> ReidNetwork:
     """Build a re-identification network with fresh weights.
 
     Args:
@@ -69,11 +77,13 @@ def build_network(name: str, embedding_size: int, *, last_stride: int = 2, neck:
         embedding_size: D; 0 uses the pooled feature.
         last_stride: stride of the backbone's last stage, 1 or 2.
         neck: with a BNNeck.
+        pooling: ``average`` or ``gem``.
 
     Raises:
         ValueError: the name is unknown, or the stride neither 1 nor 2.
     """
-    return ReidNetwork(build_backbone(name, last_stride=last_stride), embedding_size, neck=neck)
+    backbone = build_backbone(name, last_stride=last_stride)
+    return ReidNetwork(backbone, embedding_size, neck=neck, pooling=pooling)
 
 
 def build_classifier(name: str, class_dim: int = 1000) -> nn.Sequential:

@@ -11,6 +11,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from reid_train.models.normalization import GeneralizedMeanPool
+
 __all__ = ["MEAN_BGR", "STD_BGR", "Normalize", "ReidNetwork", "unit_rows"]
 
 # ImageNet statistics of 0..255 pixels (RGB .485 .456 .406 and .229 .224 .225), in BGR order.
@@ -39,18 +41,23 @@ class Normalize(nn.Layer):
 
 
 class ReidNetwork(nn.Layer):
-    """Backbone, global average pooling, embedding, BNNeck.
+    """Backbone, global pooling, embedding, BNNeck.
 
     Args:
         backbone: maps ``(B, 3, H, W)`` to ``(B, C, h, w)`` and has ``out_channels`` C.
         embedding_size: D; 0 uses the pooled feature itself (D = C).
-        neck: batch norm behind the embedding (BNNeck, Luo et al., arXiv 1903.07071).
+        neck: batch norm after the embedding (BNNeck, Luo et al., arXiv 1903.07071).
+        pooling: ``average`` or ``gem``.
     """
 
-    def __init__(self, backbone: nn.Layer, embedding_size: int, *, neck: bool) -> None:
+    def __init__(
+        self, backbone: nn.Layer, embedding_size: int, *, neck: bool, pooling: str = "average"
+    ) -> None:
         super().__init__()
         self.normalize = Normalize()
         self.backbone = backbone
+        # Not mean([2, 3]): Paddle's oneDNN reduction prints a line to stdout when the network is opened.
+        self.pool = GeneralizedMeanPool() if pooling == "gem" else nn.AdaptiveAvgPool2D(1)
         self.embedding_size = embedding_size or backbone.out_channels
         self.embedding = nn.Linear(backbone.out_channels, embedding_size) if embedding_size else None
         self.neck = nn.BatchNorm1D(self.embedding_size) if neck else None
@@ -58,8 +65,7 @@ class ReidNetwork(nn.Layer):
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
         """``(B, H, W, 3)`` uint8 BGR to raw ``(B, D)`` float32 embeddings."""
         features = self.backbone(self.normalize(images))
-        # Not mean([2, 3]): Paddle's oneDNN reduction prints a line to stdout when the network is opened.
-        pooled = F.adaptive_avg_pool2d(features, 1).flatten(1)
+        pooled = self.pool(features).flatten(1)
         if self.embedding is not None:
             pooled = self.embedding(pooled)
         return pooled if self.neck is None else self.neck(pooled)

@@ -1,5 +1,7 @@
 """OSNet backbones (Zhou et al., arXiv 1905.00953) at four widths: re-identification's own small nets.
 
+OSNet-IBN and OSNet-AIN (arXiv 1910.06827) add instance normalisation, which helps in unseen scenes.
+
 Each block looks at its input through four streams of one to four light 3x3 convolutions, so at four
 scales, and one gate shared by all streams decides how much of each scale a channel takes. PaddleClas
 has no OSNet; parameter names are those of the authors' checkpoints (torchreid), but for batch norm's
@@ -20,14 +22,27 @@ __all__ = ["OSNet"]
 # Section 3.3 of the paper, table 3: stem and three stages at width 1.
 WIDTHS = (64, 256, 384, 512)
 SCALES = 4
+# Where the two blocks of each stage have instance norm: table 2 of arXiv 1910.06827 for AIN.
+INSTANCE_NORM = {
+    "plain": (("none", "none"),) * 3,
+    "ibn": (("outside", "outside"), ("none", "none"), ("none", "none")),
+    "ain": (("inside", "inside"), ("none", "inside"), ("inside", "none")),
+}
 FEATURES = 512  # of the layer in front of the paper's classifier, at any width
 
 
 class ConvBN(nn.Layer):
-    """Convolution without bias, batch norm, optional ReLU."""
+    """Convolution without bias, batch norm (or instance norm), optional ReLU."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, relu: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        relu: bool = True,
+        instance_norm: bool = False,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2D(
@@ -39,7 +54,7 @@ class ConvBN(nn.Layer):
             weight_attr=KaimingNormal(),
             bias_attr=False,
         )
-        self.bn = nn.BatchNorm2D(out_channels)
+        self.bn = nn.InstanceNorm2D(out_channels) if instance_norm else nn.BatchNorm2D(out_channels)
         self._relu = relu
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
@@ -83,9 +98,16 @@ class ChannelGate(nn.Layer):
 
 
 class OSBlock(nn.Layer):
-    """The omni-scale residual block (figure 4)."""
+    """The omni-scale residual block (figure 4).
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        instance_norm: none; ``inside``: in place of the batch norm of the residual branch (OSNet-AIN);
+            ``outside``: of the sum (OSNet-IBN).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, instance_norm: str = "none") -> None:
         super().__init__()
         middle = out_channels // 4
         self.conv1 = ConvBN(in_channels, middle, 1)
@@ -94,7 +116,8 @@ class OSBlock(nn.Layer):
             nn.Sequential(*(LightConv3x3(middle) for _ in range(scale))) for scale in range(2, SCALES + 1)
         )
         self.gate = ChannelGate(middle)
-        self.conv3 = ConvBN(middle, out_channels, 1, relu=False)
+        self.conv3 = ConvBN(middle, out_channels, 1, relu=False, instance_norm=instance_norm == "inside")
+        self.IN = nn.InstanceNorm2D(out_channels) if instance_norm == "outside" else None
         self.downsample = (
             ConvBN(in_channels, out_channels, 1, relu=False) if in_channels != out_channels else None
         )
@@ -103,7 +126,8 @@ class OSBlock(nn.Layer):
         """``(B, C, H, W)`` to ``(B, C', H, W)``."""
         y = self.conv1(x)
         y = self.gate([stream(y) for stream in (self.conv2a, self.conv2b, self.conv2c, self.conv2d)])
-        return F.relu(self.conv3(y) + (x if self.downsample is None else self.downsample(x)))
+        total = self.conv3(y) + (x if self.downsample is None else self.downsample(x))
+        return F.relu(total if self.IN is None else self.IN(total))
 
 
 class OSNet(nn.Sequential):
@@ -111,21 +135,29 @@ class OSNet(nn.Sequential):
 
     Args:
         width: channels relative to the paper's.
+        variant: ``plain``, ``ibn`` (instance norm in the stem and after the blocks of the first stage) or
+            ``ain`` (in the stem and inside the residual branches that the authors' search chose).
         last_stride: 1 is the paper's network; 2 pools once more before the last stage, which leaves the
             same height and width as the other backbones have with 2.
     """
 
     head_names = ("fc", "classifier")
+    style_layers = ("conv2", "conv3")
 
-    def __init__(self, width: float, *, last_stride: int = 1) -> None:
+    def __init__(self, width: float, *, variant: str = "plain", last_stride: int = 1) -> None:
+        placement = INSTANCE_NORM[variant]
         stem, *stages = (int(channels * width) for channels in WIDTHS)
         layers: list[tuple[str, nn.Layer]] = [
-            ("conv1", ConvBN(3, stem, 7, stride=2)),
+            ("conv1", ConvBN(3, stem, 7, stride=2, instance_norm=variant != "plain")),
             ("maxpool", nn.MaxPool2D(3, 2, padding=1)),
         ]
         channels = stem
         for stage, out_channels in enumerate(stages, 2):
-            blocks: list[nn.Layer] = [OSBlock(channels, out_channels), OSBlock(out_channels, out_channels)]
+            first, second = placement[stage - 2]
+            blocks: list[nn.Layer] = [
+                OSBlock(channels, out_channels, instance_norm=first),
+                OSBlock(out_channels, out_channels, instance_norm=second),
+            ]
             channels = out_channels
             if stage < 4:
                 blocks.append(nn.Sequential(ConvBN(channels, channels, 1), nn.AvgPool2D(2, 2)))

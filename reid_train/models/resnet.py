@@ -3,7 +3,8 @@
 The ``vd`` form ('bag of tricks' model D) replaces the 7x7 stem by three 3x3 convolutions and
 moves the stride of each shortcut from its 1x1 convolution into an average pooling, so that no
 activation is thrown away unseen. Parameter names are those of PaddleClas' checkpoints, so that
-its ImageNet weights load by name.
+its ImageNet weights load by name. IBN-a (Pan et al., arXiv 1807.09441) normalises half of the channels by
+instance in the first three stages.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import paddle
 from paddle import nn
 from paddle.nn.initializer import Constant
+
+from reid_train.models.normalization import InstanceBatchNorm
 
 __all__ = ["DEPTHS", "ResNet"]
 
@@ -34,6 +37,7 @@ class ConvBN(nn.Layer):
         relu: bool = True,
         pool: int = 1,
         zero_init: bool = False,
+        ibn: bool = False,
     ) -> None:
         super().__init__()
         self.pool = nn.AvgPool2D(pool, pool, ceil_mode=True) if pool > 1 else None
@@ -45,7 +49,10 @@ class ConvBN(nn.Layer):
             padding=(kernel_size - 1) // 2,
             bias_attr=False,
         )
-        self.bn = nn.BatchNorm2D(out_channels, weight_attr=Constant(0.0) if zero_init else None)
+        if ibn:
+            self.bn = InstanceBatchNorm(out_channels)
+        else:
+            self.bn = nn.BatchNorm2D(out_channels, weight_attr=Constant(0.0) if zero_init else None)
         self.relu = nn.ReLU() if relu else None
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
@@ -65,16 +72,24 @@ class Block(nn.Layer):
     """
 
     def __init__(
-        self, in_channels: int, width: int, stride: int, *, bottleneck: bool, vd: bool, first: bool
+        self,
+        in_channels: int,
+        width: int,
+        stride: int,
+        *,
+        bottleneck: bool,
+        vd: bool,
+        first: bool,
+        ibn: bool = False,
     ) -> None:
         super().__init__()
         out_channels = width * 4 if bottleneck else width
         if bottleneck:
-            self.conv0 = ConvBN(in_channels, width, 1)
+            self.conv0 = ConvBN(in_channels, width, 1, ibn=ibn)
             self.conv1 = ConvBN(width, width, 3, stride=stride)
             self.conv2 = ConvBN(width, out_channels, 1, relu=False, zero_init=True)
         else:
-            self.conv0 = ConvBN(in_channels, width, 3, stride=stride)
+            self.conv0 = ConvBN(in_channels, width, 3, stride=stride, ibn=ibn)
             self.conv1 = ConvBN(width, out_channels, 3, relu=False, zero_init=True)
         self.bottleneck = bottleneck
         # PaddleClas' first block projects its shortcut at any depth, where the paper's 18 and 34 don't.
@@ -102,13 +117,14 @@ class ResNet(nn.Layer):
     Args:
         depth: 18, 34, 50, 101 or 152.
         vd: the ``vd`` form.
+        ibn: IBN-a in all stages but the last.
         last_stride: stride of the last stage; 1 keeps a feature map of twice the height and
             width, which re-identification gains from (Luo et al., arXiv 1903.07071).
     """
 
     head_names = ("fc",)
 
-    def __init__(self, depth: int, *, vd: bool, last_stride: int = 2) -> None:
+    def __init__(self, depth: int, *, vd: bool, ibn: bool = False, last_stride: int = 2) -> None:
         super().__init__()
         bottleneck = depth >= 50
         if vd:
@@ -122,9 +138,21 @@ class ResNet(nn.Layer):
         for stage, (count, width) in enumerate(zip(DEPTHS[depth], WIDTHS, strict=True)):
             for i in range(count):
                 stride = 1 if i or stage == 0 else (last_stride if stage == 3 else 2)
-                blocks.append(Block(channels, width, stride, bottleneck=bottleneck, vd=vd, first=not blocks))
+                blocks.append(
+                    Block(
+                        channels,
+                        width,
+                        stride,
+                        bottleneck=bottleneck,
+                        vd=vd,
+                        first=not blocks,
+                        ibn=ibn and stage < 3,
+                    )
+                )
                 channels = width * 4 if bottleneck else width
         self.blocks = nn.Sequential(*blocks)
+        first, second = DEPTHS[depth][:2]
+        self.style_layers = (f"blocks.{first - 1}", f"blocks.{first + second - 1}")
         self.out_channels = channels
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:

@@ -65,17 +65,35 @@ class PKSampler:
     where C is no multiple of P the rest of a cycle, another one each time, is left out. Images of a
     person are drawn without replacement, K more than it has: each of them at least ``K // n`` times.
 
+    With several domains (datasets) each domain has a cycle of its own and the same share of every batch, up
+    to one person, who changes domain from batch to batch. A small dataset is then seen as often as a large
+    one, and hard negatives are from the same cameras.
+
     Args:
         labels: ``(N,)`` labels of any values.
         persons: P.
         images: K.
         seed: of the order.
+        domains: ``(N,)`` domain of each image; None: all are of one.
 
     Raises:
-        ValueError: there is one person only or fewer than P, or P or K is not positive.
+        ValueError: there is one person only or fewer than P, a person is in two domains, a domain has
+            fewer persons than its share of a batch, or P or K is not positive.
+
+    Example:
+        >>> sampler = PKSampler(np.array([0, 0, 1, 1, 2, 2]), persons=2, images=2, seed=0)
+        >>> sampler.batch(0).shape
+        (4,)
     """
 
-    def __init__(self, labels: NDArray[np.int64], persons: int, images: int, seed: int) -> None:
+    def __init__(
+        self,
+        labels: NDArray[np.int64],
+        persons: int,
+        images: int,
+        seed: int,
+        domains: NDArray[np.int64] | None = None,
+    ) -> None:
         self._rows = rows_by_person(labels)
         require_positive("persons of a batch", persons)
         require_positive("samples_each_class", images)
@@ -87,15 +105,48 @@ class PKSampler:
         self._persons = persons
         self._images = images
         self._seed = seed
-        self._cycle = len(self._rows) // persons
+        self._domains = [np.arange(len(self._rows))]
+        if domains is not None and len(np.unique(domains)) > 1:
+            self._domains = _persons_by_domain(self._rows, domains)
+        most = -(-persons // len(self._domains))
+        if (smallest := min(map(len, self._domains))) < most:
+            raise ValueError(
+                f"a batch needs {most} persons of each dataset, the smallest has {smallest}: "
+                f"take train_batch_size of at most {smallest * len(self._domains) * images}"
+            )
 
     def batch(self, iteration: int) -> NDArray[np.int64]:
         """``(P * K,)`` image rows of an iteration, K of each person side by side."""
-        cycle, step = divmod(iteration, self._cycle)
-        order = np.random.default_rng([self._seed, cycle]).permutation(len(self._rows))
-        chosen = order[step * self._persons : (step + 1) * self._persons]
-        rng = np.random.default_rng([self._seed, cycle, step])
+        if len(self._domains) == 1:
+            chosen, keys = self._of_cycle(0, self._persons, iteration)
+        else:
+            share, rest = divmod(self._persons, len(self._domains))
+            parts = []
+            for domain in range(len(self._domains)):
+                # The domains take turns at the persons that do not divide.
+                extra = (domain - iteration) % len(self._domains) < rest
+                chosen, _ = self._of_cycle(domain, share + bool(rest), iteration)
+                parts.append(chosen if extra or not rest else chosen[:share])
+            chosen, keys = np.concatenate(parts), [iteration]
+        rng = np.random.default_rng([self._seed, *keys])
         return np.concatenate([draw(self._rows[label], self._images, rng) for label in chosen])
+
+    def _of_cycle(self, domain: int, count: int, iteration: int) -> tuple[NDArray[np.int64], list[int]]:
+        """The persons at an iteration's place in the cycle of a domain, and what names that place."""
+        members = self._domains[domain]
+        cycle, step = divmod(iteration, len(members) // count)
+        key = [self._seed, cycle, domain] if domain else [self._seed, cycle]
+        order = np.random.default_rng(key).permutation(len(members))
+        return members[order[step * count : (step + 1) * count]], [cycle, step]
+
+
+def _persons_by_domain(rows: list[NDArray[np.int64]], domains: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Numbers of the persons of each domain, domains in ascending order."""
+    of_person = np.array([domains[own[0]] for own in rows])
+    for own, domain in zip(rows, of_person, strict=True):
+        if (domains[own] != domain).any():
+            raise ValueError(f"a person is in two datasets, the first image is row {own[0]}")
+    return [np.flatnonzero(of_person == domain) for domain in np.unique(of_person)]
 
 
 class TripletSampler:
@@ -142,7 +193,13 @@ class TripletSampler:
 
 
 def make_sampler(
-    kind: str, labels: NDArray[np.int64], batch_size: int, *, samples_each_class: int, seed: int
+    kind: str,
+    labels: NDArray[np.int64],
+    batch_size: int,
+    *,
+    samples_each_class: int,
+    seed: int,
+    domains: NDArray[np.int64] | None = None,
 ) -> Sampler:
     """Build the sampler that a loss needs (`losses.LOSSES` tells its kind).
 
@@ -152,6 +209,7 @@ def make_sampler(
         batch_size: images a batch.
         samples_each_class: K of ``pk``.
         seed: of all draws.
+        domains: ``(N,)`` dataset of each image, which ``pk`` and ``pairs`` balance; None: one.
 
     Raises:
         ValueError: the kind is unknown, the batch size does not divide, or the data set is too small.
@@ -171,7 +229,7 @@ def make_sampler(
             f"train_batch_size must be a multiple of {images} images a person, got {batch_size}: "
             f"take {batch_size // images * images or images}"
         )
-    return PKSampler(labels, batch_size // images, images, seed)
+    return PKSampler(labels, batch_size // images, images, seed, domains)
 
 
 def rows_by_person(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:

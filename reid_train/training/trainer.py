@@ -35,16 +35,21 @@ from reid_train.training.batches import Batch
 from reid_train.training.objective import Objective, imitation
 from reid_train.training.parallel import World
 from reid_train.training.schedules import learning_rate, ramp
+from reid_train.models.normalization import mix_styles
 
 __all__ = ["Trainer", "build", "network_of", "require_same_network"]
 
-NETWORK_SETTINGS = ("model", "embedding_size", "neck", "last_stride")
+NETWORK_SETTINGS = ("model", "embedding_size", "neck", "last_stride", "pooling")
 
 
 def build(config: TrainConfig) -> nn.Layer:
     """The network that a configuration describes, with fresh weights."""
     return build_network(
-        config.model, config.embedding_size, last_stride=config.last_stride, neck=config.neck
+        config.model,
+        config.embedding_size,
+        last_stride=config.last_stride,
+        neck=config.neck,
+        pooling=config.pooling,
     )
 
 
@@ -104,6 +109,8 @@ class Trainer:
         self.objective = Objective(config, self.network.embedding_size, class_dim)
         self.deployed = build(config) if config.ema_decay else self.network
         self.follow_network()
+        if config.mixstyle:
+            mix_styles(self.network.backbone, config.mixstyle)
         # Behind the network, which starts with the same weights as without a teacher.
         self._teacher = _teacher(Path(config.teacher), self.network) if config.teacher else None
         self._optimizer = _optimizer(config, [*self.network.parameters(), *self.objective.parameters()])

@@ -169,9 +169,9 @@ class RandomResizedCrop:
 class StrongAugmentation:
     """Mirror, pad-and-crop, colour changes, random erasing, and what trackers do to crops.
 
-    A tracker's crops differ from a dataset's in ways that a network must have seen in training: each camera has its
-    own white balance and exposure, the detector's boxes are too tight or too loose, and distant people are a few
-    dozen pixels tall. Every range is drawn anew for each image.
+    A tracker's crops differ from a dataset's in ways that a network must have seen in training: each camera
+    has its own white balance and exposure, the detector's boxes are too tight or loose, and distant people
+    are a few dozen pixels tall. Every range is drawn anew for each image.
 
     Attributes:
         height: of the output in pixels.
@@ -190,7 +190,7 @@ class StrongAugmentation:
             size, evenly in the logarithm, and enlarged again.
 
     Raises:
-        ValueError: a size is not positive, a share is outside [0, 1], or one has a lower limit that it exceeds.
+        ValueError: a size is not positive, or a strength is out of range.
 
     Example:
         >>> augment = StrongAugmentation(128, 64, color_cast=0.25)
