@@ -110,7 +110,8 @@ def serve() -> None:
                 np.savez(request["weights"], classes=classes, **layer_arrays(trainer.network))
             rng = np.random.default_rng(0)
             images = rng.integers(0, 256, (batch, height, width, 3), np.uint8)
-            step = Batch(0, images[world.shard(batch)], rng.integers(0, CLASSES, batch))
+            labels = rng.integers(0, CLASSES, batch)
+            step = Batch(0, images[world.shard(batch)], labels, np.arange(batch))
             parameters = parameter_count(trainer.network) + parameter_count(trainer.objective)
             told = {"parameters": parameters, "loss": trainer.step(step)}
         else:

@@ -113,6 +113,7 @@ class TrainConfig:
     center_weight: float = setting(0.0, "weight of a center loss beside a class loss")
     teacher: str = setting("", "checkpoint, run or export whose embeddings of the same images are imitated")
     teacher_weight: float = setting(1.0, "weight of that beside the loss")
+    teacher_share: float = setting(0.0, "share of the run over which that weight falls to 0; 0: it stays")
     optimizer: str = setting("momentum", "momentum, nesterov, adam or adamw")
     lr: float = setting(0.01, "base learning rate")
     lr_strategy: str = setting("piecewise_decay", "piecewise_decay or cosine_decay")
@@ -169,7 +170,7 @@ class TrainConfig:
         for name in not_negative.split():
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("mixstyle", "augmentation_warmup", "margin_warmup"):
+        for name in ("mixstyle", "augmentation_warmup", "margin_warmup", "teacher_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in AUGMENTATIONS:

@@ -36,7 +36,7 @@ from reid_train.models.network import unit_rows
 from reid_train.quiet import import_onnxruntime, without_output
 from reid_train.training.engine import preprocessing_of
 from reid_train.training.trainer import network_of
-from reid_train.training.transforms import Preprocessing
+from reid_train.training.transforms import Preprocessing, preprocessing_of
 from reid_train.writing import writing
 
 __all__ = ["export", "write_checksums"]

@@ -42,11 +42,13 @@ class Batch:
         iteration: from 0.
         images: ``(b, H, W, 3)`` uint8 BGR, this process' share.
         labels: ``(B,)`` int64 of the whole batch.
+        rows: ``(B,)`` int64 rows of the training set that the whole batch is of.
     """
 
     iteration: int
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
 
 def augmentation_at(config: TrainConfig, iteration: int) -> Augmentation:
@@ -87,7 +89,7 @@ def stream(
             augment(images[rows[position]], sample_generator(config.seed, iteration, position))
             for position in range(len(rows))[share]
         ]
-        return Batch(iteration, np.stack(own), labels[rows])
+        return Batch(iteration, np.stack(own), labels[rows], rows)
 
     ahead: deque[Future[Batch]] = deque()
     upcoming = iter(range(first, config.total_iter_num))

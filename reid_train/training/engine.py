@@ -43,18 +43,14 @@ from reid_train.training.run_log import Journal
 from reid_train.training.samplers import Sampler, make_sampler
 from reid_train.training.schedules import learning_rate
 from reid_train.training.trainer import Trainer
-from reid_train.training.transforms import Preprocessing
+from reid_train.training.transforms import Preprocessing, preprocessing_of
+from reid_train.checkpoints.run_files import checkpoint_path, numbered_checkpoints, remove_old_checkpoints
+from reid_train.teacher import Teacher
 from reid_train.writing import replacing
 
-__all__ = ["preprocessing_of", "train"]
+__all__ = ["train"]
 
 BEST = "best.safetensors"
-
-
-def preprocessing_of(config: TrainConfig) -> Preprocessing:
-    """How images become input at test time: the seed recipe cuts the centre out, the strong one stretches."""
-    _, height, width = config.image_shape
-    return Preprocessing(height, width, "short_side_crop" if config.augmentation == "seed" else "stretch")
 
 
 def train(
@@ -103,7 +99,7 @@ def train(
         class_dim=(config.class_dim or None) if has_classes else None,
         samples_each_class=images_each if kind in ("pk", "pairs") else None,
     )
-    sampler = _sampler(config, labels)
+    sampler = _sampler(config, labels, getattr(index, "domains", None))
     share = world.shard(config.train_batch_size)
     done = 0 if resume is None else resume.iteration
     if done >= config.total_iter_num:
@@ -111,13 +107,22 @@ def train(
     _require_own_folder(folder, done)
     judge = None if dev is None else _Judge(config, dev, world)
     images = ImageCache(index.paths)
-    trainer = Trainer(config, config.class_dim or classes, world)
+    teacher = Teacher(Path(config.teacher)) if config.teacher else None
+    trainer = Trainer(
+        config,
+        config.class_dim or classes,
+        world,
+        teacher_size=0 if teacher is None else teacher.embedding_size,
+    )
     if resume is not None:
         trainer.restore(resume)
     elif start is not None:
         start(trainer)
         trainer.follow_network()
     _decode(images, config.num_workers)
+    if teacher is not None:
+        trainer.goals = teacher.rows(images, index.paths, folder, world)
+        del teacher  # its weights are not needed any more
     trainer.origin |= dict(origin or {})
     began, hours_before = time.monotonic(), float(trainer.origin.get("hours", 0.0))
     with ExitStack() as stack:
@@ -164,10 +169,15 @@ def _sampling(config: TrainConfig) -> tuple[str, int]:
     return kind, 2 if kind == "pairs" else config.samples_each_class
 
 
-def _sampler(config: TrainConfig, labels: NDArray[np.int64]) -> Sampler:
+def _sampler(config: TrainConfig, labels: NDArray[np.int64], domains: NDArray[np.int64] | None) -> Sampler:
     kind, images_each = _sampling(config)
     return make_sampler(
-        kind, labels, config.train_batch_size, samples_each_class=images_each, seed=config.seed
+        kind,
+        labels,
+        config.train_batch_size,
+        samples_each_class=images_each,
+        seed=config.seed,
+        domains=domains,
     )
 
 

@@ -23,10 +23,17 @@ class Objective(nn.Layer):
         config: names the loss and the weights of the others.
         embedding_size: D of the network's embeddings.
         class_dim: C.
+        teacher_size: D of the teacher's embeddings; 0 without a teacher. Where it differs, a linear layer
+            that is used in training only maps onto it (Romero et al., arXiv 1412.6550).
     """
 
-    def __init__(self, config: TrainConfig, embedding_size: int, class_dim: int) -> None:
+    def __init__(
+        self, config: TrainConfig, embedding_size: int, class_dim: int, teacher_size: int = 0
+    ) -> None:
         super().__init__()
+        self.hint = (
+            nn.Linear(embedding_size, teacher_size) if teacher_size not in (0, embedding_size) else None
+        )
         self.main = make_criterion(
             config.loss_name,
             embedding_size,
@@ -66,6 +73,10 @@ class Objective(nn.Layer):
         if self.center is not None:
             loss = loss + self.center_weight * self.center(embeddings, labels)
         return loss
+
+    def imitation(self, embeddings: paddle.Tensor, goal: paddle.Tensor) -> paddle.Tensor:
+        """Mean cosine distance of ``(B, D)`` embeddings to a teacher's ``(B, D')`` of the same images."""
+        return imitation(embeddings if self.hint is None else self.hint(embeddings), goal)
 
 
 @in_float32

@@ -13,7 +13,6 @@ import contextlib
 import math
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,9 @@ from reid_train.training.objective import Objective, imitation
 from reid_train.training.parallel import World
 from reid_train.training.schedules import learning_rate, ramp
 from reid_train.models.normalization import mix_styles
+from reid_train.training.objective import Objective
+from reid_train.training.parallel import World
+from reid_train.training.schedules import learning_rate, ramp
 
 __all__ = ["Trainer", "build", "network_of", "require_same_network"]
 
@@ -85,6 +87,7 @@ class Trainer:
         config: the settings.
         class_dim: classes of the training set.
         world: the processes that share the work.
+        teacher_size: D of the teacher's embeddings; 0 without a teacher.
 
     Attributes:
         iteration: finished iterations.
@@ -92,13 +95,11 @@ class Trainer:
         origin: data, command and hours so far, for the model card.
         network: the network being trained.
         deployed: what is evaluated and exported: the moving average, or the network itself.
-
-    Raises:
-        FileNotFoundError: the teacher's checkpoint is missing.
-        ValueError: the teacher's embeddings are of another size, or its checkpoint is damaged.
+        goals: ``(N, teacher_size)`` the teacher's embeddings of the training images; set them before the
+            first step of a run with a teacher.
     """
 
-    def __init__(self, config: TrainConfig, class_dim: int, world: World) -> None:
+    def __init__(self, config: TrainConfig, class_dim: int, world: World, *, teacher_size: int = 0) -> None:
         paddle.seed(config.seed)
         self.config = config
         self.world = world
@@ -106,13 +107,12 @@ class Trainer:
         self.best: dict[str, float] = {}
         self.origin: dict[str, Any] = {}
         self.network = build(config)
-        self.objective = Objective(config, self.network.embedding_size, class_dim)
+        self.objective = Objective(config, self.network.embedding_size, class_dim, teacher_size)
+        self.goals: NDArray[np.float32] | None = None
         self.deployed = build(config) if config.ema_decay else self.network
         self.follow_network()
         if config.mixstyle:
             mix_styles(self.network.backbone, config.mixstyle)
-        # Behind the network, which starts with the same weights as without a teacher.
-        self._teacher = _teacher(Path(config.teacher), self.network) if config.teacher else None
         self._optimizer = _optimizer(config, [*self.network.parameters(), *self.objective.parameters()])
         self._names = {
             value.name: f"{part}.{name}"
@@ -153,9 +153,12 @@ class Trainer:
         gathered.stop_gradient = False
         margin = config.arc_margin * ramp(config, self.iteration, config.margin_warmup)
         loss = self.objective(gathered, labels, margin)
-        if self._teacher is not None:
-            goal = self.world.gather(self._goal(parts))
-            loss = loss + config.teacher_weight * imitation(gathered, goal)
+        weight = config.teacher_weight
+        if config.teacher_share:
+            weight *= 1 - ramp(config, self.iteration, config.teacher_share)
+        if self.goals is not None and weight > 0:
+            goal = paddle.to_tensor(self.goals[batch.rows])
+            loss = loss + weight * self.objective.imitation(gathered, goal)
         value = float(loss.item())
         if not math.isfinite(value):
             raise FloatingPointError(f"loss is {value} in iteration {self.iteration + 1}")
@@ -183,13 +186,6 @@ class Trainer:
         with self._cast():
             embeddings = self.network(paddle.to_tensor(images))
         return embeddings.astype("float32")
-
-    @paddle.no_grad()  # type: ignore[untyped-decorator]
-    def _goal(self, parts: Sequence[NDArray[np.uint8]]) -> paddle.Tensor:
-        assert self._teacher is not None
-        with self._cast():
-            rows = [self._teacher(paddle.to_tensor(part)) for part in parts]
-        return paddle.concat(rows).astype("float32")
 
     @paddle.no_grad()  # type: ignore[untyped-decorator]
     def _average(self) -> None:
@@ -261,18 +257,6 @@ class Trainer:
         self.iteration = checkpoint.iteration
         self.best = dict(checkpoint.best)
         self.origin = dict(checkpoint.origin)
-
-
-def _teacher(path: Path, network: nn.Layer) -> nn.Layer:
-    """The deployed network of a checkpoint or an export, to be imitated by a network."""
-    path = weights_path(path)
-    teacher = network_of(read_weights(path))
-    if teacher.embedding_size != network.embedding_size:
-        raise ValueError(
-            f"teacher: embedding_size of {path} is {teacher.embedding_size}, this run's is "
-            f"{network.embedding_size}: they must be equal"
-        )
-    return teacher
 
 
 def _statistics(network: nn.Layer) -> list[paddle.Tensor]:

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_train.config import AUGMENTATIONS, check_augmentation
+from reid_train.config import AUGMENTATIONS, TrainConfig, check_augmentation
 
 __all__ = [
     "INTERPOLATIONS",
@@ -27,6 +27,7 @@ __all__ = [
     "RandomResizedCrop",
     "StrongAugmentation",
     "TrainTransform",
+    "preprocessing_of",
     "resize",
     "sample_generator",
 ]
@@ -116,6 +117,12 @@ class Preprocessing:
             )
         top, left = (height - self.height) // 2, (width - self.width) // 2
         return image[top : top + self.height, left : left + self.width].copy()
+
+
+def preprocessing_of(config: TrainConfig) -> Preprocessing:
+    """How images become input at test time: the seed recipe cuts the centre out, the strong one stretches."""
+    _, height, width = config.image_shape
+    return Preprocessing(height, width, "short_side_crop" if config.augmentation == "seed" else "stretch")
 
 
 @dataclass(frozen=True)

@@ -253,10 +253,18 @@ def test_a_taught_run_is_resumed_with_its_teacher(command, refused, people, stra
         2.0,
         str(trained / "checkpoint_0000004.safetensors"),
     )
-    assert "embedding_size of" in refused(
-        *("elem", "--train", people, *SETTINGS.split(), "--embedding_size", "5", "--teacher", trained),
-        *("--model_save_dir", tmp_path / "other"),
-    )
+    other = tmp_path / "wider"
+    wider = [
+        "--embedding_size",
+        "5",
+        "--teacher",
+        trained,
+        "--total_iter_num",
+        "2",
+        "--model_save_dir",
+        other,
+    ]
+    assert command("elem", "--train", people, *SETTINGS.split(), *wider)[0] == 0
     assert "teacher_weight must not be negative" in refused(
         *("elem", "--train", people, "--teacher_weight", "-1", "--model_save_dir", tmp_path / "other")
     )

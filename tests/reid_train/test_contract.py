@@ -12,6 +12,7 @@ from reid_train.export.export import export
 from reid_train.training.engine import preprocessing_of
 from reid_train.training.parallel import World
 from reid_train.training.trainer import Trainer, network_of
+from reid_train.training.transforms import preprocessing_of
 
 # Sizes that are larger and smaller, wider and taller than the input.
 BOXES = np.array([[3, 2, 43, 34], [10, 5, 22, 60], [0, 0, 7, 9], [20, 8, 64, 22], [5, 5, 29, 53]], float)

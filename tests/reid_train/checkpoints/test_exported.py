@@ -26,7 +26,7 @@ def trained(tiny):
     rng = np.random.default_rng(0)
     for iteration in range(2):
         images = rng.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-        trainer.step(Batch(iteration, images, np.arange(12, dtype=np.int64) % 4))
+        trainer.step(Batch(iteration, images, np.arange(12, dtype=np.int64) % 4, np.arange(12)))
     trainer.origin = {"data": "toys", "train_images": 12, "train_ids": 4, "command": "x", "pids": [7]}
     return trainer.checkpoint()
 

@@ -22,6 +22,8 @@ from reid_train.training import engine
 from reid_train.training.engine import preprocessing_of, train
 from reid_train.training.parallel import World
 from reid_train.training.run_log import Journal
+from reid_train import engine
+from reid_train.training.transforms import preprocessing_of
 
 ALONE = World(0, 1)
 

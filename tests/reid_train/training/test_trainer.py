@@ -17,7 +17,8 @@ PERSONS = 4
 def batch(iteration=0, *, size=12, height=16, width=16):
     rng = np.random.default_rng(iteration)
     images = rng.integers(0, 256, (size, height, width, 3), dtype=np.uint8)
-    return Batch(iteration, images, np.arange(size, dtype=np.int64) % PERSONS)
+    rows = np.arange(size, dtype=np.int64)
+    return Batch(iteration, images, rows % PERSONS, rows)
 
 
 def trainer_of(config):
@@ -110,7 +111,7 @@ def test_accumulation_moves_running_statistics_once_a_part(tiny):
     one = batch(size=6).images
     pixels = trainer.network.backbone.conv(trainer.network.normalize(paddle.to_tensor(one)))
     mean = pixels.mean([0, 2, 3]).numpy()
-    trainer.step(Batch(0, np.concatenate([one, one]), batch().labels))
+    trainer.step(Batch(0, np.concatenate([one, one]), batch().labels, np.arange(12)))
     want = start
     for _ in range(2):
         want = 0.9 * want + 0.1 * mean
@@ -128,60 +129,80 @@ def test_imitation_is_the_mean_cosine_distance_of_rows(tiny):
     assert np.isfinite(zero.grad.numpy()).all()
 
 
-@pytest.fixture
-def teacher(tiny, tmp_path):
-    """A checkpoint of another backbone with a moving average, and the settings that name it."""
-    trainer = trainer_of(tiny(model="PlainNorm", ema_decay=0.9, seed=5))
-    trainer.step(batch())
-    write_checkpoint(tmp_path / "checkpoint_0000001.safetensors", trainer.checkpoint())
-    return trainer.checkpoint(), {"teacher": str(tmp_path), "teacher_weight": 4.0}
+def taught_trainer(config, *, size=None):
+    """A trainer with goals of ``size`` dimensions, its network's by default, for the rows of `batch`."""
+    size = config.embedding_size if size is None else size
+    trainer = Trainer(config, PERSONS, World(0, 1), teacher_size=size)
+    trainer.goals = np.random.default_rng(9).normal(size=(12, size)).astype(np.float32)
+    return trainer
 
 
 @pytest.mark.parametrize("loss_name", ["softmax", "eml"])
-def test_a_teachers_embeddings_are_imitated_beside_the_loss(tiny, teacher, loss_name):
-    checkpoint, settings = teacher
-    alone, taught = (trainer_of(tiny(loss_name=loss_name, **extra)) for extra in ({}, settings))
+def test_a_teachers_embeddings_are_imitated_beside_the_loss(tiny, loss_name):
+    config = tiny(loss_name=loss_name, teacher_weight=4.0)
+    alone, taught = trainer_of(config), taught_trainer(config)
     assert_equal_bits(state(alone), state(taught))
-    images = paddle.to_tensor(batch().images)
-    goal = network_of(checkpoint)(images)
+    images, goal = paddle.to_tensor(batch().images), paddle.to_tensor(taught.goals)
     distance = imitation(alone.network(images), goal).item()
     assert 0.01 < distance < 2
     extra = taught.step(batch()) - alone.step(batch())
     assert extra == pytest.approx(4 * distance, rel=1e-4)
-    for _ in range(20):
+    for _ in range(40):
         taught.step(batch())
-    assert imitation(taught.network(images), goal).item() < distance / 2
-    assert_equal_bits(layer_arrays(taught._teacher), checkpoint.part("ema"))
+    assert imitation(taught.network(images), goal).item() < 0.7 * distance
+
+
+def test_goals_are_those_of_the_rows_in_the_batch(tiny):
+    config = tiny(teacher_weight=4.0)
+    plain, turned = taught_trainer(config), taught_trainer(config)
+    order = np.random.default_rng(1).permutation(12)
+    turned.goals = plain.goals[np.argsort(order)]
+    moved = Batch(0, batch().images, batch().labels, order)
+    assert turned.step(moved) == plain.step(batch())
+
+
+def test_a_teacher_of_another_size_is_reached_by_a_layer_of_the_checkpoint(tiny):
+    config = tiny(teacher_weight=4.0)
+    trainer = taught_trainer(config, size=17)
+    losses = [trainer.step(batch()) for _ in range(30)]
+    assert losses[-1] < losses[0]
+    assert state(trainer)["objective/hint.weight"].shape == (config.embedding_size, 17)
+    resumed = taught_trainer(config, size=17)
+    resumed.restore(trainer.checkpoint())
+    assert resumed.step(batch(30)) == trainer.step(batch(30))
+
+
+def test_the_weight_of_a_teacher_fades_over_its_share(tiny):
+    config = tiny(teacher_weight=4.0, teacher_share=0.5, total_iter_num=8)
+    alone, taught = trainer_of(config), taught_trainer(config)
+    for iteration, weight in enumerate((4.0, 3.0, 2.0, 1.0, 0.0, 0.0)):
+        taught.restore(alone.checkpoint())
+        goal = paddle.to_tensor(taught.goals)
+        alone.network.train()
+        distance = imitation(alone.network(paddle.to_tensor(batch(iteration).images)), goal).item()
+        taught.restore(alone.checkpoint())
+        extra = taught.step(batch(iteration)) - alone.step(batch(iteration))
+        assert extra == pytest.approx(weight * distance, abs=1e-4)
 
 
 @pytest.mark.parametrize("parts", [2, 5])
-def test_a_taught_step_in_parts_equals_the_whole(tiny, teacher, parts):
-    whole, cut = (trainer_of(tiny(accumulate=count, **teacher[1])) for count in (1, parts))
+def test_a_taught_step_in_parts_equals_the_whole(tiny, parts):
+    whole, cut = (taught_trainer(tiny(accumulate=count, teacher_weight=4.0)) for count in (1, parts))
     for iteration in range(3):
         assert cut.step(batch(iteration)) == pytest.approx(whole.step(batch(iteration)), rel=1e-5)
     for name, value in state(whole).items():
         np.testing.assert_allclose(state(cut)[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_a_taught_run_resumes_to_the_same_bits(tiny, teacher):
-    config = tiny(ema_decay=0.9, **teacher[1])
-    whole, resumed = trainer_of(config), trainer_of(config)
+def test_a_taught_run_resumes_to_the_same_bits(tiny):
+    config = tiny(ema_decay=0.9, teacher_weight=4.0)
+    whole, resumed = taught_trainer(config), taught_trainer(config)
     losses = [whole.step(batch(iteration)) for iteration in range(2)]
     resumed.restore(whole.checkpoint())
     losses = [whole.step(batch(iteration)) for iteration in (2, 3)]
     assert [resumed.step(batch(iteration)) for iteration in (2, 3)] == losses
     assert_equal_bits(state(whole), state(resumed))
     assert not any("teacher" in name for name in state(whole))
-
-
-def test_a_teacher_of_another_embedding_size_is_refused(tiny, teacher):
-    message = (
-        r"teacher: embedding_size of .*checkpoint_0000001.safetensors is 6, this run's is 7: they must be"
-    )
-    with pytest.raises(ValueError, match=message):
-        trainer_of(tiny(embedding_size=7, **teacher[1]))
-    with pytest.raises(FileNotFoundError, match="gone.safetensors: no such checkpoint"):
-        trainer_of(tiny(teacher="gone.safetensors"))
 
 
 def test_the_average_follows_the_weights(tiny):
