@@ -45,6 +45,13 @@ MODELS: dict[str, Callable[..., nn.Layer]] = {
 }
 
 
+# The keys of MODELS for messages: 45 names would hide the point.
+FAMILIES = (
+    "ResNet{18,34,50,101,152}[_vd][_ibn_a], GhostNet_x{0_5,1_0,1_3}, "
+    "MobileNetV3_{small,large}_x{0_35,0_5,0_75,1_0,1_25}, OSNet[_IBN,_AIN]_x{0_25,0_5,0_75,1_0}"
+)
+
+
 def build_backbone(name: str, *, last_stride: int | None = None) -> nn.Layer:
     """Build a backbone with fresh weights.
 
@@ -57,9 +64,9 @@ def build_backbone(name: str, *, last_stride: int | None = None) -> nn.Layer:
     """
     if name not in MODELS:
         plain = {known.lower(): known for known in MODELS}
-        near = [plain[one] for one in get_close_matches(name.lower(), plain)]
+        near = [plain[match] for match in get_close_matches(name.lower(), plain)]
         hint = f" (did you mean {', '.join(near)}?)" if near else ""
-        raise ValueError(f"model must be one of {', '.join(MODELS)}, got {name!r}{hint}")
+        raise ValueError(f"model must be one of {FAMILIES}, got {name!r}{hint}")
     if last_stride is None:
         return MODELS[name]()
     if last_stride not in (1, 2):

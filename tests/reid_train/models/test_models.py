@@ -1,3 +1,4 @@
+import re
 import warnings
 from functools import cache
 
@@ -8,6 +9,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # importing paddle warns about absent compilers
     paddle = pytest.importorskip("paddle")
     from reid_train.models import (
+        FAMILIES,
         MODELS,
         build_backbone,
         build_classifier,
@@ -18,10 +20,24 @@ with warnings.catch_warnings():
         parameter_count,
     )
     from reid_train.models.network import MEAN_BGR, STD_BGR, Normalize
+    from reid_train.models.normalization import (
+        GeneralizedMeanPool,
+        InstanceBatchNorm,
+        mix_style,
+        mix_styles,
+    )
     from reid_train.models.resnet import Block
 
 # One of each family, and the width of its pooled feature.
-SMALL = {"ResNet18_vd": 512, "GhostNet_x0_5": 480, "MobileNetV3_small_x0_35": 200, "OSNet_x0_25": 128}
+SMALL = {
+    "ResNet18_vd": 512,
+    "ResNet18_vd_ibn_a": 512,
+    "OSNet_AIN_x0_25": 128,
+    "OSNet_IBN_x0_25": 128,
+    "GhostNet_x0_5": 480,
+    "MobileNetV3_small_x0_35": 200,
+    "OSNet_x0_25": 128,
+}
 
 
 def shapes(layer):
@@ -46,6 +62,7 @@ def classifier():
         ("ResNet18", 11_693_736),
         ("ResNet50", 25_557_032),
         ("ResNet18_vd", 11_712_968),
+        ("ResNet50_ibn_a", 25_557_032),  # instance norm has the two values a channel that batch norm has
         ("ResNet34_vd", 21_821_128),
         ("ResNet50_vd", 25_576_264),
         ("ResNet101_vd", 44_568_392),
@@ -65,6 +82,8 @@ def test_imagenet_classifier_has_the_published_number_of_parameters(name, count,
 @pytest.mark.parametrize(("name", "distinct", "published"), [
     ("OSNet_x1_0", 2_169_508, 2_193_616),
     ("OSNet_x0_25", 201_864, 203_568),
+    ("OSNet_AIN_x1_0", 2_169_508, 2_193_616),
+    ("OSNet_IBN_x1_0", 2_170_532, 2_194_640),  # two more norms of 256 channels in the first stage
 ])  # fmt: skip
 def test_osnet_has_the_published_number_of_parameters(name, distinct, published, classifier):
     # The authors' counter sees the shared gate once for each of the four streams that use it.
@@ -98,6 +117,10 @@ def test_osnet_has_the_published_number_of_parameters(name, distinct, published,
         ("MobileNetV3_small_x0_35", "blocks.8.bottleneck_conv.conv.weight", (104, 1, 5, 5)),
         ("OSNet_x1_0", "conv2.0.conv2d.3.conv2.weight", (64, 1, 3, 3)),
         ("OSNet_x1_0", "conv4.0.downsample.conv.weight", (512, 384, 1, 1)),
+        ("OSNet_IBN_x1_0", "conv2.1.IN.scale", (256,)),
+        ("OSNet_AIN_x1_0", "conv3.1.conv3.bn.scale", (384,)),
+        ("ResNet50_vd_ibn_a", "blocks.0.conv0.bn.IN.scale", (32,)),
+        ("ResNet50_vd_ibn_a", "blocks.12.conv0.bn.BN._mean", (128,)),
     ],
 )
 def test_parameters_are_named_and_shaped_as_published(model, name, shape, classifier):
@@ -111,7 +134,7 @@ def test_published_stride_and_head_are_those_of_the_default(model):
         coarse, fine = (repr(build_backbone(model, last_stride=stride)) for stride in (2, 1))
         head = backbone.imagenet_head(10)
     assert coarse != fine
-    assert repr(backbone) == (fine if model == "OSNet_x0_25" else coarse)
+    assert repr(backbone) == (fine if model.startswith("OSNet") else coarse)
     assert tuple(name for name, layer in head if layer.parameters()) == backbone.head_names
     assert not set(backbone.head_names) & {name for name, _ in backbone.named_children()}
 
@@ -157,6 +180,10 @@ def test_every_parameter_learns(model):
     "build",
     [
         lambda: osnet.OSBlock(16, 64),
+        lambda: osnet.OSBlock(16, 64, instance_norm="inside"),
+        lambda: osnet.OSBlock(16, 64, instance_norm="outside"),
+        lambda: InstanceBatchNorm(16),
+        GeneralizedMeanPool,
         lambda: ghostnet.GhostBottleneck(16, ghostnet.Unit(5, 32, 24, True, 2), stride=2),
         lambda: mobilenet_v3.InvertedResidual(16, mobilenet_v3.Unit(3, 32, 16, True, "hardswish", 1)),
     ],
@@ -230,7 +257,7 @@ def test_channels_round_to_the_nearest_multiple_and_lose_at_most_a_tenth(channel
 
 
 def test_unknown_model_names_the_choices():
-    with pytest.raises(ValueError, match=r"model must be one of ResNet18, .*OSNet_x1_0, got 'VGG16'$"):
+    with pytest.raises(ValueError, match=r"model must be one of ResNet\{18,.*OSNet.*1_0\}, got 'VGG16'$"):
         build_network("VGG16", 128)
     with pytest.raises(ValueError, match=r"got 'resnet_50' \(did you mean ResNet50, "):
         build_network("resnet_50", 128)
@@ -241,10 +268,24 @@ def test_last_stride_must_be_1_or_2():
         build_network("OSNet_x0_25", 128, last_stride=4)
 
 
-def test_registry_holds_every_family():
-    families = {name.split("_x")[0].rstrip("0123456789_vd") for name in MODELS}
-    assert len(MODELS) == 27
-    assert families == {"ResNet", "GhostNet", "MobileNetV3_small", "MobileNetV3_large", "OSNet"}
+def test_registry_is_what_messages_say():
+    """Expand the braces and brackets of FAMILIES."""
+
+    def expand(pattern):
+        if found := re.search(r"\{([^}]*)\}", pattern):
+            choices = found[1].split(",")
+        elif found := re.search(r"\[([^]]*)\]", pattern):
+            choices = ["", *found[1].split(",")]
+        else:
+            return [pattern]
+        return [
+            name
+            for one in choices
+            for name in expand(pattern[: found.start()] + one + pattern[found.end() :])
+        ]
+
+    names = [name for family in FAMILIES.split(", ") for name in expand(family)]
+    assert sorted(names) == sorted(MODELS)
 
 
 def test_osnets_gate_weighs_every_stream_by_itself():
@@ -264,3 +305,75 @@ def test_a_fresh_residual_block_passes_its_input_on(bottleneck):
     block = Block(8, width, 1, bottleneck=bottleneck, vd=True, first=False)
     images = paddle.to_tensor(np.random.default_rng(0).random((2, 8, 5, 3), np.float32))
     np.testing.assert_array_equal(block(images).numpy(), images.numpy())
+
+
+def test_ibn_a_normalises_half_by_image_and_half_by_batch():
+    paddle.seed(0)
+    layer = InstanceBatchNorm(5)
+    x = paddle.randn([4, 5, 3, 2]) * 3 + 1
+    out, values = layer(x).numpy(), x.numpy()
+    for axes, channels in (((2, 3), slice(0, 2)), ((0, 2, 3), slice(2, 5))):
+        part = values[:, channels]
+        want = (part - part.mean(axes, keepdims=True)) / np.sqrt(part.var(axes, keepdims=True) + 1e-5)
+        np.testing.assert_allclose(out[:, channels], want, atol=1e-4)
+
+
+def test_gem_is_between_mean_and_maximum_and_starts_at_three():
+    x = paddle.to_tensor(np.random.default_rng(0).random((2, 3, 4, 5), np.float32))
+    pool = GeneralizedMeanPool()
+    np.testing.assert_allclose(
+        pool(x).numpy()[..., 0, 0], (x.numpy() ** 3).mean((2, 3)) ** (1 / 3), rtol=1e-4
+    )
+    pool.p.set_value(paddle.ones([1]))
+    np.testing.assert_allclose(pool(x).numpy()[..., 0, 0], x.numpy().mean((2, 3)), rtol=1e-4)
+    pool.p.set_value(paddle.full([1], 80.0))
+    np.testing.assert_allclose(pool(x).numpy()[..., 0, 0], x.numpy().max((2, 3)), rtol=0.05)
+    assert np.isfinite(pool(paddle.zeros([1, 3, 2, 2])).numpy()).all()
+
+
+def test_mixed_styles_are_between_two_images_and_keep_what_is_left():
+    paddle.seed(2)
+    x = paddle.randn([6, 2, 8, 8]) * paddle.arange(1, 7).reshape([6, 1, 1, 1]).astype("float32")
+    out = mix_style(x, 1.0, alpha=1.0).numpy()
+    values = x.numpy()
+    deviations, mixed = (array.std((2, 3)) for array in (values, out))
+    assert not np.allclose(deviations, mixed)
+    assert mixed.min() > 0.9 * deviations.min()
+    assert mixed.max() < 1.1 * deviations.max()
+
+    def plain(array):
+        return (array - array.mean((2, 3), keepdims=True)) / array.std((2, 3), keepdims=True)
+
+    np.testing.assert_allclose(plain(out), plain(values), atol=1e-3)
+    np.testing.assert_array_equal(mix_style(x, 0.0).numpy(), values)
+
+
+@pytest.mark.parametrize("model", ["OSNet_AIN_x0_25", "ResNet18_vd"])
+def test_styles_are_mixed_after_two_stages_and_in_training_only(model):
+    paddle.seed(0)
+    network = build_network(model, 8, neck=False)
+    images = paddle.to_tensor(np.random.default_rng(0).integers(0, 256, (4, 64, 32, 3), np.uint8))
+    names = list(network.state_dict())
+    with paddle.no_grad():
+        for _ in range(2):
+            network(images)  # statistics
+        network.eval()
+        before = network(images).numpy()
+        mix_styles(network.backbone, 1.0)
+        np.testing.assert_array_equal(network(images).numpy(), before)
+        network.train()
+        one, other = network(images).numpy(), network(images).numpy()
+    assert not np.allclose(one, other)
+    assert list(network.state_dict()) == names
+    assert len(network.backbone.style_layers) == 2
+
+
+def test_styles_need_a_network_with_stages():
+    with pytest.raises(ValueError, match="mixstyle needs an OSNet or a ResNet, got GhostNet"):
+        mix_styles(build_backbone("GhostNet_x0_5"), 0.5)
+
+
+def test_pooling_is_a_part_of_the_network():
+    with paddle.LazyGuard():
+        plain, gem = (build_network("OSNet_x0_25", 8, pooling=kind) for kind in ("average", "gem"))
+    assert set(gem.state_dict()) - set(plain.state_dict()) == {"pool.p"}

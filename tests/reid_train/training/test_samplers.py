@@ -148,3 +148,45 @@ def test_bad_sizes_say_what_to_take(
 def test_triplets_of_single_images_only_are_refused() -> None:
     with pytest.raises(ValueError, match="two images"):
         TripletSampler(np.arange(9), 9, 0)
+
+
+DOMAINS = np.repeat([7, 3, 5], [80, 12, 20])  # 20, 3 and 5 persons of four images
+PEOPLE = np.repeat(np.arange(28), 4)
+
+
+@pytest.mark.parametrize("persons", [3, 4, 5, 6, 7])
+def test_every_domain_has_its_share_of_a_batch(persons):
+    sampler = PKSampler(PEOPLE, persons, 2, 0, DOMAINS)
+    counts = []
+    for iteration in range(30):
+        rows = sampler.batch(iteration)
+        assert len(rows) == 2 * persons
+        assert len(np.unique(PEOPLE[rows])) == persons
+        found = DOMAINS[rows[::2]]
+        counts.append([np.count_nonzero(found == domain) for domain in (3, 5, 7)])
+    assert np.ptp(counts, axis=1).max() <= 1
+    assert np.ptp(np.sum(counts, axis=0)) <= 1
+
+
+def test_persons_of_a_small_domain_come_more_often():
+    sampler = PKSampler(PEOPLE, 3, 4, 0, DOMAINS)
+    rows = np.concatenate([sampler.batch(iteration) for iteration in range(60)])
+    seen = np.bincount(PEOPLE[rows[::4]], minlength=28)
+    assert (seen[:20] == 3).all()
+    assert (seen[20:23] == 20).all()
+    assert (seen[23:] == 12).all()
+
+
+def test_one_domain_draws_the_batches_of_none():
+    plain, one = PKSampler(PEOPLE, 4, 2, 3), PKSampler(PEOPLE, 4, 2, 3, np.full(len(PEOPLE), 9))
+    for iteration in range(9):
+        np.testing.assert_array_equal(plain.batch(iteration), one.batch(iteration))
+
+
+def test_domains_that_do_not_fit_are_refused():
+    with pytest.raises(
+        ValueError, match="needs 4 persons of each dataset, the smallest has 3: .* at most 18"
+    ):
+        PKSampler(PEOPLE, 12, 2, 0, DOMAINS)
+    with pytest.raises(ValueError, match="a person is in two datasets"):
+        PKSampler(np.array([0, 0, 1, 1]), 2, 2, 0, np.array([0, 1, 1, 1]))
