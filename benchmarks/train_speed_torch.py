@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parent / "torch_twin"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "torch_twin"))
 from networks import NETWORKS, TwinNetwork, restore
 
 # Kernel, expansion, output, squeeze-and-excite, activation, stride (arXiv 1905.02244, table 1).

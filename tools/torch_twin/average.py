@@ -7,7 +7,7 @@ all, `--images 0` averages the statistics as well: those taken anew are of unalt
 that was trained with loose boxes and coarse pictures then bears these no better than one that was not.
 
     export PYTHONPATH=.
-    python benchmarks/torch_twin/average.py runs/b/last.safetensors runs/c/last.safetensors \
+    python tools/torch_twin/average.py runs/b/last.safetensors runs/c/last.safetensors \
         --data data/market --model_save_dir runs/mean
 
 The checkpoint that it writes is for `reid-train export`, `eval` and `--pretrained_model`; it has no trained
@@ -89,7 +89,7 @@ def main() -> None:
     run.begin_at(network)
     run.iteration = origin.pop("iteration")
     run.seconds = 3600 * origin["hours"]
-    command = shlex.join(["python", "benchmarks/torch_twin/average.py", *map(without_folders, sys.argv[1:])])
+    command = shlex.join(["python", "tools/torch_twin/average.py", *map(without_folders, sys.argv[1:])])
     origin["command"] += f" && {command}"
     figures = Judge(config, read_dataset(options.data / "dev.txt")).figures(run.average, run.iteration)
     print(json.dumps({name: round(float(value), 4) for name, value in figures.items()}))

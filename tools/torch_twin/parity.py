@@ -2,7 +2,7 @@
 
     reid-train infer --pretrained_model weights/mine --data crops.txt --output crops.npz      # with Paddle
     export PYTHONPATH=.
-    python benchmarks/torch_twin/parity.py runs/mine/last.safetensors --data crops.txt --features crops.npz
+    python tools/torch_twin/parity.py runs/mine/last.safetensors --data crops.txt --features crops.npz
 
 Exits with 1 where the difference is above --tolerance.
 """

@@ -5,7 +5,9 @@ Modules are named as in `reid_train.models`, so that a parameter's Paddle name f
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["NETWORKS", "TwinNetwork", "paddle_arrays", "restore"]
+__all__ = ["NETWORKS", "TwinNetwork", "paddle_arrays", "restore", "with_instance_norm"]
 
 MEAN_BGR = (0.406 * 255, 0.456 * 255, 0.485 * 255)
 STD_BGR = (0.225 * 255, 0.224 * 255, 0.229 * 255)
@@ -21,8 +23,21 @@ STD_BGR = (0.225 * 255, 0.224 * 255, 0.229 * 255)
 STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
 
 
+class InstanceBatchNorm(nn.Module):
+    """IBN-a: instance norm of the first half of the channels, batch norm of the rest."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.half = channels // 2
+        self.IN = nn.InstanceNorm2d(self.half, affine=True)
+        self.BN = nn.BatchNorm2d(channels - self.half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.IN(x[:, : self.half]), self.BN(x[:, self.half :])], 1)
+
+
 class ConvBN(nn.Module):
-    """Convolution without bias, batch norm, optional ReLU; ``pool`` averages 2x2 in front."""
+    """Convolution without bias, norm, optional ReLU; ``pool`` averages 2x2 before it."""
 
     def __init__(
         self,
@@ -32,13 +47,14 @@ class ConvBN(nn.Module):
         stride: int = 1,
         relu: bool = True,
         pool: int = 1,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         self.pool = nn.AvgPool2d(pool, pool, ceil_mode=True) if pool > 1 else None
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False
         )
-        self.bn = nn.BatchNorm2d(out_channels)
+        self.bn = norm(out_channels)
         self._relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,15 +130,18 @@ class OSNet(nn.Sequential):
 
 
 class Block(nn.Module):
-    def __init__(self, in_channels: int, width: int, stride: int, bottleneck: bool, first: bool) -> None:
+    def __init__(
+        self, in_channels: int, width: int, stride: int, bottleneck: bool, first: bool, ibn: bool
+    ) -> None:
         super().__init__()
+        norm = InstanceBatchNorm if ibn else nn.BatchNorm2d
         out_channels = width * 4 if bottleneck else width
         if bottleneck:
-            self.conv0 = ConvBN(in_channels, width, 1)
+            self.conv0 = ConvBN(in_channels, width, 1, norm=norm)
             self.conv1 = ConvBN(width, width, 3, stride=stride)
             self.conv2 = ConvBN(width, out_channels, 1, relu=False)
         else:
-            self.conv0 = ConvBN(in_channels, width, 3, stride=stride)
+            self.conv0 = ConvBN(in_channels, width, 3, stride=stride, norm=norm)
             self.conv1 = ConvBN(width, out_channels, 3, relu=False)
         self.bottleneck = bottleneck
         self.short = None
@@ -137,7 +156,9 @@ class Block(nn.Module):
 
 
 class ResNetVd(nn.Module):
-    def __init__(self, depths: tuple[int, ...], bottleneck: bool, last_stride: int) -> None:
+    def __init__(
+        self, depths: tuple[int, ...], bottleneck: bool, last_stride: int, *, ibn: bool = False
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(ConvBN(3, 32, 3, stride=2), ConvBN(32, 32, 3), ConvBN(32, 64, 3))
         self.max_pool = nn.MaxPool2d(3, 2, padding=1)
@@ -146,7 +167,9 @@ class ResNetVd(nn.Module):
         for stage, (count, width) in enumerate(zip(depths, (64, 128, 256, 512), strict=True)):
             for i in range(count):
                 stride = 1 if i or stage == 0 else (last_stride if stage == 3 else 2)
-                blocks.append(Block(channels, width, stride, bottleneck, first=not blocks))
+                blocks.append(
+                    Block(channels, width, stride, bottleneck, first=not blocks, ibn=ibn and stage < 3)
+                )
                 channels = width * 4 if bottleneck else width
         self.blocks = nn.Sequential(*blocks)
         self.out_channels = channels
@@ -162,6 +185,7 @@ NETWORKS = {
     },
     "ResNet18_vd": lambda last_stride: ResNetVd((2, 2, 2, 2), False, last_stride),
     "ResNet50_vd": lambda last_stride: ResNetVd((3, 4, 6, 3), True, last_stride),
+    "ResNet50_vd_ibn_a": lambda last_stride: ResNetVd((3, 4, 6, 3), True, last_stride, ibn=True),
 }
 
 
@@ -222,6 +246,23 @@ def restore(network: TwinNetwork, arrays: dict[str, NDArray[np.float32]]) -> Non
     network.load_state_dict(state)
 
 
+def with_instance_norm(arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Arrays of a ResNet_vd for its IBN-a form: each first norm of a block is cut into its two halves."""
+    out: dict[str, NDArray[np.float32]] = {}
+    for name, value in arrays.items():
+        match = re.fullmatch(r"(backbone\.blocks\.(?:\d|1[0-2])\.conv0\.bn)\.(\w+)", name)
+        if match is None:
+            out[name] = value
+            continue
+        half = len(value) // 2
+        out[f"{match[1]}.BN.{match[2]}"] = value[half:]
+        if match[2] in ("weight", "bias"):
+            out[f"{match[1]}.IN.{'scale' if match[2] == 'weight' else 'bias'}"] = value[:half]
+    return out
+
+
 def _paddle_name(name: str) -> str:
     owner, _, last = name.rpartition(".")
+    if owner.endswith(".IN") and last == "weight":
+        return f"{owner}.scale"
     return f"{owner}.{STATISTICS.get(last, last)}"

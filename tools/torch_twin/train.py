@@ -10,7 +10,7 @@ AMX): 1.6 to 1.9 times as fast for ResNet50_vd. In an environment of its own wit
 opencv-python-headless, pyyaml, scipy and tqdm, no Paddle:
 
     export PYTHONPATH=.
-    python benchmarks/torch_twin/train.py --data data/market --recipe small --model_save_dir runs/small
+    python tools/torch_twin/train.py --data data/market --recipe small --model_save_dir runs/small
 
 A run that was interrupted goes on when the same command is given again.
 """
@@ -25,14 +25,14 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import TwinNetwork, paddle_arrays, restore
+from networks import TwinNetwork, paddle_arrays, restore, with_instance_norm
 from safetensors import safe_open
 from safetensors.numpy import save
 from torch import Tensor, nn
@@ -90,13 +90,15 @@ def without_folders(argument: str) -> str:
     return re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", argument)
 
 
-def read_twin(path: Path) -> tuple[TwinNetwork, dict[str, Any]]:
-    """The deployed network of a checkpoint, and where it comes from."""
+def read_twin(path: Path, model: str = "") -> tuple[TwinNetwork, dict[str, Any]]:
+    """The deployed network of a checkpoint, or its IBN-a form where ``model`` names that, and its origin."""
     with safe_open(path, framework="np") as file:
         header = file.metadata()
         config = config_from_dict(json.loads(header["config"]), str(path))
         part = "ema/" if config.ema_decay else "network/"
         arrays = {key[len(part) :]: file.get_tensor(key) for key in file.keys() if key.startswith(part)}  # noqa: SIM118
+    if model == f"{config.model}_ibn_a":
+        config, arrays = replace(config, model=model), with_instance_norm(arrays)
     network = build(config)
     restore(network, arrays)
     return network, {**json.loads(header["origin"]), "iteration": int(header["iteration"])}
@@ -282,6 +284,7 @@ def train(run: Run, index: ImageIndex, judge: Judge, folder: Path, origin: dict[
         config.train_batch_size,
         samples_each_class=config.samples_each_class,
         seed=config.seed,
+        domains=index.domains,
     )
     report(iteration=run.iteration, config=config.as_dict())
     images, goals = ImageCache(index.paths), None
@@ -291,7 +294,7 @@ def train(run: Run, index: ImageIndex, judge: Judge, folder: Path, origin: dict[
         goals = teacher_rows(read_twin(Path(config.teacher))[0], whole)
     started, losses = time.monotonic(), []
     for batch in stream(config, images, labels, sampler, slice(None), run.iteration):
-        wanted = None if goals is None else goals[sampler.batch(batch.iteration)]
+        wanted = None if goals is None else goals[batch.rows]
         losses.append(run.step(torch.from_numpy(batch.images), torch.from_numpy(batch.labels), wanted))
         last = run.iteration == config.total_iter_num
         if run.iteration % config.display_iter_step == 0 or last:
@@ -343,7 +346,7 @@ def main() -> None:
     run = Run(config, persons, options.bf16)
     start = "From scratch"
     if options.pretrained_model is not None:
-        network, before = read_twin(options.pretrained_model)
+        network, before = read_twin(options.pretrained_model, config.model)
         run.begin_at(network)
         run.seconds = 3600 * before["hours"]
         start = f"{before['start']}; {before['iteration']:,} iterations ({before['command']}); then"
@@ -359,9 +362,7 @@ def main() -> None:
         "train_ids": persons,
         "pids": sorted({int(pid) for pid in original_pids(index)}),
         "start": start,
-        "command": shlex.join(
-            ["python", "benchmarks/torch_twin/train.py", *map(without_folders, sys.argv[1:])]
-        ),
+        "command": shlex.join(["python", "tools/torch_twin/train.py", *map(without_folders, sys.argv[1:])]),
         "machine": f"{threads}, PyTorch {torch.__version__}{precision}",
     }
     train(run, index, Judge(config, dev), folder, origin)
