@@ -155,9 +155,15 @@ class Run:
         )
 
     def begin_at(self, network: TwinNetwork) -> None:
-        """Take over another network's weights."""
-        self.network.load_state_dict(network.state_dict())
-        self.average.load_state_dict(network.state_dict())
+        """Take over another network's weights; an embedding of another size starts afresh."""
+        state = self.network.state_dict()
+        for name, value in network.state_dict().items():
+            if value.shape == state[name].shape:
+                state[name] = value
+            elif not name.startswith(("embedding.", "neck.")):
+                raise ValueError(f"{name} is {tuple(value.shape)}, this run's is {tuple(state[name].shape)}")
+        self.network.load_state_dict(state)
+        self.average.load_state_dict(state)
 
     def step(self, images: Tensor, labels: Tensor, goals: Tensor | None = None) -> float:
         """One update, towards ``(B, D)`` unit rows of a teacher where there are some; returns the loss.
