@@ -28,17 +28,16 @@ from reid_train.data.datasets import (
 )
 from reid_train.data.market1501 import MARKET_NAME
 from reid_train.data.preparation import prepare
-from reid_train.evaluation.features import infer as infer_features, list_images, write_npz, write_text
+from reid_train.evaluation.features import infer as infer_features
+from reid_train.evaluation.features import list_images, write_npz, write_text
 from reid_train.evaluation.figures import query_rows
-from reid_train.evaluation.report import Report, evaluate as evaluate_network
+from reid_train.evaluation.report import Report
+from reid_train.evaluation.report import evaluate as evaluate_network
 from reid_train.evaluation.report_page import write_report_page
 from reid_train.export.export import export as export_network
-from reid_train.training.engine import preprocessing_of, train as train_run
+from reid_train.training.engine import train as train_run
 from reid_train.training.parallel import World, join
 from reid_train.training.trainer import Trainer, network_of, require_same_network
-from reid_train.checkpoints.exported import read_weights, weights_path
-from reid_train.checkpoints.pretrained import load_pretrained
-from reid_train.checkpoints.run_files import newest_checkpoint
 from reid_train.training.transforms import preprocessing_of
 from reid_train.writing import replacing
 

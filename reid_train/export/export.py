@@ -34,7 +34,6 @@ from reid_train.export.model_card import model_card
 from reid_train.models import parameter_count
 from reid_train.models.network import unit_rows
 from reid_train.quiet import import_onnxruntime, without_output
-from reid_train.training.engine import preprocessing_of
 from reid_train.training.trainer import network_of
 from reid_train.training.transforms import Preprocessing, preprocessing_of
 from reid_train.writing import writing

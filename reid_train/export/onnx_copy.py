@@ -18,10 +18,7 @@ from reid_train.checkpoints.exported import DESCRIPTION, read_export
 from reid_train.checkpoints.probe import probe_image
 from reid_train.config import config_from_dict
 from reid_train.export.export import ONNX_FILE, onnx_predictor, parity_errors, reworked, write_graph
-from reid_train.training.engine import preprocessing_of
 from reid_train.training.trainer import network_of
-from reid_train.checkpoints.exported import DESCRIPTION, read_export
-from reid_train.checkpoints.probe import probe_image
 from reid_train.training.transforms import preprocessing_of
 
 __all__ = ["add_onnx"]

@@ -42,10 +42,9 @@ from reid_train.training.parallel import World
 from reid_train.training.run_log import Journal
 from reid_train.training.samplers import Sampler, make_sampler
 from reid_train.training.schedules import learning_rate
+from reid_train.training.teacher import Teacher
 from reid_train.training.trainer import Trainer
-from reid_train.training.transforms import Preprocessing, preprocessing_of
-from reid_train.checkpoints.run_files import checkpoint_path, numbered_checkpoints, remove_old_checkpoints
-from reid_train.teacher import Teacher
+from reid_train.training.transforms import preprocessing_of
 from reid_train.writing import replacing
 
 __all__ = ["train"]

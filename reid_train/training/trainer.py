@@ -27,14 +27,10 @@ from reid_train.checkpoints.checkpoint import (
     restore_layer,
     restore_optimizer,
 )
-from reid_train.checkpoints.exported import read_weights, weights_path
 from reid_train.config import TrainConfig, config_from_dict
 from reid_train.models import build_network
-from reid_train.training.batches import Batch
-from reid_train.training.objective import Objective, imitation
-from reid_train.training.parallel import World
-from reid_train.training.schedules import learning_rate, ramp
 from reid_train.models.normalization import mix_styles
+from reid_train.training.batches import Batch
 from reid_train.training.objective import Objective
 from reid_train.training.parallel import World
 from reid_train.training.schedules import learning_rate, ramp

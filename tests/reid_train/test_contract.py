@@ -9,7 +9,6 @@ from deepsort_paddle import AppearanceEncoder
 from reid_train.data.datasets import read_image
 from reid_train.evaluation.features import embed, infer
 from reid_train.export.export import export
-from reid_train.training.engine import preprocessing_of
 from reid_train.training.parallel import World
 from reid_train.training.trainer import Trainer, network_of
 from reid_train.training.transforms import preprocessing_of

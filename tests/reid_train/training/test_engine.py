@@ -19,10 +19,9 @@ from reid_train.checkpoints.run_files import newest_checkpoint, numbered_checkpo
 from reid_train.command_line import main
 from reid_train.data.datasets import ImageIndex
 from reid_train.training import engine
-from reid_train.training.engine import preprocessing_of, train
+from reid_train.training.engine import train
 from reid_train.training.parallel import World
 from reid_train.training.run_log import Journal
-from reid_train import engine
 from reid_train.training.transforms import preprocessing_of
 
 ALONE = World(0, 1)

@@ -4,12 +4,12 @@ import numpy as np
 import paddle
 import pytest
 
-from reid_train.checkpoints.checkpoint import Checkpoint, layer_arrays, write_checkpoint
+from reid_train.checkpoints.checkpoint import Checkpoint, layer_arrays
 from reid_train.training.batches import Batch
 from reid_train.training.objective import imitation
 from reid_train.training.parallel import World
 from reid_train.training.schedules import learning_rate
-from reid_train.training.trainer import Trainer, build, network_of
+from reid_train.training.trainer import Trainer, build
 
 PERSONS = 4
 

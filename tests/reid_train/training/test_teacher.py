@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reid_train import teacher as teacher_module
-from reid_train.batches import Batch
-from reid_train.checkpoint import write_checkpoint
-from reid_train.features import embed
-from reid_train.parallel import World
-from reid_train.teacher import ROWS_FILE, Teacher
-from reid_train.trainer import Trainer
+from reid_train.checkpoints.checkpoint import write_checkpoint
+from reid_train.evaluation.features import embed
+from reid_train.training import teacher as teacher_module
+from reid_train.training.batches import Batch
+from reid_train.training.parallel import World
+from reid_train.training.teacher import ROWS_FILE, Teacher
+from reid_train.training.trainer import Trainer
 
 ALONE = World(0, 1)
 

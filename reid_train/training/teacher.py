@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from reid_train.batches import Images
-from reid_train.checkpoint import Checkpoint
+from reid_train.checkpoints.checkpoint import Checkpoint
+from reid_train.checkpoints.exported import read_weights, weights_path
 from reid_train.config import config_from_dict
-from reid_train.exported import read_weights, weights_path
-from reid_train.features import embed
-from reid_train.parallel import World
-from reid_train.trainer import network_of
-from reid_train.transforms import Preprocessing, preprocessing_of
+from reid_train.evaluation.features import embed
+from reid_train.training.batches import Images
+from reid_train.training.parallel import World
+from reid_train.training.trainer import network_of
+from reid_train.training.transforms import Preprocessing, preprocessing_of
 from reid_train.writing import replacing
 
 __all__ = ["ROWS_FILE", "Teacher"]
