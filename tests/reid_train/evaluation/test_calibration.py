@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from reid_train.evaluation import calibration
 from reid_train.evaluation.calibration import PairCounts, calibrate, count_pairs
-from reid_train.evaluation.figures import calibration
 
 
 def counts_of(same, different):

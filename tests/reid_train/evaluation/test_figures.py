@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reid_train.data.datasets import ImageIndex
+from reid_train.evaluation import ranking
 from reid_train.evaluation.figures import (
     across_cameras,
     distance_histogram,
@@ -14,7 +15,6 @@ from reid_train.evaluation.figures import (
     market_ranks,
     query_rows,
     rank_lists,
-    ranking,
     ranking_figures,
     recall_at,
     recall_figures,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reid_train.evaluation.figures import ranking
+from reid_train.evaluation import ranking
 from reid_train.evaluation.ranking import GalleryRules, QueryRanks, rank_queries
 
 

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from reid_train.evaluation.figures import reranking
+from reid_train.evaluation import reranking
 from reid_train.evaluation.reranking import ReRanker, rerank, reranking_memory
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from reid_train.command_line import main
-from reid_train.export.export import export, onnx_runner, probe_image, quantization
+from reid_train.export import quantization
+from reid_train.export.export import export, onnx_runner, probe_image
 from reid_train.export.quantization import INT8_FILE, quantize
 from reid_train.training.parallel import World
 from reid_train.training.trainer import Trainer
