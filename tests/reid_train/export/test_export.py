@@ -10,8 +10,8 @@ from reid_train.checkpoints.checkpoint import Checkpoint
 from reid_train.data.datasets import ImageIndex
 from reid_train.data.image_cache import decode_images
 from reid_train.evaluation.features import embed
+from reid_train.export import export as module
 from reid_train.export.export import export
-from reid_train.export.export import export as module
 from reid_train.export.model_card import model_card
 from reid_train.training.batches import Batch
 from reid_train.training.parallel import World
