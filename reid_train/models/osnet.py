@@ -16,6 +16,7 @@ from paddle import nn
 from paddle.nn.initializer import KaimingNormal
 
 from reid_train.models.depthwise import DepthwiseConv2D
+from reid_train.models.stem import StemConv2D
 
 __all__ = ["OSNet"]
 
@@ -45,7 +46,8 @@ class ConvBN(nn.Layer):
         instance_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2D(
+        kind = StemConv2D if in_channels == 3 else nn.Conv2D
+        self.conv = kind(
             in_channels,
             out_channels,
             kernel_size,
