@@ -70,7 +70,7 @@ def live_tracks(count: int) -> None:
     before = resident()
     for _ in range(130):
         tracker.update(next(scene))
-    galleries = count * tracker.gallery_size * DIMENSION * 4 / MIB
+    galleries = count * tracker.options.gallery_size * DIMENSION * 4 / MIB
     print(f"{count} live tracks: {resident() - before:.1f} MiB, of which embeddings {galleries:.1f} MiB")
 
 

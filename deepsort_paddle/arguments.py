@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 __all__ = ["affine", "expect_frame", "expect_kind", "number", "whole"]
 
 
-def number(name: str, value: float, high: float) -> float:
+def number(name: str, value: float, high: float, low: float = 0.0) -> float:
     """``value`` as a float.
 
     Raises:
-        ValueError: it is not a number in [0, high].
+        ValueError: it is not a number in [low, high].
     """
     try:
         real = float(value)
     except (TypeError, ValueError):
         real = math.nan
-    if not 0.0 <= real <= high:
-        raise ValueError(f"{name} must be a number from 0 to {high:g}, got {value!r}")
+    if not low <= real <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
     return real
 
 

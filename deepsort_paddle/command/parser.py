@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from deepsort_paddle.command.argument_types import confidences, count, ids, number
 from deepsort_paddle.command.one_line import OneLineParser
-from deepsort_paddle.tracking.presets import PRESETS
+from deepsort_paddle.tracking.presets import PRESETS, preset_settings
 
 __all__ = ["OUTPUTS", "PLACEHOLDERS", "PROGRAM", "make_parser", "normalise", "parse"]
 
@@ -49,7 +49,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         plain = words[words.index("--") + 1 :]
         words = words[: words.index("--")]
     asked = parser.parse_intermixed_args(words)
-    parser.set_defaults(**PRESETS[asked.preset])  # flags go over the preset
+    # Flags and --set go over the preset; ages named in frames replace its ages in seconds.
+    set_names = {text.partition("=")[0].strip().replace("-", "_") for text in asked.set}
+    flags = {"--max-age": "max_age", "--iou-max-age": "iou_max_age"}
+    named = set_names | {flags.get(word.split("=")[0], "") for word in words}
+    ages = dict.fromkeys(named & {"max_age", "iou_max_age", "max_seconds", "reactivate_seconds"})
+    parser.set_defaults(**preset_settings(asked.preset, **ages))
     if asked.offline:
         parser.set_defaults(coast=0)  # gaps are filled afterwards
     options = parser.parse_intermixed_args(words)
@@ -62,8 +67,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.class_confidence = options.min_confidence
         others = PRESETS[options.preset].get("min_confidence")
         options.min_confidence = options.class_confidence.pop("", others)
-    if any(word.split("=")[0] in ("--max-age", "--iou-max-age") for word in words):
-        options.max_seconds = options.reactivate_seconds = 0.0  # frames were asked for
     old = (options.video_path, options.camera_id, options.img_dir)
     options.source, plain = _matched(options.source), _matched(plain)
     given = [*options.source, *plain, *(source for source in old if source is not None)]
@@ -321,9 +324,8 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--max-age",
         type=count(1),
-        default=70,
         metavar="FRAMES",
-        help="a lost track is kept so long [%(default)s]",
+        help="a lost track is kept for this long [70]",
     )
     group.add_argument(
         "--n-init",

@@ -123,13 +123,13 @@ def track_source(
                 options.counter = TrackCounter(options.lines, options.zones, fps=source.fps or 25.0)
             detect = _open_detector(options, source, tell)
             encode = _open_encoder(options, source, tell)
-            if options.iou_max_age is None:
+            if options.iou_max_age is None and not options.max_seconds:
                 appearance = encode is not None or options.embeddings
                 options.iou_max_age = 1 if appearance else _MOTION_IOU_MAX_AGE
             if source.fps and not any(text.startswith("frame") for text in options.set):
                 options.frame_rate = min(source.fps, _MOST_FPS)
             tracker = DeepSort(**{name: getattr(options, name) for name in TRACKER_OPTIONS})
-            options.max_age, options.iou_max_age = tracker.max_age, tracker.iou_max_age
+            options.max_age, options.iou_max_age = tracker.options.max_age, tracker.options.iou_max_age
             if options.explain or options.explain_csv:
                 tracker.journal = Journal()
             tell = note

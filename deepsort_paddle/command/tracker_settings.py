@@ -32,8 +32,6 @@ def settle_tracker_options(options: argparse.Namespace) -> None:
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(f"--set knows no option {name!r}{hint}; there are {', '.join(known)}")
         setattr(options, name, _option_value(name, value.strip()))
-        if name in ("max_age", "iou_max_age"):
-            options.max_seconds = options.reactivate_seconds = 0.0
     for name, default in known.items():
         if name not in options:
             setattr(options, name, default)

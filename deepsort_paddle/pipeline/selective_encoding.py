@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from deepsort_paddle.arguments import number, whole
 from deepsort_paddle.boxes import iou, xyxy_from_xyah
 from deepsort_paddle.structures import Detections
-from deepsort_paddle.tracking.association import inside_gate, of_one_class
+from deepsort_paddle.tracking import kalman
+from deepsort_paddle.tracking.association import gated_pairs, mask_other_classes
 from deepsort_paddle.tracking.tracker import DeepSort
 
 __all__ = ["EncodeNeeded"]
@@ -62,18 +63,18 @@ class EncodeNeeded:
             detections: of the frame that comes next, without embeddings.
             camera_motion: as the tracker's ``update`` will get it.
         """
-        scene = self.tracker.scene(detections, camera_motion=camera_motion)
-        rows, frame = scene.rows, scene.frame
-        tracks, columns = np.arange(len(rows)), np.arange(len(frame.index))
-        recent = rows.frames_since_update == 1
-        overlap = iou(xyxy_from_xyah(rows.states[0]), frame.detections.boxes)
-        overlap = 1.0 - of_one_class(scene, tracks, columns, 1.0 - overlap)  # -inf for another class
+        inputs = self.tracker.prepare_association(detections, camera_motion=camera_motion)
+        state, usable = inputs.tracks, inputs.detections
+        tracks, columns = np.arange(len(state)), np.arange(len(usable.index))
+        recent = state.frames_since_update == 1
+        overlap = iou(xyxy_from_xyah(state.states[kalman.POSITION]), usable.detections.boxes)
+        overlap = 1.0 - mask_other_classes(inputs, tracks, columns, 1.0 - overlap)  # -inf for another class
         possible = overlap > self.max_rival_iou
-        row, column, _ = inside_gate(scene, recent.nonzero()[0], columns)
+        row, column, _ = gated_pairs(inputs, recent.nonzero()[0], columns)
         possible[recent.nonzero()[0][row], column] = True
         alone = (possible.sum(axis=0) == 1) & (possible.sum(axis=1) == 1)[:, None]  # (T, N)
-        fresh = (rows.hits >= self.refresh) & ((rows.hits + rows.ids) % self.refresh > 0)
-        calm = rows.confirmed & recent & fresh
+        fresh = (state.hits >= self.refresh) & ((state.hits + state.ids) % self.refresh > 0)
+        calm = state.confirmed & recent & fresh
         sure = possible & alone & calm[:, None] & (overlap >= self.min_iou)
-        chosen: NDArray[np.int64] = frame.index[~sure.any(axis=0)]
+        chosen: NDArray[np.int64] = usable.index[~sure.any(axis=0)]
         return chosen

@@ -1,10 +1,20 @@
-"""Which detection belongs to which track: the stages of one frame.
+"""Association: which detection of a frame belongs to which track.
 
-A stage takes the tracks and detections that are still free and returns an ``Assignment``. DeepSORT has two:
-appearance inside the motion gate, then overlap. The options beyond it change the cost of a
-stage or add one; with the defaults of ``TrackerOptions``, `match` does what the published code does.
+A stage takes the tracks and detections that are still unmatched and returns an ``Assignment``. DeepSORT
+has two stages: the matching cascade, by appearance inside the motion gate, then IoU. Options beyond the
+paper change the cost of a stage or add one; with the defaults of ``TrackerOptions``, `match` does what the
+published code does.
 
-Sources are named with each option in `options`.
+Stages and cost functions share their arguments:
+
+- ``inputs``: the `AssociationInput` of the frame;
+- ``tracks``: ``(T,)`` int64 indices into ``inputs.tracks``;
+- ``detections`` (in a stage ``unmatched``): ``(N,)`` int64 indices into ``inputs.detections``.
+
+A cost matrix is ``(T, N)`` float64; infinity means that the pair cannot match.
+
+Source: Wojke, Bewley and Paulus 2017 (arXiv 1703.07402), sections 2.2 and 2.3 and listing 1; the sources
+of the other costs are named with each option in `options`.
 """
 
 from __future__ import annotations
@@ -23,282 +33,447 @@ from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.assignment import Assignment, assign, cascade
 from deepsort_paddle.tracking.gallery import Gallery
 from deepsort_paddle.tracking.options import TrackerOptions
-from deepsort_paddle.tracking.track_state import TrackTable
+from deepsort_paddle.tracking.track_state import TrackState
 
-__all__ = ["STAGES", "Frame", "Match", "Scene", "match"]
+__all__ = ["STAGES", "AssociationInput", "Match", "UsableDetections", "match"]
 
-# How far a pair of strangers can push the blended cost, as a multiple of the appearance threshold.
-_FARTHEST = 2.0
+Indices = NDArray[np.int64]
+
+# Largest appearance term of the blended cost, as a multiple of the appearance threshold.
+_MAX_APPEARANCE_RATIO = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """The usable detections of one frame, as the stages want them."""
+class UsableDetections:
+    """The detections of one frame that can be tracked.
+
+    Attributes:
+        detections: those with a valid box and at least ``min_confidence``, N of them.
+        boxes_xyah: ``(N, 4)`` float64, their boxes as the Kalman filter measures them, in pixels.
+        index: ``(N,)`` int64, their rows in the detections that the caller gave.
+    """
 
     detections: Detections
     boxes_xyah: NDArray[np.float64]
-    index: NDArray[np.int64]  # (N,) rows in what the caller gave
+    index: Indices
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What a stage looks at: predicted tracks with their galleries, and the detections of the frame."""
+class AssociationInput:
+    """What the stages of one frame work on.
+
+    Attributes:
+        options: of the tracker.
+        tracks: the live tracks, predicted to this frame.
+        gallery: their embeddings; None before the first embedding.
+        detections: of this frame.
+    """
 
     options: TrackerOptions
-    rows: TrackTable
+    tracks: TrackState
     gallery: Gallery | None
-    frame: Frame
+    detections: UsableDetections
 
     @property
     def appearance(self) -> tuple[Gallery, NDArray[np.float32]] | None:
-        """Gallery and embeddings, where there are both."""
-        embeddings = self.frame.detections.embeddings
+        """The gallery and the ``(N, D)`` embeddings of the detections; None unless there are both."""
+        embeddings = self.detections.detections.embeddings
         return None if self.gallery is None or embeddings is None else (self.gallery, embeddings)
+
+    @property
+    def gate(self) -> float:
+        """The largest squared Mahalanobis distance inside the motion gate."""
+        return kalman.GATE_POSITION if self.options.gate_position_only else kalman.GATE
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The outcome of a frame.
+    """The association of one frame.
 
     Attributes:
         detection: ``(T,)`` int64 the detection of each track, -1 for none.
-        free: ``(R,)`` int64 detections that start tracks, in order.
-        restarted: ``(K,)`` int64 tracks found again where their motion did not lead.
-        stages: what each stage paired, by its name in `STAGES`, in the order they ran.
+        unmatched: ``(R,)`` int64 detections that start tracks, in the order of their ids.
+        restarted: ``(K,)`` int64 tracks matched by appearance only, away from their prediction.
+        stages: the assignment of each stage with its name in `STAGES`, in the order they ran.
     """
 
-    detection: NDArray[np.int64]
-    free: NDArray[np.int64]
-    restarted: NDArray[np.int64]
+    detection: Indices
+    unmatched: Indices
+    restarted: Indices
     stages: tuple[tuple[str, Assignment], ...]
 
 
-def match(scene: Scene) -> Match:
-    """Pair tracks with detections, stage by stage."""
-    options, rows, confidence = scene.options, scene.rows, scene.frame.detections.confidence
-    matched = np.full(len(rows), -1)
+def match(inputs: AssociationInput) -> Match:
+    """Match tracks with detections, stage by stage.
+
+    Args:
+        inputs: predicted tracks and usable detections of one frame.
+
+    Returns:
+        The detection of each track, and the detections left to start new tracks.
+    """
+    options, tracks = inputs.options, inputs.tracks
+    confidence = inputs.detections.detections.confidence
+    matched = np.full(len(tracks), -1)
     stages: list[tuple[str, Assignment]] = []
 
-    def take(name: str, stage: Assignment) -> NDArray[np.int64]:
+    def take(name: str, stage: Assignment) -> Indices:
         stages.append((name, stage))
         matched[stage.rows] = stage.columns
         return stage.unmatched_columns
 
-    def missed(max_age: int) -> NDArray[np.int64]:
-        return ((matched < 0) & rows.confirmed & (rows.frames_since_update <= max_age)).nonzero()[0]
+    def missed(max_age: int) -> Indices:
+        recent = tracks.frames_since_update <= max_age
+        return ((matched < 0) & tracks.confirmed & recent).nonzero()[0]
 
-    free = np.arange(len(confidence))
-    low = free[:0]
+    unmatched = np.arange(len(confidence))
+    low = unmatched[:0]
     if options.high_confidence > 0:
         high = confidence >= np.float32(options.high_confidence)
-        free, low = np.flatnonzero(high), np.flatnonzero(~high)
+        unmatched, low = np.flatnonzero(high), np.flatnonzero(~high)
     if options.appearance_weight == 0:
-        free = take("appearance", appearance_stage(scene, free))
-    tentative = (~rows.confirmed).nonzero()[0]
+        unmatched = take("appearance", appearance_stage(inputs, unmatched))
+    tentative = (~tracks.confirmed).nonzero()[0]
     if options.confirmed_first:
-        free = take("overlap", overlap_stage(scene, missed(options.iou_max_age), free))
-        take("low", low_stage(scene, missed(options.low_max_age), low))
-        free = take("overlap", overlap_stage(scene, tentative, free))
+        unmatched = take("overlap", iou_stage(inputs, missed(options.iou_max_age), unmatched))
+        take("low", low_confidence_stage(inputs, missed(options.low_max_age), low))
+        unmatched = take("overlap", iou_stage(inputs, tentative, unmatched))
     else:
         both = np.concatenate([tentative, missed(options.iou_max_age)])
-        free = take("overlap", overlap_stage(scene, both, free))
-        take("low", low_stage(scene, missed(options.low_max_age), low))
+        unmatched = take("overlap", iou_stage(inputs, both, unmatched))
+        take("low", low_confidence_stage(inputs, missed(options.low_max_age), low))
     if options.new_track_confidence > 0:
-        free = free[confidence[free] >= np.float32(options.new_track_confidence)]
-    restarted = free[:0]
+        unmatched = unmatched[confidence[unmatched] >= np.float32(options.new_track_confidence)]
+    restarted = unmatched[:0]
     if options.reactivate_part > 0:
-        stage = reactivation_stage(scene, missed(options.max_age), free)
-        free, restarted = take("reactivation", stage), stage.rows
-    return Match(matched, free, restarted, tuple(stages))
+        stage = reactivation_stage(inputs, missed(options.max_age), unmatched)
+        unmatched, restarted = take("reactivation", stage), stage.rows
+    return Match(matched, unmatched, restarted, tuple(stages))
 
 
-def appearance_stage(scene: Scene, free: NDArray[np.int64]) -> Assignment:
-    """The cascade over confirmed tracks, by cosine distance inside the motion gate."""
-    options, rows = scene.options, scene.rows
-    if scene.appearance is None:
-        return Assignment(free[:0], free[:0], free)
-    recent = (rows.confirmed & (rows.frames_since_update <= options.max_age)).nonzero()[0]
-    ages = rows.frames_since_update[recent]
-    cost_of = partial(appearance_cost, scene, any_near=True)
-    return cascade(cost_of, recent, ages, free, options.max_cosine_distance)
+def appearance_stage(inputs: AssociationInput, unmatched: Indices) -> Assignment:
+    """Run the matching cascade over the confirmed tracks (section 2.3, listing 1).
 
+    Args:
+        inputs: see the module.
+        unmatched: ``(N,)`` detections.
 
-def appearance_cost(
-    scene: Scene, tracks: NDArray[np.int64], columns: NDArray[np.int64], *, any_near: bool = False
-) -> NDArray[np.float64]:
-    """Cosine distance of tracks and detections inside the motion gate, else infinity: ``(T, N)``.
-
-    With ``any_near`` a pair without rivals may come with a larger cost under the threshold: its partners
-    are matched all the same, and most of the galleries need not be read.
+    Returns:
+        Pairs whose cosine distance is at most ``max_cosine_distance``, inside the motion gate.
     """
-    options, cost = scene.options, np.full((len(tracks), len(columns)), np.inf)
-    if scene.appearance is None:
+    options, state = inputs.options, inputs.tracks
+    if inputs.appearance is None:
+        return Assignment(unmatched[:0], unmatched[:0], unmatched)
+    recent = (state.confirmed & (state.frames_since_update <= options.max_age)).nonzero()[0]
+    cost_of = partial(gated_appearance_cost, inputs, allow_approximation=True)
+    ages = state.frames_since_update[recent]
+    return cascade(cost_of, recent, ages, unmatched, options.max_cosine_distance)
+
+
+def gated_appearance_cost(
+    inputs: AssociationInput, tracks: Indices, detections: Indices, *, allow_approximation: bool = False
+) -> NDArray[np.float64]:
+    """Cosine distance of the pairs inside the motion gate (section 2.2, equations 1 to 4).
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+        allow_approximation: a pair without rivals may get a larger cost below the threshold. It is matched
+            all the same, and most of the galleries need not be read.
+
+    Returns:
+        ``(T, N)``, infinity outside the gate. With ``motion_weight`` the motion distance is blended in.
+    """
+    options, cost = inputs.options, np.full((len(tracks), len(detections)), np.inf)
+    if inputs.appearance is None:
         return cost
-    gallery, embeddings = scene.appearance
+    gallery, embeddings = inputs.appearance
     weight, limit = options.motion_weight, options.max_cosine_distance
-    quantile = kalman.GATE_POSITION if options.gate_position_only else kalman.GATE
-    row, column, motion = inside_gate(scene, tracks, columns)
-    enough = limit if any_near and not weight else -1.0
-    distance = gallery.distance(scene.rows.slots[tracks], embeddings[columns], row, column, enough=enough)
+    row, column, motion = gated_pairs(inputs, tracks, detections)
+    enough = limit if allow_approximation and not weight else -1.0
+    slots = inputs.tracks.slots[tracks]
+    distance = gallery.distance(slots, embeddings[detections], row, column, enough=enough)
     if weight:
-        distance = np.where(
-            distance <= limit, (1 - weight) * distance + weight * limit * motion / quantile, np.inf
-        )
+        blended = (1 - weight) * distance + weight * limit * motion / inputs.gate
+        distance = np.where(distance <= limit, blended, np.inf)
     cost[row, column] = distance
     return cost
 
 
-def overlap_stage(scene: Scene, tracks: NDArray[np.int64], free: NDArray[np.int64]) -> Assignment:
-    """Overlap of the predicted boxes with detections, and what the options add to it."""
-    if len(tracks) == 0 or len(free) == 0:
-        return Assignment(tracks[:0], free[:0], free)
-    cost = extended_overlap_cost(scene, tracks, free)
-    return among(assign(cost, scene.options.max_iou_distance), tracks, free)
+def iou_stage(inputs: AssociationInput, tracks: Indices, unmatched: Indices) -> Assignment:
+    """Match by IoU of predicted boxes and detections (section 2.3), extended as the options say.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        unmatched: ``(N,)`` detections.
+
+    Returns:
+        Pairs whose cost is at most ``max_iou_distance``.
+    """
+    if len(tracks) == 0 or len(unmatched) == 0:
+        return Assignment(tracks[:0], unmatched[:0], unmatched)
+    cost = extended_iou_cost(inputs, tracks, unmatched)
+    return to_global_indices(assign(cost, inputs.options.max_iou_distance), tracks, unmatched)
 
 
-def extended_overlap_cost(
-    scene: Scene, tracks: NDArray[np.int64], free: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """`overlap_cost` with confidence, direction, appearance and class, as the options say: ``(T, N)``."""
-    options = scene.options
+def extended_iou_cost(inputs: AssociationInput, tracks: Indices, detections: Indices) -> NDArray[np.float64]:
+    """`iou_cost` with confidence, direction, appearance and class, as the options say.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+
+    Returns:
+        ``(T, N)``; infinity for other classes.
+    """
+    options = inputs.options
     limit = options.max_iou_distance
-    cost = overlap_cost(scene, tracks, free)
+    cost = iou_cost(inputs, tracks, detections)
     if options.confidence_weight:
-        confidence = scene.frame.detections.confidence[free]
+        confidence = inputs.detections.detections.confidence[detections]
         cost = 1.0 - (1.0 - cost) * (1 - options.confidence_weight * (1 - confidence))
     if options.direction_weight:
-        turned = cost + options.direction_weight * turn(scene, tracks, free)
-        cost = np.where(cost <= limit, np.minimum(turned, limit), np.inf)
+        directed = cost + options.direction_weight * direction_cost(inputs, tracks, detections)
+        cost = np.where(cost <= limit, np.minimum(directed, limit), np.inf)
     if options.appearance_weight:
-        cost = with_appearance(scene, tracks, free, cost)
-    return of_one_class(scene, tracks, free, cost)
+        cost = blend_appearance(inputs, tracks, detections, cost)
+    return mask_other_classes(inputs, tracks, detections, cost)
 
 
-def low_stage(scene: Scene, tracks: NDArray[np.int64], low: NDArray[np.int64]) -> Assignment:
-    """Overlap alone, for detections of low confidence: people half hidden, but also false ones."""
-    if len(tracks) == 0 or len(low) == 0:
-        return Assignment(tracks[:0], low[:0], low)
-    return among(assign(low_cost(scene, tracks, low), scene.options.max_low_iou_distance), tracks, low)
+def low_confidence_stage(inputs: AssociationInput, tracks: Indices, unmatched: Indices) -> Assignment:
+    """Match detections of low confidence by IoU only (ByteTrack, arXiv 2110.06864, algorithm 1).
+
+    Such detections are people half hidden, but also false ones.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        unmatched: ``(N,)`` detections below ``high_confidence``.
+
+    Returns:
+        Pairs whose cost is at most ``max_low_iou_distance``.
+    """
+    if len(tracks) == 0 or len(unmatched) == 0:
+        return Assignment(tracks[:0], unmatched[:0], unmatched)
+    cost = low_confidence_cost(inputs, tracks, unmatched)
+    return to_global_indices(assign(cost, inputs.options.max_low_iou_distance), tracks, unmatched)
 
 
-def low_cost(scene: Scene, tracks: NDArray[np.int64], low: NDArray[np.int64]) -> NDArray[np.float64]:
-    """1 - IoU of tracks and detections of the same class: ``(T, N)``."""
-    return of_one_class(scene, tracks, low, overlap_cost(scene, tracks, low))
+def low_confidence_cost(
+    inputs: AssociationInput, tracks: Indices, detections: Indices
+) -> NDArray[np.float64]:
+    """1 - IoU of tracks and detections of the same class.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+
+    Returns:
+        ``(T, N)``; infinity for other classes.
+    """
+    return mask_other_classes(inputs, tracks, detections, iou_cost(inputs, tracks, detections))
 
 
-def reactivation_stage(scene: Scene, tracks: NDArray[np.int64], free: NDArray[np.int64]) -> Assignment:
-    """Tracks missed before this frame, by appearance alone, wherever they are."""
-    tracks = tracks[scene.rows.frames_since_update[tracks] > 1]
-    if scene.appearance is None or len(tracks) == 0 or len(free) == 0:
-        return Assignment(tracks[:0], free[:0], free)
-    return among(assign(look_cost(scene, tracks, free), scene.options.reactivate_distance), tracks, free)
+def reactivation_stage(inputs: AssociationInput, tracks: Indices, unmatched: Indices) -> Assignment:
+    """Match tracks missed before this frame by appearance only, wherever they are.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        unmatched: ``(N,)`` detections.
+
+    Returns:
+        Pairs whose cosine distance is at most ``reactivate_distance``.
+    """
+    tracks = tracks[inputs.tracks.frames_since_update[tracks] > 1]
+    if inputs.appearance is None or len(tracks) == 0 or len(unmatched) == 0:
+        return Assignment(tracks[:0], unmatched[:0], unmatched)
+    cost = appearance_cost(inputs, tracks, unmatched)
+    return to_global_indices(assign(cost, inputs.options.reactivate_distance), tracks, unmatched)
 
 
-def look_cost(scene: Scene, tracks: NDArray[np.int64], free: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cosine distance of tracks and detections of the same class, wherever they are: ``(T, N)``."""
-    if scene.appearance is None:
-        return np.full((len(tracks), len(free)), np.inf)
-    gallery, embeddings = scene.appearance
-    row, column = np.indices((len(tracks), len(free))).reshape(2, -1)
-    distance = gallery.distance(scene.rows.slots[tracks], embeddings[free], row, column)
-    return of_one_class(scene, tracks, free, distance.reshape(len(tracks), len(free)).astype(np.float64))
+def appearance_cost(inputs: AssociationInput, tracks: Indices, detections: Indices) -> NDArray[np.float64]:
+    """Cosine distance of tracks and detections of the same class, without a motion gate (equation 3).
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+
+    Returns:
+        ``(T, N)``; infinity for other classes and where either has no embedding.
+    """
+    shape = (len(tracks), len(detections))
+    if inputs.appearance is None:
+        return np.full(shape, np.inf)
+    gallery, embeddings = inputs.appearance
+    row, column = np.indices(shape).reshape(2, -1)
+    distance = gallery.distance(inputs.tracks.slots[tracks], embeddings[detections], row, column)
+    cost = distance.reshape(shape).astype(np.float64)
+    return mask_other_classes(inputs, tracks, detections, cost)
 
 
-# The cost of each stage, a function of tracks and detections, and the option or property that bounds it.
-Cost = Callable[[Scene, "NDArray[np.int64]", "NDArray[np.int64]"], "NDArray[np.float64]"]
+# The cost of each stage, and the option or property that bounds it.
+Cost = Callable[[AssociationInput, Indices, Indices], "NDArray[np.float64]"]
 STAGES: Mapping[str, tuple[Cost, str]] = MappingProxyType(
     {
-        "appearance": (appearance_cost, "max_cosine_distance"),
-        "overlap": (extended_overlap_cost, "max_iou_distance"),
-        "low": (low_cost, "max_low_iou_distance"),
-        "reactivation": (look_cost, "reactivate_distance"),
+        "appearance": (gated_appearance_cost, "max_cosine_distance"),
+        "overlap": (extended_iou_cost, "max_iou_distance"),
+        "low": (low_confidence_cost, "max_low_iou_distance"),
+        "reactivation": (appearance_cost, "reactivate_distance"),
     }
 )
 
 
-def of_one_class(
-    scene: Scene, tracks: NDArray[np.int64], columns: NDArray[np.int64], cost: NDArray[np.float64]
+def mask_other_classes(
+    inputs: AssociationInput, tracks: Indices, detections: Indices, cost: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """``cost``, written into where tracks and detections of different classes may not match."""
-    if scene.options.class_gate:
-        cost[scene.rows.class_id[tracks, None] != scene.frame.detections.class_id[columns]] = np.inf
+    """Forbid pairs of different classes, if ``class_gate`` is on.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+        cost: ``(T, N)``, modified in place.
+
+    Returns:
+        ``cost``, infinity where classes differ.
+    """
+    if inputs.options.class_gate:
+        classes = inputs.detections.detections.class_id[detections]
+        cost[inputs.tracks.class_id[tracks, None] != classes] = np.inf
     return cost
 
 
-def among(stage: Assignment, tracks: NDArray[np.int64], free: NDArray[np.int64]) -> Assignment:
-    """An assignment of places in ``tracks`` and ``free`` as one of tracks and detections."""
-    return Assignment(tracks[stage.rows], free[stage.columns], free[stage.unmatched_columns])
+def to_global_indices(assignment: Assignment, tracks: Indices, detections: Indices) -> Assignment:
+    """Translate an assignment of rows and columns of a cost matrix.
+
+    Args:
+        assignment: in rows and columns of the ``(T, N)`` matrix.
+        tracks: ``(T,)`` the track of each row.
+        detections: ``(N,)`` the detection of each column.
+
+    Returns:
+        The same assignment in indices of tracks and detections.
+    """
+    return Assignment(
+        tracks[assignment.rows], detections[assignment.columns], detections[assignment.unmatched_columns]
+    )
 
 
-def inside_gate(
-    scene: Scene, tracks: NDArray[np.int64], columns: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Pairs of a track and a detection that motion and class allow: places in both, squared distance."""
-    options, rows, frame = scene.options, scene.rows, scene.frame
-    row, column, motion = kalman.gate(
-        rows.states[:, tracks], frame.boxes_xyah[columns], position_only=options.gate_position_only
+def gated_pairs(
+    inputs: AssociationInput, tracks: Indices, detections: Indices
+) -> tuple[Indices, Indices, NDArray[np.float64]]:
+    """Find the pairs inside the motion gate, of the same class if ``class_gate`` is on (equations 1, 2).
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+
+    Returns:
+        For P pairs, ``(P,)`` each: positions in ``tracks``, ascending, positions in ``detections``, and
+        squared Mahalanobis distances.
+    """
+    options, state, usable = inputs.options, inputs.tracks, inputs.detections
+    row, column, distance = kalman.gate(
+        state.states[:, tracks], usable.boxes_xyah[detections], position_only=options.gate_position_only
     )
     if options.class_gate:
-        same = rows.class_id[tracks[row]] == frame.detections.class_id[columns[column]]
-        row, column, motion = row[same], column[same], motion[same]
-    return row, column, motion
+        same = state.class_id[tracks[row]] == usable.detections.class_id[detections[column]]
+        row, column, distance = row[same], column[same], distance[same]
+    return row, column, distance
 
 
-def overlap_cost(scene: Scene, tracks: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """1 - IoU of predicted boxes and detections, ``(T, N)``; grown and weighed by height if wanted."""
-    options, rows, frame = scene.options, scene.rows, scene.frame
-    boxes, others = xyxy_from_xyah(rows.states[0, tracks]), frame.detections.boxes[columns]
+def iou_cost(inputs: AssociationInput, tracks: Indices, detections: Indices) -> NDArray[np.float64]:
+    """1 - IoU of predicted boxes and detections.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+
+    Returns:
+        ``(T, N)`` in [0, 1]; ``box_margin`` expands the boxes, ``height_weight`` lowers the IoU of boxes of
+        different heights.
+    """
+    options, usable = inputs.options, inputs.detections
+    predicted = inputs.tracks.states[kalman.POSITION, tracks]  # (T, 4) xyah
+    track_boxes, boxes = xyxy_from_xyah(predicted), usable.detections.boxes[detections]
     if options.box_margin:
-        boxes, others = expanded(boxes, options.box_margin), expanded(others, options.box_margin)
-    similarity = iou(boxes, others)
+        track_boxes, boxes = expanded(track_boxes, options.box_margin), expanded(boxes, options.box_margin)
+    similarity = iou(track_boxes, boxes)
     if options.height_weight:
-        height, other = np.maximum(rows.states[0, tracks, 3:], 0.0), frame.boxes_xyah[columns, 3]
-        similarity *= (np.minimum(height, other) / np.maximum(height, other)) ** options.height_weight
+        track_height = np.maximum(predicted[:, 3:], 0.0)  # (T, 1)
+        height = usable.boxes_xyah[detections, 3]
+        ratio = np.minimum(track_height, height) / np.maximum(track_height, height)
+        similarity *= ratio**options.height_weight
     return 1.0 - similarity
 
 
-def turn(scene: Scene, tracks: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Angle between a track's velocity and the way from its last detection to each of these.
+def direction_cost(inputs: AssociationInput, tracks: Indices, detections: Indices) -> NDArray[np.float64]:
+    """Angle between a track's velocity and the step from its last detection to each detection.
+
+    The observation-centric momentum of OC-SORT (arXiv 2203.14360, section 4.2), with the filter's velocity.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
 
     Returns:
-        ``(T, N)`` from -0.5 (straight on) to 0.5 (straight back), times the confidence of the
-        detection; 0 for a track at rest.
+        ``(T, N)``: the angle from -0.5 (same direction) to 0.5 (opposite direction), times the confidence of
+        the detection; 0 for a track at rest.
     """
-    rows, frame = scene.rows, scene.frame
-    velocity = rows.states[1, tracks, None, :2]  # (T, 1, 2)
-    step = frame.boxes_xyah[None, columns, :2] - rows.observed[tracks, None, :2]  # (T, N, 2)
+    state, usable = inputs.tracks, inputs.detections
+    velocity = state.states[kalman.VELOCITY, tracks, None, :2]  # (T, 1, 2)
+    step = usable.boxes_xyah[None, detections, :2] - state.observed[tracks, None, :2]  # (T, N, 2)
     length = np.sqrt((velocity**2).sum(axis=-1) * (step**2).sum(axis=-1))
     cosine = np.divide(
         (velocity * step).sum(axis=-1), length, out=np.zeros(length.shape), where=length > 1e-9
     )
     angle: NDArray[np.float64] = np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi - 0.5
-    angle *= frame.detections.confidence[columns]
+    angle *= usable.detections.confidence[detections]
     return angle
 
 
-def with_appearance(
-    scene: Scene, tracks: NDArray[np.int64], free: NDArray[np.int64], cost: NDArray[np.float64]
+def blend_appearance(
+    inputs: AssociationInput, tracks: Indices, detections: Indices, cost: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Motion costs blended with appearance, for pairs that overlap or lie inside the motion gate.
+    """Blend a motion cost with appearance, for pairs that overlap or lie inside the motion gate.
 
-    The motion cost is the smaller of ``cost`` and the squared Mahalanobis distance as a part of the gate: a
-    track lost for long seldom overlaps its person's box, but its gate says how far off it may be. Where
-    either has no appearance motion decides alone.
+    The motion cost is the smaller of ``cost`` and squared Mahalanobis distance / gate: the box of a track
+    lost for long rarely overlaps its person, but the gate covers how far the person may be.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+        cost: ``(T, N)`` from IoU.
+
+    Returns:
+        ``(T, N)``: ``appearance_weight`` times cosine distance / ``max_cosine_distance``, plus the rest times
+        the motion cost; the motion cost alone where either has no embedding; infinity for all other pairs.
     """
-    if scene.appearance is None:
+    if inputs.appearance is None:
         return cost
-    gallery, embeddings = scene.appearance
-    row, column, distance = inside_gate(scene, tracks, free)
-    quantile = kalman.GATE_POSITION if scene.options.gate_position_only else kalman.GATE
+    gallery, embeddings = inputs.appearance
+    row, column, distance = gated_pairs(inputs, tracks, detections)
     motion = cost.copy()
-    motion[row, column] = np.minimum(motion[row, column], distance / quantile)
+    motion[row, column] = np.minimum(motion[row, column], distance / inputs.gate)
     possible = cost < 1.0
     possible[row, column] = True
     row, column = np.nonzero(possible)
-    looks = gallery.distance(scene.rows.slots[tracks], embeddings[free], row, column)
-    weight = scene.options.appearance_weight
-    part = np.minimum(looks / max(scene.options.max_cosine_distance, 1e-9), _FARTHEST)
-    moved = motion[row, column]
+    cosine = gallery.distance(inputs.tracks.slots[tracks], embeddings[detections], row, column)
+    weight = inputs.options.appearance_weight
+    ratio = np.minimum(cosine / max(inputs.options.max_cosine_distance, 1e-9), _MAX_APPEARANCE_RATIO)
+    pair_motion = motion[row, column]
     blended = np.full(cost.shape, np.inf)
-    blended[row, column] = np.where(np.isfinite(looks), (1 - weight) * moved + weight * part, moved)
+    blended[row, column] = np.where(
+        np.isfinite(cosine), (1 - weight) * pair_motion + weight * ratio, pair_motion
+    )
     return blended

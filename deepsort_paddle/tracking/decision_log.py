@@ -4,14 +4,14 @@
     ...
     print(explain(tracker.journal, 7))          # explain.py puts it into words
 
-A decision is one row of a few numbers, under 80 bytes: what happened, in which stage, at what cost against
-what limit, and by what other id. Matches are looked at before the tracks are corrected, so that
-the journal sees the costs that the stages saw. It only reads: the tracker's results are the same with it,
-and without it the tracker does no more than ask whether there is one.
+A decision is one row of a few numbers, under 80 bytes: what happened, in which stage, at which cost and
+limit, and which other id was involved. Matches are recorded before the tracks are corrected, so that the
+journal sees the costs that the stages saw. It only reads: the tracker's results are the same with it, and
+without it the tracker only checks whether there is one.
 
-A tracker can't know that it switched an id. What it can know is that a detection lies (or looks) nearer to
-another track than to the one that took it, and which lost track was nearest when a new id was born. Both
-are kept (``rival``): there switches are found.
+A tracker cannot know that it switched an id. It can know that a detection is nearer, in place or
+appearance, to another track than to the one that took it, and which lost track was nearest when a new id was
+born. Both are recorded (``rival``): that is where switches are found.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.boxes import iou, xyxy_from_xyah
 from deepsort_paddle.tracking import kalman
-from deepsort_paddle.tracking.association import STAGES, Match, Scene, look_cost
-from deepsort_paddle.tracking.track_state import TrackTable
+from deepsort_paddle.tracking.association import STAGES, AssociationInput, Match, appearance_cost
+from deepsort_paddle.tracking.track_state import TrackState
 
 __all__ = ["EVENT", "KINDS", "STAGE_NAMES", "Journal"]
 
 KINDS = ("born", "confirmed", "matched", "found", "lost", "deleted", "duplicate")
 STAGE_NAMES = ("", *STAGES)
-# frame: counted from 1 by calls of update. gap: frames since the match before. cost, limit: of the stage.
-# gate: squared Mahalanobis distance, at most 9.49 inside the gate. cosine: to the gallery. All of the
-# track and the detection; NaN where there is no such thing. rival: of a born id, the missed track nearest
-# to its detection; of a matched one, another track nearer to its detection; of a lost one, who took
-# the detection that overlaps it most; 0 for none. rival_*: between that detection and the rival.
+# frame: calls of update, from 1. gap: frames since the previous match. cost, limit: of the stage.
+# gate: squared Mahalanobis distance, at most 9.49 inside the gate. cosine: distance to the gallery. Both, and
+# iou, are between the track and the detection; NaN where undefined. rival: for a born id, the missed track
+# nearest to its detection; for a matched one, another track nearer to its detection; for a lost one, the
+# track that took the detection with the largest overlap; 0 for none. rival_*: that detection and the rival.
 EVENT = np.dtype(
     [
         ("frame", np.int32),
@@ -61,11 +61,18 @@ EVENT = np.dtype(
 
 
 class Journal:
-    """What happened to every id, frame by frame; give it to ``DeepSort.journal``.
+    """What happened to every id, frame by frame; assign it to ``DeepSort.journal``.
 
     Attributes:
-        frame: frames seen so far.
-        max_cosine_distance: of the tracker whose journal it is; NaN before the first frame.
+        frame: number of frames seen.
+        max_cosine_distance: of the tracker that writes it; NaN before the first frame.
+
+    Example:
+        >>> tracker = DeepSort()
+        >>> tracker.journal = Journal()
+        >>> _ = tracker.update(Detections.of([[10, 50, 50, 150]], [0.9]))
+        >>> tracker.journal.ids.tolist()
+        [1]
     """
 
     def __init__(self) -> None:
@@ -78,7 +85,7 @@ class Journal:
         self._alive_by_age = np.zeros(0, np.bool_)
 
     def events(self, track_id: int | None = None) -> NDArray[Any]:
-        """The rows, of dtype `EVENT`, of one id or of all, in the order in which they happened."""
+        """Return the events in order, ``(E,)`` of dtype `EVENT`, of one id or of all."""
         if len(self._chunks) > 1:
             self._chunks = [np.concatenate(self._chunks)]
         rows = self._chunks[0] if self._chunks else np.zeros(0, EVENT)
@@ -86,40 +93,44 @@ class Journal:
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """Every id that was born, ascending."""
+        """All ids that were born, ``(I,)``, ascending."""
         rows = self.events()
         return np.unique(rows["id"][rows["kind"] == KINDS.index("born")]).astype(np.int64)
 
-    def decide(self, scene: Scene, found: Match, next_id: int) -> None:
-        """Take down matches, losses and births; called by the tracker before it corrects its tracks.
+    def decide(self, inputs: AssociationInput, found: Match, next_id: int) -> None:
+        """Record matches, losses and births; the tracker calls it before it corrects its tracks.
 
         Args:
-            scene: tracks as predicted, and the detections.
-            found: who took what.
+            inputs: predicted tracks and the detections.
+            found: the association.
             next_id: of the first track to be born.
         """
         self.frame += 1
-        self.max_cosine_distance = scene.options.max_cosine_distance
-        rows = scene.rows
-        self._ids, self._confirmed = rows.ids.copy(), rows.confirmed.copy()
-        self._gaps = rows.frames_since_update.copy()
-        young = self._gaps <= scene.options.max_age
+        self.max_cosine_distance = inputs.options.max_cosine_distance
+        state = inputs.tracks
+        self._ids, self._confirmed = state.ids.copy(), state.confirmed.copy()
+        self._gaps = state.frames_since_update.copy()
+        young = self._gaps <= inputs.options.max_age
         self._alive_by_age = (found.detection >= 0) | (self._confirmed & young)
-        closeness = _Closeness(scene)
+        closeness = _Closeness(inputs)
         for name, stage in found.stages:
-            cost, limit = STAGES[name]
-            costs = cost(scene, stage.rows, stage.columns).diagonal()
-            self._matched(closeness, stage.rows, stage.columns, name, costs, getattr(scene.options, limit))
+            cost, option = STAGES[name]
+            costs, limit = cost(inputs, stage.rows, stage.columns).diagonal(), getattr(inputs.options, option)
+            self._matched(closeness, stage.rows, stage.columns, name, costs, limit)
         self._lost(closeness, found)
         self._born(closeness, found, next_id)
 
-    def settle(self, rows: TrackTable) -> None:
-        """Take down who was confirmed and who is gone; called by the tracker at the end of a frame."""
-        alive = np.isin(self._ids, rows.ids)
-        now = np.isin(self._ids, rows.ids[rows.confirmed])
+    def settle(self, state: TrackState) -> None:
+        """Record who was confirmed and who is gone; the tracker calls it at the end of a frame.
+
+        Args:
+            state: the tracks now alive.
+        """
+        alive = np.isin(self._ids, state.ids)
+        confirmed = np.isin(self._ids, state.ids[state.confirmed])
         duplicate = ~alive & self._alive_by_age
         for kind, which in (
-            ("confirmed", now & ~self._confirmed),
+            ("confirmed", confirmed & ~self._confirmed),
             ("deleted", ~alive & ~duplicate),
             ("duplicate", duplicate),
         ):
@@ -130,26 +141,26 @@ class Journal:
         self,
         closeness: _Closeness,
         tracks: NDArray[np.int64],
-        columns: NDArray[np.int64],
+        detections: NDArray[np.int64],
         stage: str,
         costs: NDArray[np.float64],
         limit: float,
     ) -> None:
         gaps = self._gaps[tracks]
         for kind, which in (("matched", gaps <= 1), ("found", gaps > 1)):
-            rows, taken = tracks[which], columns[which]
-            events = self._new(kind, len(rows))
-            events["id"], events["gap"] = self._ids[rows], gaps[which]
+            matched, taken = tracks[which], detections[which]
+            events = self._new(kind, len(matched))
+            events["id"], events["gap"] = self._ids[matched], gaps[which]
             events["stage"] = STAGE_NAMES.index(stage)
             events["cost"], events["limit"] = costs[which], limit
             closeness.describe(events, taken)
-            closeness.measure(events, "", rows, taken)
-            rival = closeness.nearer_to(rows, taken)
+            closeness.measure(events, "", matched, taken)
+            rival = closeness.nearer_to(matched, taken)
             known = rival >= 0
-            part = events[known]
-            part["rival"], part["rival_gap"] = self._ids[rival[known]], self._gaps[rival[known]]
-            closeness.measure(part, "rival_", rival[known], taken[known])
-            events[known] = part
+            with_rival = events[known]
+            with_rival["rival"], with_rival["rival_gap"] = self._ids[rival[known]], self._gaps[rival[known]]
+            closeness.measure(with_rival, "rival_", rival[known], taken[known])
+            events[known] = with_rival
 
     def _lost(self, closeness: _Closeness, found: Match) -> None:
         lost = np.flatnonzero((found.detection < 0) & self._confirmed & (self._gaps == 1))
@@ -160,36 +171,37 @@ class Journal:
             return
         best = overlap.argmax(axis=1)
         near = overlap[np.arange(len(lost)), best] > 0
-        part, columns = events[near], best[near]
-        closeness.describe(part, columns)
-        closeness.measure(part, "", lost[near], columns)
+        overlapped, detections = events[near], best[near]
+        closeness.describe(overlapped, detections)
+        closeness.measure(overlapped, "", lost[near], detections)
         taker = np.full(overlap.shape[1], -1)
         taken = found.detection >= 0
         taker[found.detection[taken]] = np.flatnonzero(taken)
-        rival = taker[columns]
-        by_other = rival >= 0
-        other = part[by_other]
-        other["rival"] = self._ids[rival[by_other]]
-        other["rival_gap"] = self._gaps[rival[by_other]]
-        closeness.measure(other, "rival_", rival[by_other], columns[by_other])
-        part[by_other] = other
-        events[near] = part
+        rival = taker[detections]
+        known = rival >= 0
+        with_rival = overlapped[known]
+        with_rival["rival"], with_rival["rival_gap"] = self._ids[rival[known]], self._gaps[rival[known]]
+        closeness.measure(with_rival, "rival_", rival[known], detections[known])
+        overlapped[known] = with_rival
+        events[near] = overlapped
 
     def _born(self, closeness: _Closeness, found: Match, next_id: int) -> None:
-        events = self._new("born", len(found.free))
-        events["id"] = np.arange(next_id, next_id + len(found.free))
-        closeness.describe(events, found.free)
+        born = found.unmatched
+        events = self._new("born", len(born))
+        events["id"] = np.arange(next_id, next_id + len(born))
+        closeness.describe(events, born)
         missed = np.flatnonzero((found.detection < 0) & self._confirmed)
-        if len(missed) == 0 or len(found.free) == 0:
+        if len(missed) == 0 or len(born) == 0:
             return
-        # In appearance where there is one, else in place.
-        looks, gate = closeness.looks[np.ix_(missed, found.free)], closeness.gate[np.ix_(missed, found.free)]
-        nearest = missed[np.where(np.isfinite(looks).any(axis=0), looks.argmin(axis=0), gate.argmin(axis=0))]
+        # By appearance where there is one, else by place.
+        cosine, gate = closeness.cosine[np.ix_(missed, born)], closeness.gate[np.ix_(missed, born)]
+        by_cosine = np.isfinite(cosine).any(axis=0)
+        nearest = missed[np.where(by_cosine, cosine.argmin(axis=0), gate.argmin(axis=0))]
         events["rival"], events["rival_gap"] = self._ids[nearest], self._gaps[nearest]
-        closeness.measure(events, "rival_", nearest, found.free)
+        closeness.measure(events, "rival_", nearest, born)
 
     def _new(self, kind: str, count: int) -> NDArray[Any]:
-        """Rows of this frame, appended, to be filled in."""
+        """Append ``count`` events of this frame and return them, to be filled in."""
         events = np.zeros(count, EVENT)
         for name in EVENT.names or ():
             if EVENT[name] == np.float32:
@@ -203,41 +215,46 @@ class Journal:
 class _Closeness:
     """How near every track is to every detection of a frame: ``(T, N)`` each."""
 
-    def __init__(self, scene: Scene) -> None:
-        rows, frame = scene.rows, scene.frame
-        tracks, columns = np.arange(len(rows)), np.arange(len(frame.boxes_xyah))
-        self.scene = scene
-        self.overlap = iou(xyxy_from_xyah(rows.states[0]), frame.detections.boxes)
-        self.gate = kalman.distance(rows.states, frame.boxes_xyah)
-        self.looks = look_cost(scene, tracks, columns)
+    def __init__(self, inputs: AssociationInput) -> None:
+        state, usable = inputs.tracks, inputs.detections
+        self.inputs = inputs
+        self.overlap = iou(xyxy_from_xyah(state.states[kalman.POSITION]), usable.detections.boxes)
+        self.gate = kalman.distance(state.states, usable.boxes_xyah)
+        self.cosine = appearance_cost(inputs, np.arange(len(state)), np.arange(len(usable.index)))
 
-    def describe(self, events: NDArray[Any], columns: NDArray[np.int64]) -> None:
-        """Fill in which detections, by the caller's rows, and where they are."""
-        frame = self.scene.frame
-        events["detection"] = frame.index[columns]
-        events["x"], events["y"] = frame.boxes_xyah[columns, 0], frame.boxes_xyah[columns, 1]
-        events["confidence"] = frame.detections.confidence[columns]
+    def describe(self, events: NDArray[Any], detections: NDArray[np.int64]) -> None:
+        """Fill in the detections, by the caller's rows, and their places."""
+        usable = self.inputs.detections
+        events["detection"] = usable.index[detections]
+        events["x"], events["y"] = usable.boxes_xyah[detections, 0], usable.boxes_xyah[detections, 1]
+        events["confidence"] = usable.detections.confidence[detections]
 
     def measure(
-        self, events: NDArray[Any], prefix: str, tracks: NDArray[np.int64], columns: NDArray[np.int64]
+        self, events: NDArray[Any], prefix: str, tracks: NDArray[np.int64], detections: NDArray[np.int64]
     ) -> None:
         """Fill in how near tracks and detections are, pair by pair."""
-        looks = self.looks[tracks, columns]
-        events[f"{prefix}iou"] = self.overlap[tracks, columns]
-        events[f"{prefix}gate"] = self.gate[tracks, columns]
-        events[f"{prefix}cosine"] = np.where(np.isfinite(looks), looks, np.nan)
+        cosine = self.cosine[tracks, detections]
+        events[f"{prefix}iou"] = self.overlap[tracks, detections]
+        events[f"{prefix}gate"] = self.gate[tracks, detections]
+        events[f"{prefix}cosine"] = np.where(np.isfinite(cosine), cosine, np.nan)
 
-    def nearer_to(self, tracks: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The confirmed track nearer to each detection than the one that took it, -1 for none.
+    def nearer_to(self, tracks: NDArray[np.int64], detections: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Find the confirmed track nearer to each detection than the one that took it.
 
-        In appearance where both have one and motion allows both, else in overlap.
+        Args:
+            tracks: ``(K,)`` that took a detection.
+            detections: ``(K,)`` taken.
+
+        Returns:
+            ``(K,)`` tracks, -1 for none: nearer by appearance where both have one and motion allows both,
+            else by overlap.
         """
-        confirmed = np.flatnonzero(self.scene.rows.confirmed)
+        confirmed = np.flatnonzero(self.inputs.tracks.confirmed)
         if len(confirmed) == 0 or len(tracks) == 0:
             return np.full(len(tracks), -1)
-        looks = np.where(self.gate <= kalman.GATE, self.looks, np.inf)
-        by_look = np.isfinite(looks[tracks, columns])
-        cost = np.where(by_look, looks[:, columns], 1.0 - self.overlap[:, columns])  # (T, K)
+        cosine = np.where(self.gate <= kalman.GATE, self.cosine, np.inf)
+        by_cosine = np.isfinite(cosine[tracks, detections])
+        cost = np.where(by_cosine, cosine[:, detections], 1.0 - self.overlap[:, detections])  # (T, K)
         best = confirmed[cost[confirmed].argmin(axis=0)]
-        place = np.arange(len(tracks))
-        return np.where(cost[best, place] < cost[tracks, place], best, -1)
+        pair = np.arange(len(tracks))
+        return np.where(cost[best, pair] < cost[tracks, pair], best, -1)

@@ -1,4 +1,4 @@
-"""The live tracks of a tracker as columns, one row a track, oldest first."""
+"""The state of a tracker: its live tracks as a struct of arrays, oldest track first."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-__all__ = ["TrackTable"]
+from deepsort_paddle.tracking import kalman
+
+__all__ = ["TrackState"]
 
 
 @dataclass(slots=True)
-class TrackTable:
-    """What is known of each of T live tracks; the tracker changes the columns in place.
+class TrackState:
+    """What is known of each of T live tracks; the tracker updates the arrays in place.
 
     Attributes:
-        ids: ``(T,)`` int64, rising.
+        ids: ``(T,)`` int64, ascending.
         class_id: ``(T,)`` int64 of the last matched detection.
         confidence: ``(T,)`` float32 of the last matched detection.
-        hits: ``(T,)`` int64, detections taken so far.
+        hits: ``(T,)`` int64, number of matched detections.
         frames_since_update: ``(T,)`` int64, 0 when matched in this frame.
         confirmed: ``(T,)`` bool; the others are tentative.
         slots: ``(T,)`` int64 slot in the gallery, -1 while there is no gallery.
-        observed: ``(T, 4)`` float64 xyah of the last matched detection.
-        states: ``(5, T, 4)`` float64, as in ``kalman``.
-        anchors: ``(5, T, 4)`` float64, the states right after the last match; ``(5, T, 0)`` where the
-            tracker does not use them.
+        observed: ``(T, 4)`` float64 xyah of the last matched detection, in pixels.
+        states: ``(5, T, 4)`` float64 Kalman states, as in `kalman`.
+        anchors: ``(5, T, 4)`` float64, the states right after the last match; ``(5, T, 0)`` if the
+            tracker does not use them (``observation_centred``).
     """
 
     ids: NDArray[np.int64]
@@ -44,7 +46,7 @@ class TrackTable:
 
     @classmethod
     def empty(cls, *, anchored: bool = False) -> Self:
-        """No tracks; ``anchored`` keeps ``anchors``."""
+        """Return the state without tracks; ``anchored``: it has ``anchors``."""
         return cls(
             ids=np.zeros(0, np.int64),
             class_id=np.zeros(0, np.int64),
@@ -54,46 +56,50 @@ class TrackTable:
             confirmed=np.zeros(0, np.bool_),
             slots=np.zeros(0, np.int64),
             observed=np.zeros((0, 4)),
-            states=np.zeros((5, 0, 4)),
-            anchors=np.zeros((5, 0, 4 if anchored else 0)),
+            states=np.zeros((kalman.PLANES, 0, 4)),
+            anchors=np.zeros((kalman.PLANES, 0, 4 if anchored else 0)),
         )
 
     @classmethod
     def restored(cls, columns: Mapping[str, NDArray[Any]], *, anchored: bool) -> Self:
-        """The table of stored columns.
+        """Return the state that saved arrays describe.
+
+        Args:
+            columns: the arrays by attribute name.
+            anchored: whether they have ``anchors``.
 
         Raises:
-            ValueError: one is missing, unknown, of another dtype or length, or not finite.
+            ValueError: an array is missing, unknown, of another dtype or shape, or not finite.
         """
-        table, pattern = cls(**columns), cls.empty(anchored=anchored)
-        for name, axis in _axes(table).items():
-            column, like = getattr(table, name), getattr(pattern, name)
-            wanted = (*like.shape[:axis], len(table), *like.shape[axis + 1 :])
-            if column.dtype != like.dtype or column.shape != wanted:
-                raise ValueError(f"{name} must be {like.dtype} {wanted}, got {column.dtype} {column.shape}")
+        state, pattern = cls(**columns), cls.empty(anchored=anchored)
+        for name, axis in _axes(state).items():
+            column, like = getattr(state, name), getattr(pattern, name)
+            shape = (*like.shape[:axis], len(state), *like.shape[axis + 1 :])
+            if column.dtype != like.dtype or column.shape != shape:
+                raise ValueError(f"{name} must be {like.dtype} {shape}, got {column.dtype} {column.shape}")
             if not np.isfinite(column).all():
                 raise ValueError(f"{name} must be finite")
-        return table
+        return state
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def selected(self, keep: NDArray[np.bool_]) -> Self:
-        """The rows in ``keep``, ``(T,)``, copied."""
+        """Return a copy of the tracks for which ``keep``, ``(T,)`` bool, is true."""
         return type(self)(
             *(np.compress(keep, getattr(self, name), axis=axis) for name, axis in _axes(self).items())
         )
 
-    def joined(self, other: TrackTable) -> Self:
-        """These rows, then those of ``other``, copied."""
+    def joined(self, later: TrackState) -> Self:
+        """Return a copy of these tracks followed by those of ``later``."""
         return type(self)(
             *(
-                np.concatenate([getattr(self, name), getattr(other, name)], axis=axis)
+                np.concatenate([getattr(self, name), getattr(later, name)], axis=axis)
                 for name, axis in _axes(self).items()
             )
         )
 
 
-def _axes(table: TrackTable) -> dict[str, int]:
-    """The axis of each column along which the tracks lie."""
-    return {field.name: int(field.name in ("states", "anchors")) for field in fields(table)}
+def _axes(state: TrackState) -> dict[str, int]:
+    """Return the axis of each array that runs over the tracks."""
+    return {field.name: int(field.name in ("states", "anchors")) for field in fields(state)}

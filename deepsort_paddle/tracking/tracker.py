@@ -1,13 +1,13 @@
-"""DeepSORT: tracks people over frames by motion and appearance.
+"""DeepSORT: tracks people through frames by motion and appearance.
 
-Each frame: predict every track; pair confirmed tracks with detections by appearance inside the motion
-gate, those seen most recently first (the cascade); pair what is left, tentative tracks
-among it, by overlap (the IoU stage); correct matched tracks, start new ones, delete lost ones.
-Tracks are rows of arrays, oldest first, and every step works on all rows at once.
+Each frame: predict all tracks; match confirmed tracks with detections by appearance inside the motion gate,
+those seen most recently first (the matching cascade); match the rest, tentative tracks included, by IoU;
+correct matched tracks, start new ones, delete lost ones. Tracks are rows of arrays, oldest first, and every
+step works on all rows at once.
 
-The results are those of the published code on the same detections and embeddings; docs/tracker.md
-lists what differs on purpose. The pairing is in `association`, the options are in `options`: what goes
-beyond the paper has its place there and is off by default.
+The results are those of the published code on the same detections and embeddings; docs/tracker.md lists the
+deliberate differences. `association` holds the matching, `options` the settings: everything beyond the paper
+is off by default.
 
 Source: Wojke, Bewley and Paulus, "Simple online and realtime tracking with a deep association
 metric", ICIP 2017 (arXiv 1703.07402).
@@ -18,10 +18,10 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,52 +32,123 @@ from deepsort_paddle.boxes import iou, xyah_from_xyxy, xyxy_from_xyah
 from deepsort_paddle.part_files import part_path, publish
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracking import kalman
-from deepsort_paddle.tracking.association import Frame, Match, Scene, match
+from deepsort_paddle.tracking.association import AssociationInput, Match, UsableDetections, match
 from deepsort_paddle.tracking.box_motion import motion_from_boxes
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.gallery import Gallery
 from deepsort_paddle.tracking.options import TrackerOptions
-from deepsort_paddle.tracking.track_state import TrackTable
+from deepsort_paddle.tracking.track_state import TrackState
 
 __all__ = ["DeepSort"]
 
 _STATE_FORMAT = 1
-# A side below, or a coordinate beyond, can't be a person in pixels, and squares of it lose all digits.
+# A side below this, or a coordinate beyond, cannot be a person in pixels, and its square loses all digits.
 _MIN_SIDE = 1e-6
 _MAX_COORDINATE = 1e9
-# No detector is so sure that its box has no error at all.
+# Smallest factor on the measurement variance: no detector's box is exact.
 _LEAST_NOISE = 0.05
 _TURNED = (
-    "most boxes end left of or above where they begin and are ignored: x1, y1, x2, y2 are wanted, "
-    "deepsort_paddle.boxes.xyxy_from_tlwh makes them of left, top, width, height"
+    "most boxes end left of or above where they begin and are ignored: expected x1, y1, x2, y2; "
+    "deepsort_paddle.boxes.xyxy_from_tlwh converts left, top, width, height"
 )
 
 
-class DeepSort(TrackerOptions):
-    """The tracker. One instance follows one camera; instances share nothing.
+class _Calibrated(Protocol):
+    """An encoder that knows its appearance threshold, as `AppearanceEncoder`."""
 
-    Call ``update`` on every frame that the detector has looked at, also on those in which it found nobody:
-    ages count its calls. Leave out frames that it has not looked at: no detections mean that nobody is there.
+    @property
+    def max_cosine_distance(self) -> float: ...
 
-    Its options are those of `TrackerOptions`, keyword only; the defaults are DeepSORT as published,
-    ``DeepSort(**PRESETS["strong"])`` are those that go well together.
+
+class DeepSort:
+    """Tracks the people of one camera. Instances share nothing.
+
+    Call ``update`` for every frame that the detector processed, also when it found nobody: ages count these
+    calls. Leave out frames that it did not process: no detections mean that nobody is there.
+
+    Without arguments it is DeepSORT as published; `from_preset` builds the stronger trackers.
+
+    Args:
+        options: the settings, fixed for the tracker's life.
+        **settings: or the options by name, as ``max_age=30``; see `TrackerOptions`.
 
     Attributes:
-        journal: takes down the reason of every decision when there is one; None by default. `reset` puts
-            an empty one in its place, `save` leaves it out.
+        journal: records the reason of every decision while it is set; None by default. `reset` replaces it
+            by an empty one, `save` leaves it out.
 
     Raises:
-        ValueError: an option is out of range; the message names it.
+        ValueError: a setting is out of range; the message names it.
+        TypeError: there is no setting of that name, or both options and settings are given.
+
+    Example:
+        >>> tracker = DeepSort(n_init=2)
+        >>> for x in (10, 12, 14):
+        ...     tracks = tracker.update(Detections.of([[x, 50, x + 40, 150]], [0.9]))
+        >>> tracks.ids.tolist()
+        [1]
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    # No other attributes: setting an option that could not take effect fails.
+    __slots__ = ("__weakref__", "_gallery", "_next_id", "_options", "_state", "journal")
+
+    def __init__(self, options: TrackerOptions | None = None, **settings: Any) -> None:
+        if options is None:
+            options = TrackerOptions(**settings)
+        elif settings:
+            raise TypeError(f"expected options or settings by name, got both ({', '.join(settings)})")
+        expect_kind("options", options, TrackerOptions, "settings by name make them, as max_age=30")
+        self._options = options
         self.journal: Journal | None = None
         self.reset()
 
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str,
+        *,
+        encoder: _Calibrated | None = None,
+        frame_rate: float | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Build a tracker from a preset; what you name takes effect or is refused.
+
+        Args:
+            preset: ``deepsort`` (as published), ``motion`` (without appearance) or ``strong``.
+            encoder: its calibrated ``max_cosine_distance`` is used, unless you name another.
+            frame_rate: frames per second of the video, for ages in seconds; None, if unknown, is 25.
+            **settings: options of `TrackerOptions` on top of the preset. An age named in frames replaces the
+                preset's ages in seconds, and the other way round.
+
+        Raises:
+            ValueError: there is no such preset, the encoder has no threshold, a setting is out of range, or
+                two ages disagree.
+            TypeError: there is no setting of that name.
+
+        Example:
+            >>> DeepSort.from_preset("strong", frame_rate=30, max_age=60).options.max_age
+            60
+        """
+        if encoder is not None and "max_cosine_distance" not in settings:
+            settings["max_cosine_distance"] = getattr(encoder, "max_cosine_distance", None)
+            if settings["max_cosine_distance"] is None:
+                kind = type(encoder).__name__
+                raise ValueError(f"encoder must have max_cosine_distance, got {kind}: name it instead")
+        if frame_rate is not None:
+            settings["frame_rate"] = frame_rate
+        return cls(TrackerOptions.from_preset(preset, **settings))
+
+    @property
+    def options(self) -> TrackerOptions:
+        """The settings. They are fixed: build another tracker to change them."""
+        return self._options
+
+    def __repr__(self) -> str:
+        """The options that are not at their defaults."""
+        return repr(self._options).replace("TrackerOptions", type(self).__name__, 1)
+
     def reset(self) -> None:
         """Forget all tracks and start at id 1 again, as for a new video."""
-        self._rows = TrackTable.empty(anchored=self.observation_centred)
+        self._state = TrackState.empty(anchored=self._options.observation_centred)
         self._gallery: Gallery | None = None
         self._next_id = 1
         if self.journal is not None:
@@ -87,33 +158,39 @@ class DeepSort(TrackerOptions):
         """Track one frame.
 
         Args:
-            detections: what was found in it, possibly nothing; not modified, not kept. Boxes without width or
-                height neither match nor start a track. Without embeddings the appearance stage is empty.
+            detections: of this frame, possibly none; not modified, not kept. Boxes without width or height
+                neither match nor start a track. Without embeddings, appearance decides nothing.
             camera_motion: ``(2, 3)`` affine map from the previous frame's pixels to this frame's.
 
         Returns:
             Confirmed tracks that were matched in this frame (or at most ``coast`` frames ago), oldest first.
 
         Raises:
-            ValueError: no `Detections`, embeddings of another length than before, a wrong ``camera_motion``.
-                The tracker is then as it was before the call.
+            ValueError: not `Detections`, embeddings of another length than before, or an invalid
+                ``camera_motion``. The tracker is then unchanged.
         """
-        scene = self.scene(detections, camera_motion=camera_motion)
-        self._rows, frame = scene.rows, scene.frame
-        found = match(scene)
+        inputs = self.prepare_association(detections, camera_motion=camera_motion)
+        self._state, usable = inputs.tracks, inputs.detections
+        found = match(inputs)
         if self.journal is not None:
-            self.journal.decide(scene, found, self._next_id)
-        self._correct(frame, found)
-        detection_index = self._renew(frame, found.detection, found.free)
+            self.journal.decide(inputs, found, self._next_id)
+        self._correct(usable, found)
+        detection_index = self._renew(usable, found.detection, found.unmatched)
         if self.journal is not None:
-            self.journal.settle(self._rows)
+            self.journal.settle(self._state)
         return self._report(detection_index)
 
-    def scene(self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None) -> Scene:
-        """What `update` with the same arguments will look at: tracks as predicted, usable detections.
+    def prepare_association(
+        self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None
+    ) -> AssociationInput:
+        """Return what `update` with the same arguments will match: predicted tracks, usable detections.
 
-        Nothing is decided and no track changes. The columns are the tracker's own: read them, before the next
-        ``update``.
+        Nothing is decided and no track changes. The arrays are the tracker's own: only read them, before the
+        next ``update``.
+
+        Args:
+            detections: as for `update`.
+            camera_motion: as for `update`.
 
         Raises:
             ValueError: as `update`.
@@ -121,20 +198,20 @@ class DeepSort(TrackerOptions):
         expect_kind("detections", detections, Detections, "as Detections.of(boxes, confidence) makes them")
         if camera_motion is not None:
             camera_motion = affine(camera_motion)
-        frame = self._prepare(detections)
-        rows = replace(
-            self._rows,
-            states=kalman.predict(self._rows.states, velocity_noise=self.velocity_noise),
-            frames_since_update=self._rows.frames_since_update + 1,
+        usable = self._select_usable(detections)
+        state = replace(
+            self._state,
+            states=kalman.predict(self._state.states, velocity_noise=self._options.velocity_noise),
+            frames_since_update=self._state.frames_since_update + 1,
         )
         if camera_motion is not None:
-            self._move(rows, camera_motion)
-        if self.min_camera_pairs:
-            self._move(rows, self._common_motion(rows, frame))
-        return Scene(self, rows, self._gallery, frame)
+            self._move(state, camera_motion)
+        if self._options.min_camera_pairs:
+            self._move(state, self._estimate_camera_motion(state, usable))
+        return AssociationInput(self._options, state, self._gallery, usable)
 
-    def _prepare(self, detections: Detections) -> Frame:
-        """Drop what can't be tracked; check the embeddings and open the gallery for the first ones."""
+    def _select_usable(self, detections: Detections) -> UsableDetections:
+        """Drop what cannot be tracked; check the embeddings, and open the gallery for the first ones."""
         embeddings = detections.embeddings
         if embeddings is not None and len(embeddings):
             if embeddings.shape[1] == 0:
@@ -147,7 +224,7 @@ class DeepSort(TrackerOptions):
                     f"got {embeddings.shape}"
                 )
         boxes = detections.boxes
-        usable = detections.confidence >= self.min_confidence
+        usable = detections.confidence >= self._options.min_confidence
         if np.abs(boxes).max(initial=0.0) > _MAX_COORDINATE:
             usable &= np.abs(boxes).max(axis=1) <= _MAX_COORDINATE
             boxes = np.clip(boxes, -_MAX_COORDINATE, _MAX_COORDINATE)  # their differences could overflow
@@ -155,169 +232,175 @@ class DeepSort(TrackerOptions):
         wide_enough = sides >= _MIN_SIDE
         usable &= wide_enough[:, 0] & wide_enough[:, 1]
         if not usable.all():
-            if 2 * (sides < -1.0).any(axis=1).sum() > len(sides):  # a broken box or two may be
+            if 2 * (sides < -1.0).any(axis=1).sum() > len(sides):  # one or two broken boxes are no mistake
                 warnings.warn(_TURNED, stacklevel=4)
             detections = detections[usable]
-        return Frame(detections, xyah_from_xyxy(detections.boxes), usable.nonzero()[0])
+        return UsableDetections(detections, xyah_from_xyxy(detections.boxes), usable.nonzero()[0])
 
-    def _common_motion(self, rows: TrackTable, frame: Frame) -> NDArray[np.float64]:
-        """What the tracks seen one frame ago have moved in common against their prediction."""
-        recent = rows.confirmed & (rows.frames_since_update == 1)
-        sure = frame.detections.confidence >= np.float32(self.high_confidence)
-        predicted = xyxy_from_xyah(rows.states[0, recent])
-        return motion_from_boxes(predicted, frame.detections.boxes[sure], min_pairs=self.min_camera_pairs)
+    def _estimate_camera_motion(self, state: TrackState, usable: UsableDetections) -> NDArray[np.float64]:
+        """Estimate the ``(2, 3)`` motion from the tracks seen one frame ago and their prediction."""
+        options = self._options
+        recent = state.confirmed & (state.frames_since_update == 1)
+        confident = usable.detections.confidence >= np.float32(options.high_confidence)
+        predicted = xyxy_from_xyah(state.states[kalman.POSITION, recent])
+        boxes = usable.detections.boxes[confident]
+        return motion_from_boxes(predicted, boxes, min_pairs=options.min_camera_pairs)
 
-    def _move(self, rows: TrackTable, camera_motion: NDArray[np.float64]) -> None:
-        """Carry all that is known of the tracks' places over to this frame's picture."""
-        rows.states = kalman.warp(rows.states, camera_motion)
-        rows.observed = kalman.warp(rows.observed[None], camera_motion)[0]
-        if self.observation_centred:
-            rows.anchors = kalman.warp(rows.anchors, camera_motion)
+    def _move(self, state: TrackState, camera_motion: NDArray[np.float64]) -> None:
+        """Move the positions of all tracks to this frame's pixels."""
+        state.states = kalman.warp(state.states, camera_motion)
+        state.observed = kalman.warp(state.observed[None], camera_motion)[0]
+        if self._options.observation_centred:
+            state.anchors = kalman.warp(state.anchors, camera_motion)
 
-    def _correct(self, frame: Frame, found: Match) -> None:
-        """Update the rows that got a detection."""
-        rows, detections = self._rows, frame.detections
-        hit = (found.detection >= 0).nonzero()[0]
-        columns = found.detection[hit]
-        boxes_xyah = frame.boxes_xyah[columns]
-        states = rows.states[:, hit]
-        if self.observation_centred:
-            gaps = rows.frames_since_update[hit]
+    def _correct(self, usable: UsableDetections, found: Match) -> None:
+        """Update the tracks that got a detection."""
+        options, state, detections = self._options, self._state, usable.detections
+        tracks = (found.detection >= 0).nonzero()[0]
+        matched = found.detection[tracks]
+        boxes_xyah = usable.boxes_xyah[matched]
+        states = state.states[:, tracks]
+        if options.observation_centred:
+            gaps = state.frames_since_update[tracks]
             again = np.flatnonzero(gaps > 1)
             states[:, again] = kalman.reupdate(
-                rows.anchors[:, hit[again]],
-                rows.observed[hit[again]],
+                state.anchors[:, tracks[again]],
+                state.observed[tracks[again]],
                 boxes_xyah[again],
                 gaps[again],
-                velocity_noise=self.velocity_noise,
+                velocity_noise=options.velocity_noise,
             )
         noise = None
-        if self.noise_by_confidence:
-            noise = np.maximum(1.0 - detections.confidence[columns].astype(np.float64), _LEAST_NOISE)
-        states = kalman.update(states, boxes_xyah, noise)
-        rows.states[:, hit] = states
+        if options.noise_by_confidence:
+            noise = np.maximum(1.0 - detections.confidence[matched].astype(np.float64), _LEAST_NOISE)
+        state.states[:, tracks] = kalman.update(states, boxes_xyah, noise)
         if len(found.restarted):
             again = found.restarted
-            rows.states[:, again] = kalman.initiate(frame.boxes_xyah[found.detection[again]])
-        rows.observed[hit] = boxes_xyah
-        if self.observation_centred:
-            rows.anchors[:, hit] = rows.states[:, hit]
-        rows.hits[hit] += 1
-        rows.frames_since_update[hit] = 0
-        rows.class_id[hit] = detections.class_id[columns]
-        rows.confidence[hit] = detections.confidence[columns]
-        rows.confirmed[hit] |= rows.hits[hit] >= self.n_init
+            state.states[:, again] = kalman.initiate(usable.boxes_xyah[found.detection[again]])
+        state.observed[tracks] = boxes_xyah
+        if options.observation_centred:
+            state.anchors[:, tracks] = state.states[:, tracks]
+        state.hits[tracks] += 1
+        state.frames_since_update[tracks] = 0
+        state.class_id[tracks] = detections.class_id[matched]
+        state.confidence[tracks] = detections.confidence[matched]
+        state.confirmed[tracks] |= state.hits[tracks] >= options.n_init
 
-    def _renew(self, frame: Frame, matched: NDArray[np.int64], free: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Delete dead rows, append new ones and store the embeddings.
+    def _renew(
+        self, usable: UsableDetections, matched: NDArray[np.int64], unmatched: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Delete dead tracks, append new ones and store the embeddings.
+
+        Args:
+            usable: detections of this frame.
+            matched: ``(T,)`` detection of each track so far, -1 for none.
+            unmatched: ``(R,)`` detections that start tracks.
 
         Returns:
-            ``(T,)`` for the rows now alive: the row of the caller's detections that each took, or -1.
+            ``(T,)`` for the tracks now alive: the row of each one's detection in what the caller gave, or -1.
         """
-        detections = frame.detections
-        rows = self._rows
-        alive = (matched >= 0) | (rows.confirmed & (rows.frames_since_update <= self.max_age))
-        if self.max_duplicate_iou < 1:
+        options, state, embeddings = self._options, self._state, usable.detections.embeddings
+        alive = (matched >= 0) | (state.confirmed & (state.frames_since_update <= options.max_age))
+        if options.max_duplicate_iou < 1:
             alive &= ~self._duplicates()
         if not alive.all():
             if self._gallery is not None:
-                self._gallery.release(rows.slots[~alive])
-            rows, matched = rows.selected(alive), matched[alive]
-        if len(free):
-            rows = rows.joined(self._born(frame, free))
-            matched = np.concatenate([matched, free])
-        self._rows = rows
-        taken = (matched >= 0).nonzero()[0]
-        columns = matched[taken]
-        if self._gallery is not None and detections.embeddings is not None:
-            self._gallery.add(rows.slots[taken], detections.embeddings[columns])
-        detection_index = np.full(len(rows), -1)
-        detection_index[taken] = frame.index[columns]
+                self._gallery.release(state.slots[~alive])
+            state, matched = state.selected(alive), matched[alive]
+        if len(unmatched):
+            state = state.joined(self._start_tracks(usable, unmatched))
+            matched = np.concatenate([matched, unmatched])
+        self._state = state
+        tracks = (matched >= 0).nonzero()[0]
+        if self._gallery is not None and embeddings is not None:
+            self._gallery.add(state.slots[tracks], embeddings[matched[tracks]])
+        detection_index = np.full(len(state), -1)
+        detection_index[tracks] = usable.index[matched[tracks]]
         return detection_index
 
     def _duplicates(self) -> NDArray[np.bool_]:
-        """Of each lost and matched track that overlap too much, the one with fewer detections."""
-        rows = self._rows
-        duplicate = np.zeros(len(rows), bool)
-        seen = np.flatnonzero(rows.confirmed & (rows.frames_since_update == 0))
-        lost = np.flatnonzero(rows.confirmed & (rows.frames_since_update > 0))
-        overlap = iou(xyxy_from_xyah(rows.states[0, seen]), xyxy_from_xyah(rows.states[0, lost]))
-        row, column = np.nonzero(overlap > self.max_duplicate_iou)
-        older = rows.hits[seen[row]] >= rows.hits[lost[column]]
+        """Return, of each lost and matched track that overlap too much, the one with fewer detections."""
+        state = self._state
+        positions = state.states[kalman.POSITION]
+        duplicate = np.zeros(len(state), bool)
+        seen = np.flatnonzero(state.confirmed & (state.frames_since_update == 0))
+        lost = np.flatnonzero(state.confirmed & (state.frames_since_update > 0))
+        overlap = iou(xyxy_from_xyah(positions[seen]), xyxy_from_xyah(positions[lost]))
+        row, column = np.nonzero(overlap > self._options.max_duplicate_iou)
+        older = state.hits[seen[row]] >= state.hits[lost[column]]
         duplicate[lost[column[older]]] = True
         duplicate[seen[row[~older]]] = True
         return duplicate
 
-    def _born(self, frame: Frame, columns: NDArray[np.int64]) -> TrackTable:
-        """Tentative tracks at unmatched detections, with the next ids."""
-        count = len(columns)
+    def _start_tracks(self, usable: UsableDetections, unmatched: NDArray[np.int64]) -> TrackState:
+        """Return tentative tracks at unmatched detections, with the next ids."""
+        count = len(unmatched)
         ids = np.arange(self._next_id, self._next_id + count)
         self._next_id += count
-        states = kalman.initiate(frame.boxes_xyah[columns])
-        return TrackTable(
+        boxes_xyah = usable.boxes_xyah[unmatched]
+        states = kalman.initiate(boxes_xyah)
+        return TrackState(
             ids=ids,
-            class_id=frame.detections.class_id[columns],
-            confidence=frame.detections.confidence[columns],
+            class_id=usable.detections.class_id[unmatched],
+            confidence=usable.detections.confidence[unmatched],
             hits=np.ones(count, np.int64),
             frames_since_update=np.zeros(count, np.int64),
             confirmed=np.zeros(count, bool),
             slots=np.full(count, -1) if self._gallery is None else self._gallery.allocate(count),
-            observed=frame.boxes_xyah[columns],
+            observed=boxes_xyah,
             states=states,
-            anchors=states if self.observation_centred else np.zeros((5, count, 0)),
+            anchors=states if self._options.observation_centred else np.zeros((kalman.PLANES, count, 0)),
         )
 
     def _report(self, detection_index: NDArray[np.int64]) -> Tracks:
-        """Confirmed rows seen recently enough, copied."""
-        rows = self._rows
-        shown = (rows.confirmed & (rows.frames_since_update <= self.coast)).nonzero()[0]
-        boxes_xyah = rows.states[0, shown]
-        # A long extrapolation can shrink a box beyond nothing.
+        """Return copies of the confirmed tracks seen recently enough."""
+        options, state = self._options, self._state
+        shown = (state.confirmed & (state.frames_since_update <= options.coast)).nonzero()[0]
+        boxes_xyah = state.states[kalman.POSITION, shown]
+        # A long extrapolation can give a box a negative size.
         np.maximum(boxes_xyah[:, 2:], 0.0, out=boxes_xyah[:, 2:])
         boxes = xyxy_from_xyah(boxes_xyah)
-        if self.detection_weight:
-            weight = self.detection_weight * (rows.frames_since_update[shown, None] == 0)
-            boxes += weight * (xyxy_from_xyah(rows.observed[shown]) - boxes)
+        if options.detection_weight:
+            weight = options.detection_weight * (state.frames_since_update[shown, None] == 0)
+            boxes += weight * (xyxy_from_xyah(state.observed[shown]) - boxes)
         return Tracks(
-            ids=rows.ids[shown],
+            ids=state.ids[shown],
             boxes=boxes,
-            confidence=rows.confidence[shown],
-            class_id=rows.class_id[shown],
+            confidence=state.confidence[shown],
+            class_id=state.class_id[shown],
             detection_index=detection_index[shown],
-            frames_since_update=rows.frames_since_update[shown],
+            frames_since_update=state.frames_since_update[shown],
         )
 
     def _open_gallery(self, dimension: int) -> None:
-        """Make the gallery when the first embeddings come; tracks that live already get slots."""
+        """Create the gallery for the first embeddings; live tracks get slots."""
         self._gallery = self._new_gallery(dimension)
-        self._rows.slots = self._gallery.allocate(len(self._rows))
+        self._state.slots = self._gallery.allocate(len(self._state))
 
     def _new_gallery(self, dimension: int) -> Gallery:
-        """An empty gallery, as the options want it."""
+        """Return an empty gallery, as the options say."""
         return Gallery(
-            self.gallery_size,
+            self._options.gallery_size,
             dimension,
-            momentum=self.gallery_momentum,
-            neighbours=self.gallery_neighbours,
+            momentum=self._options.gallery_momentum,
+            neighbours=self._options.gallery_neighbours,
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write parameters and state to ``path``, an ``.npz`` file without pickles.
+        """Write options and state to ``path``, an ``.npz`` file without pickles.
 
-        A tracker loaded from it goes on exactly as this one would.
+        A tracker loaded from it continues exactly as this one would.
 
         Raises:
-            OSError: the file can't be written.
+            OSError: the file cannot be written.
         """
         state: dict[str, NDArray[Any]] = {
-            field.name: getattr(self._rows, field.name) for field in fields(self._rows)
+            field.name: getattr(self._state, field.name) for field in fields(self._state)
         }
-        parameters = {field.name: getattr(self, field.name) for field in fields(TrackerOptions)}
-        state["header"] = np.array(
-            json.dumps({"format": _STATE_FORMAT, "next_id": self._next_id, "parameters": parameters})
-        )
+        header = {"format": _STATE_FORMAT, "next_id": self._next_id, "parameters": asdict(self._options)}
+        state["header"] = np.array(json.dumps(header))
         if self._gallery is not None:
-            state["samples"], state["added"] = self._gallery.samples(self._rows.slots)
+            state["samples"], state["added"] = self._gallery.samples(self._state.slots)
         final = Path(path)
         with part_path(final).open("wb") as file:
             np.savez(file, **state)  # type: ignore[arg-type]
@@ -325,10 +408,10 @@ class DeepSort(TrackerOptions):
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """The tracker that ``save`` wrote to ``path``.
+        """Return the tracker that ``save`` wrote to ``path``.
 
         Raises:
-            OSError: the file is missing or can't be read.
+            OSError: the file is missing or cannot be read.
             ValueError: it holds something else, or another format; the message names the file.
         """
         try:
@@ -337,15 +420,15 @@ class DeepSort(TrackerOptions):
             header = json.loads(str(state.pop("header")))
             if header["format"] != _STATE_FORMAT:
                 raise ValueError(f"format must be {_STATE_FORMAT}, got {header['format']}")
-            tracker = cls(**header["parameters"])
+            tracker = cls(_restored_options(header["parameters"]))
             samples, added = state.pop("samples", None), state.pop("added", None)
-            tracker._rows = TrackTable.restored(state, anchored=tracker.observation_centred)
+            tracker._state = TrackState.restored(state, anchored=tracker.options.observation_centred)
             tracker._next_id = int(header["next_id"])
             if samples is not None and added is not None:
                 if not np.isfinite(samples).all():
                     raise ValueError("samples must be finite")
                 tracker._gallery = tracker._new_gallery(samples.shape[2])
-                tracker._rows.slots = tracker._gallery.restore(samples, added)
+                tracker._state.slots = tracker._gallery.restore(samples, added)
         except OSError:
             raise
         # A damaged archive fails in as many ways as zip, zlib, numpy and json know.
@@ -353,3 +436,17 @@ class DeepSort(TrackerOptions):
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{os.fspath(path)} is not a saved tracker: {reason}") from error
         return tracker
+
+
+def _restored_options(parameters: dict[str, Any]) -> TrackerOptions:
+    """Return the options of a saved tracker.
+
+    Before options were fixed, a saved age in frames could disagree with one in seconds, and the frame rate
+    could be 0. The ages in frames are those that the tracker used.
+    """
+    try:
+        return TrackerOptions(**parameters)
+    except ValueError:
+        in_frames = {"max_seconds": 0.0, "reactivate_seconds": 0.0}
+        rate = parameters["frame_rate"] or TrackerOptions().frame_rate
+        return TrackerOptions(**parameters | in_frames | {"frame_rate": rate})

@@ -1,6 +1,5 @@
 """How a command line is read."""
 
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from deepsort_paddle.command.one_line import OneLineParser
 from deepsort_paddle.command.parser import make_parser, normalise, parse
-from deepsort_paddle.tracking import tracker
+from deepsort_paddle.tracking.options import TrackerOptions
 
 
 @pytest.mark.parametrize(
@@ -51,14 +50,15 @@ def test_patterns_that_no_shell_filled_in_are_filled_in(
 
 
 def test_tracker_defaults_are_those_of_the_tracker() -> None:
-    defaults = inspect.signature(tracker.DeepSort).parameters
+    defaults = TrackerOptions()
     options = vars(make_parser().parse_args(["x"]))
-    for name in ("max_iou_distance", "max_age", "n_init", "gallery_size", "coast", "class_gate"):
-        assert options[name] == defaults[name].default, name
+    for name in ("max_iou_distance", "n_init", "gallery_size", "coast", "class_gate"):
+        assert options[name] == getattr(defaults, name), name
+    assert options["max_age"] is None
     help_text = make_parser().format_help()
     assert "else 0.2]" in " ".join(help_text.split())
-    assert defaults["max_cosine_distance"].default == 0.2
-    assert defaults["iou_max_age"].default == 1
+    assert "this long [70]" in " ".join(help_text.split())
+    assert (defaults.max_cosine_distance, defaults.max_age, defaults.iou_max_age) == (0.2, 70, 1)
 
 
 @pytest.mark.parametrize("flag", ["--input", "--gpu", "--vdeo-path", "-o", "--iou"])

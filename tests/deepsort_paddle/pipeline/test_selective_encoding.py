@@ -205,9 +205,9 @@ def test_asking_does_not_change_the_tracker(preset: str, tmp_path: Path) -> None
 
 def naive(needed: EncodeNeeded, detections: Detections) -> list[int]:
     """The same rule in words, one pair at a time."""
-    scene = needed.tracker.scene(detections)
-    rows, found, options = scene.rows, scene.frame.detections, scene.options
-    boxes, gate = xyxy_from_xyah(rows.states[0]), kalman.distance(rows.states, scene.frame.boxes_xyah)
+    inputs = needed.tracker.prepare_association(detections)
+    rows, found, options = inputs.tracks, inputs.detections.detections, inputs.options
+    boxes, gate = xyxy_from_xyah(rows.states[0]), kalman.distance(rows.states, inputs.detections.boxes_xyah)
 
     def overlap(track: int, detection: int) -> float:
         if options.class_gate and rows.class_id[track] != found.class_id[detection]:
@@ -231,7 +231,7 @@ def naive(needed: EncodeNeeded, detections: Detections) -> list[int]:
         )
 
     return [
-        int(scene.frame.index[detection])
+        int(inputs.detections.index[detection])
         for detection in range(len(found))
         if not any(certain(track, detection) for track in range(len(rows)))
     ]

@@ -125,7 +125,7 @@ def test_observation_centred_update_learns_the_velocity_of_the_gap() -> None:
         for _ in range(5):
             tracker.update(Detections.empty())
         follow(tracker, 130)
-        speeds.append(tracker._rows.states[1, 0, 0])
+        speeds.append(tracker._state.states[1, 0, 0])
     assert abs(speeds[1] - 5.0) < abs(speeds[0] - 5.0)
 
 
@@ -174,7 +174,7 @@ def test_velocity_noise_lets_the_velocity_follow() -> None:
     for noise in (1.0, 3.0):
         tracker = DeepSort(velocity_noise=noise)
         follow(tracker, *places)
-        speeds.append(tracker._rows.states[1, 0, 0])
+        speeds.append(tracker._state.states[1, 0, 0])
     assert speeds[0] < speeds[1] < 6.0
 
 
@@ -189,21 +189,20 @@ def test_appearance_finds_a_lost_track_far_away_if_wanted() -> None:
         assert tracks.ids.tolist() == ids
         if ids:  # it goes on from there, without the velocity of the leap
             np.testing.assert_allclose(tracks.boxes, [person(500)])
-            assert not tracker._rows.states[1, 0].any()
+            assert not tracker._state.states[1, 0].any()
 
 
 def test_reactivation_is_bounded_by_its_part_of_the_threshold_and_its_seconds() -> None:
     look = np.array([0.9, np.sqrt(1 - 0.9**2)])  # 0.1 from RED
     for part, seconds, gone, ids in ((0.5, 5, 40, [1]), (0.4, 5, 40, []), (0.5, 5, 60, []), (0.5, 0, 12, [])):
         tracker = DeepSort(
-            max_age=10,
+            max_age=max(10, 10 * seconds),
             reactivate_part=part,
             reactivate_seconds=seconds,
             frame_rate=10,
             max_cosine_distance=0.201,
             appearance_weight=0.5,  # no appearance stage
         )
-        assert tracker.max_age == max(10, 10 * seconds)
         for _ in range(4):
             tracker.update(Detections.of([person(100)], embeddings=[RED]))
         for _ in range(gone):
@@ -239,7 +238,7 @@ def test_the_younger_of_two_tracks_at_one_place_is_deleted() -> None:
         tracker = DeepSort(max_duplicate_iou=limit, n_init=2, max_iou_distance=0.4)
         follow(tracker, *[100.0] * 9)
         follow(tracker, 130, *range(130, 100, -2), 100)
-        assert int((tracker._rows.frames_since_update > 0).sum()) == lost
+        assert int((tracker._state.frames_since_update > 0).sum()) == lost
 
 
 def test_the_reported_box_is_between_filter_and_detection() -> None:
@@ -249,7 +248,7 @@ def test_the_reported_box_is_between_filter_and_detection() -> None:
         follow(tracker, 100, 100, 100)
         lefts.append(follow(tracker, 110).boxes[0, 0])
         missed = tracker.update(Detections.empty())
-        assert missed.boxes[0, 0] == pytest.approx(tracker._rows.states[0, 0, 0] - 20, abs=1)
+        assert missed.boxes[0, 0] == pytest.approx(tracker._state.states[0, 0, 0] - 20, abs=1)
     assert lefts[0] < lefts[1] < lefts[2] == pytest.approx(90.0)
     assert lefts[1] == pytest.approx(0.75 * lefts[0] + 0.25 * lefts[2])
 
@@ -257,9 +256,9 @@ def test_the_reported_box_is_between_filter_and_detection() -> None:
 def test_ages_in_seconds_follow_the_frame_rate() -> None:
     for frame_rate, age in ((10.0, 25), (60.0, 150), (0.1, 1)):
         tracker = DeepSort(max_seconds=2.5, frame_rate=frame_rate)
-        assert (tracker.max_age, tracker.iou_max_age) == (age, age)
-    assert DeepSort(frame_rate=60.0).max_age == 70
-    strong = DeepSort(**PRESETS["strong"], frame_rate=10.0)
+        assert (tracker.options.max_age, tracker.options.iou_max_age) == (age, age)
+    assert DeepSort(frame_rate=60.0).options.max_age == 70
+    strong = DeepSort(**PRESETS["strong"], frame_rate=10.0).options
     assert (strong.max_age, strong.iou_max_age) == (100, 25)  # the rest by appearance alone
 
 
@@ -291,7 +290,7 @@ def test_a_preset_with_changes_survives_saving(tmp_path: Any) -> None:
     follow(tracker, 100, 102, 104)
     tracker.save(tmp_path / "state.npz")
     again = DeepSort.load(tmp_path / "state.npz")
-    assert again.min_camera_pairs == tracker.min_camera_pairs
+    assert again.options == tracker.options
     a, b = follow(tracker, 106, 130), follow(again, 106, 130)
     np.testing.assert_array_equal(a.boxes, b.boxes)
     np.testing.assert_array_equal(a.ids, b.ids)

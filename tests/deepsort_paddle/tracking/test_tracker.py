@@ -351,7 +351,7 @@ def test_memory_stays_bounded_over_births_and_deaths() -> None:
         )
     assert tracker._gallery is not None
     assert len(tracker._gallery._samples) <= 64
-    assert len(tracker._rows) <= 30
+    assert len(tracker._state) <= 30
 
 
 @pytest.mark.parametrize("embeddings", [True, False])
@@ -366,8 +366,8 @@ def test_a_saved_tracker_goes_on_exactly(tmp_path: Path, embeddings: bool) -> No
     loaded = DeepSort.load(tmp_path / "state.npz")
     for frame in frames[30:]:
         assert_same(loaded.update(frame), tracker.update(frame))
-    assert loaded.max_age == 12
-    assert loaded.class_gate is False
+    assert loaded.options == tracker.options
+    assert loaded.options.max_age == 12
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
 
 
