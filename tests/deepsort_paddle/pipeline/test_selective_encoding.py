@@ -77,7 +77,7 @@ def test_tracks_take_turns() -> None:
 @pytest.mark.parametrize("preset", ["deepsort", "strong"])
 def test_people_who_stay_apart_keep_their_ids_with_a_third_of_the_embeddings(preset: str) -> None:
     def run(refresh: int) -> tuple[int, list[Tracks]]:
-        tracker = DeepSort(**PRESETS[preset])
+        tracker = DeepSort.from_preset(preset)
         needed, count, tracks = EncodeNeeded(tracker, refresh=refresh), 0, []
         for n in range(40):
             rows, found = step(tracker, needed, walkers(100 + 3 * n, 400 + 2 * n, 700 - n))
@@ -190,7 +190,7 @@ def test_rows_count_as_the_caller_does_and_leave_out_what_the_tracker_ignores() 
 
 @pytest.mark.parametrize("preset", ["deepsort", "strong"])
 def test_asking_does_not_change_the_tracker(preset: str, tmp_path: Path) -> None:
-    asked, other = DeepSort(**PRESETS[preset]), DeepSort(**PRESETS[preset])
+    asked, other = DeepSort.from_preset(preset), DeepSort.from_preset(preset)
     needed = EncodeNeeded(asked)
     for detections in crowd(40):
         for _ in range(2):

@@ -9,7 +9,6 @@ from deepsort_paddle.frames import Frame
 from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
 from deepsort_paddle.pipeline.stages import prepare_detections, skip_broken, track_frames
 from deepsort_paddle.structures import Detections, Tracks
-from deepsort_paddle.tracking.presets import PRESETS
 from deepsort_paddle.tracking.tracker import DeepSort
 
 
@@ -348,7 +347,7 @@ def test_the_motion_of_the_camera_reaches_tracker_and_choice_of_what_to_encode()
 def test_encoding_what_is_needed_gives_the_same_side_by_side(preset: str) -> None:
     outcomes = []
     for read_ahead in (0, 2):
-        tracker = DeepSort(**PRESETS[preset])
+        tracker = DeepSort.from_preset(preset)
         results = track_frames(
             clip(25, broken=(9,)),
             lambda number, image: walk(number),

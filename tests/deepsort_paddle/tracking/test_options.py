@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import re
+from dataclasses import Field, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -272,7 +277,7 @@ def test_presets_are_options_and_deepsort_is_the_default() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_lives_through_empty_and_crowded_frames(name: str) -> None:
     rng = np.random.default_rng(3)
-    tracker = DeepSort(**PRESETS[name])
+    tracker = DeepSort.from_preset(name)
     reported = 0
     for number in range(40):
         count = 0 if number % 11 == 5 else int(rng.integers(0, 12))
@@ -286,7 +291,7 @@ def test_every_preset_lives_through_empty_and_crowded_frames(name: str) -> None:
 
 
 def test_a_preset_with_changes_survives_saving(tmp_path: Any) -> None:
-    tracker = DeepSort(**{**PRESETS["motion"], "observation_centred": True, "gallery_momentum": 0.9})
+    tracker = DeepSort.from_preset("motion", observation_centred=True, gallery_momentum=0.9)
     follow(tracker, 100, 102, 104)
     tracker.save(tmp_path / "state.npz")
     again = DeepSort.load(tmp_path / "state.npz")
@@ -299,3 +304,144 @@ def test_a_preset_with_changes_survives_saving(tmp_path: Any) -> None:
 def test_a_tracker_shows_the_options_that_were_changed() -> None:
     assert repr(DeepSort()) == "DeepSort()"
     assert repr(DeepSort(max_age=70, n_init=2, class_gate=False)) == "DeepSort(n_init=2, class_gate=False)"
+
+
+class Calibrated:
+    """Stands for an encoder."""
+
+    max_cosine_distance = 0.35
+
+
+def test_options_are_frozen() -> None:
+    options, tracker = TrackerOptions(), DeepSort()
+    with pytest.raises(AttributeError):
+        options.max_age = 10  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        tracker.max_age = -5  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError):
+        tracker.options = options  # type: ignore[misc]
+    with pytest.raises(ValueError, match="max_age must be a whole number of at least 1, got -5"):
+        replace(tracker.options, max_age=-5)
+    assert replace(tracker.options, max_age=10).max_age == 10
+    assert TrackerOptions(n_init=2) == TrackerOptions(n_init=2)
+
+
+def test_every_option_has_help_and_a_default_within_its_range() -> None:
+    defaults = TrackerOptions()
+    for option in fields(TrackerOptions):
+        value, limits = getattr(defaults, option.name), option.metadata
+        assert limits["help"], option.name
+        assert isinstance(value, bool) == ("low" not in limits), option.name
+        if "low" in limits:
+            assert limits["low"] <= value <= limits.get("high", value), option.name
+
+
+@pytest.mark.parametrize("option", fields(TrackerOptions), ids=lambda option: option.name)
+def test_a_value_outside_the_range_in_the_metadata_is_refused(option: Field[Any]) -> None:
+    wrong: list[Any] = ["no", None]
+    if "low" in option.metadata:
+        wrong += [option.metadata["low"] - 1, option.metadata.get("high", 0) + 0.5]
+    if option.default is None:
+        wrong.remove(None)  # left out
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"^{option.name} must be [^\n]*$"):
+            TrackerOptions(**{option.name: value})
+
+
+def test_a_tracker_takes_options_or_settings() -> None:
+    options = TrackerOptions(n_init=2)
+    assert DeepSort(options).options is options
+    assert DeepSort(n_init=2).options == options
+    with pytest.raises(TypeError, match=r"expected options or settings by name, got both \(coast\)"):
+        DeepSort(options, coast=1)
+    with pytest.raises(ValueError, match="options must be TrackerOptions"):
+        DeepSort({"n_init": 2})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="max_agee"):
+        DeepSort(max_agee=3)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_from_preset_is_the_preset_with_what_is_named_on_top(name: str) -> None:
+    assert DeepSort.from_preset(name).options == TrackerOptions(**PRESETS[name])
+    assert DeepSort.from_preset(name, n_init=5, frame_rate=50).options == TrackerOptions(
+        **{**PRESETS[name], "n_init": 5, "frame_rate": 50}
+    )
+    for age in (1, 10, 500):
+        assert DeepSort.from_preset(name, max_age=age).options.max_age == age
+        assert DeepSort.from_preset(name, iou_max_age=age).options.iou_max_age == age
+    assert DeepSort.from_preset(name, max_seconds=20).options.max_age == 500
+
+
+def test_the_unit_of_a_named_age_replaces_the_unit_of_the_preset() -> None:
+    in_frames = DeepSort.from_preset("strong", max_age=60).options
+    assert (in_frames.max_age, in_frames.iou_max_age, in_frames.max_seconds) == (60, 30, 0.0)
+    longer = DeepSort.from_preset("strong", max_seconds=5).options
+    assert (longer.max_age, longer.iou_max_age) == (250, 125)  # reactivation keeps its 10 seconds
+    assert DeepSort.from_preset("strong", reactivate_seconds=0).options.max_age == 62
+    motion = DeepSort.from_preset("motion", max_seconds=2, frame_rate=10).options
+    assert (motion.max_age, motion.iou_max_age) == (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"max_age": 10, "max_seconds": 2.5},
+            "max_age must agree with max_seconds 2.5, 62 frames at frame_rate 25, got 10",
+        ),
+        (
+            {"iou_max_age": 10, "max_seconds": 2.5},
+            "iou_max_age must agree with max_seconds 2.5, 62 frames at frame_rate 25, got 10",
+        ),
+        (
+            {"max_age": 10, "reactivate_part": 0.5, "reactivate_seconds": 4},
+            "max_age must agree with reactivate_seconds 4, 100 frames at frame_rate 25, got 10",
+        ),
+    ],
+)
+def test_ages_that_disagree_are_refused(settings: dict[str, Any], message: str) -> None:
+    for build in (DeepSort, TrackerOptions, partial(DeepSort.from_preset, "strong")):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            build(**settings)
+    with pytest.raises(ValueError, match="max_age must agree with reactivate_seconds 10, 250 frames"):
+        DeepSort(**{**PRESETS["strong"], "max_age": 10})
+
+
+def test_ages_that_agree_may_be_named_together() -> None:
+    assert TrackerOptions(max_age=62, iou_max_age=62, max_seconds=2.5).max_age == 62
+    strong = DeepSort.from_preset("strong").options
+    assert replace(strong, n_init=5).max_age == strong.max_age
+    longer = TrackerOptions(max_age=200, reactivate_part=0.5, reactivate_seconds=4)
+    assert longer.max_age == 200
+
+
+def test_the_threshold_is_the_encoder_s_unless_another_is_named() -> None:
+    encoder = Calibrated()
+    assert DeepSort.from_preset("strong", encoder=encoder).options.max_cosine_distance == 0.35
+    named = DeepSort.from_preset("deepsort", encoder=encoder, max_cosine_distance=0.1)
+    assert named.options.max_cosine_distance == 0.1
+    assert DeepSort.from_preset("motion").options.max_cosine_distance == 0.2
+    with pytest.raises(ValueError, match="encoder must have max_cosine_distance, got function"):
+        DeepSort.from_preset("strong", encoder=follow)  # type: ignore[arg-type]
+    named = DeepSort.from_preset("strong", encoder=follow, max_cosine_distance=0.1)  # type: ignore[arg-type]
+    assert named.options.max_cosine_distance == 0.1
+
+
+def test_an_unknown_frame_rate_is_25_and_none_at_all_is_refused() -> None:
+    assert DeepSort.from_preset("strong", frame_rate=None).options.frame_rate == 25
+    for rate in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="frame_rate must be a number from 0.001 to 1000, got"):
+            DeepSort.from_preset("strong", frame_rate=rate)
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="preset must be one of deepsort, motion, strong, got 'strng'"):
+        DeepSort.from_preset("strng")
+
+
+def test_a_tracker_can_be_copied_and_pickled() -> None:
+    tracker = DeepSort.from_preset("strong")
+    follow(tracker, 100, 102, 104)
+    for again in (copy.deepcopy(tracker), pickle.loads(pickle.dumps(tracker))):
+        np.testing.assert_array_equal(again.update(Detections.empty()).ids, [1])
+        assert again.options == tracker.options
