@@ -39,6 +39,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,12 +54,12 @@ from deepsort_paddle.motchallenge.text import TrackTable
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
 from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
-from deepsort_paddle.tracking.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 # The published runs' lowest confidence; below, the faithful tracker would follow noise.
 FAITHFUL = {"min_confidence": 0.3}
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 # What is put on or off one at a time, from each preset.
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "motion": {
@@ -84,7 +85,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "new tracks from 0.8": {"new_track_confidence": 0.8},
         "nearest embedding alone": {"gallery_neighbours": 1},
         "running mean 0.9": {"gallery_momentum": 0.9},
-        "30 frames, not 2.5 s": {"max_seconds": 0.0},
+        "30 frames, not 2.5 s": {"iou_max_age": 30, "reactivate_seconds": 10.0},
         "5 seconds": {"max_seconds": 5.0},
         "filter's boxes": {"detection_weight": 0.0},
         "2 to confirm": {"n_init": 2},
@@ -116,10 +117,26 @@ class Run:
     encoded: int = 0
 
 
-def track(scene: Scene, options: Mapping[str, Any], *, offline: bool = False, refresh: int = 0) -> Run:
-    """Track a sequence; ``refresh`` above 0: with the embeddings that `EncodeNeeded` asks for alone."""
-    own = {"max_cosine_distance": scene.max_cosine_distance, "frame_rate": scene.frame_rate}
-    tracker = DeepSort(**{**own, **options})
+def track(
+    scene: Scene,
+    preset: str,
+    changes: Mapping[str, Any] = NOTHING,
+    *,
+    offline: bool = False,
+    refresh: int = 0,
+) -> Run:
+    """Track a sequence by a preset with changes.
+
+    Args:
+        scene: the sequence.
+        preset: its name.
+        changes: options on top of it.
+        offline: refine the tracks afterwards.
+        refresh: above 0, only with the embeddings that `EncodeNeeded` asks for.
+    """
+    own = {**FAITHFUL} if preset == "deepsort" else {}
+    own["max_cosine_distance"] = scene.max_cosine_distance
+    tracker = DeepSort.from_preset(preset, frame_rate=scene.frame_rate, **{**own, **changes})
     needed = EncodeNeeded(tracker, refresh=refresh) if refresh else None
     recorder, none = Recorder(), StageSeconds(0, 0, 0, 0)
     rows, spent, encoded = [], 0.0, 0
@@ -178,21 +195,19 @@ def ours(given: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
     blind = [scene.without_looks() for scene in given]
     for name in names:
         scenes = blind if name == "motion" else given  # deepsort-track has no encoder with it either
-        preset = {**PRESETS[name], **(FAITHFUL if name == "deepsort" else {})}
-        report(f"preset {name}", scenes, [track(scene, preset) for scene in scenes])
-        report("  --offline", scenes, [track(scene, preset, offline=True) for scene in scenes])
+        report(f"preset {name}", scenes, [track(scene, name) for scene in scenes])
+        report("  --offline", scenes, [track(scene, name, offline=True) for scene in scenes])
         for label, change in CHANGES.get(name, {}).items() if ablation else ():
-            report(f"  {label}", scenes, [track(scene, {**preset, **change}) for scene in scenes])
+            report(f"  {label}", scenes, [track(scene, name, change) for scene in scenes])
 
 
 def selective(scenes: Sequence[Scene]) -> None:
     """Rows of the presets with appearance: all detections encoded, and those that are needed."""
     given = sum(len(frame) for scene in scenes for frame in scene.frames)
     for name in ("deepsort", "strong"):
-        preset = {**PRESETS[name], **(FAITHFUL if name == "deepsort" else {})}
-        report(f"preset {name}, all encoded", scenes, [track(scene, preset) for scene in scenes])
+        report(f"preset {name}, all encoded", scenes, [track(scene, name) for scene in scenes])
         for refresh in (3, 5, 10):
-            runs = [track(scene, preset, refresh=refresh) for scene in scenes]
+            runs = [track(scene, name, refresh=refresh) for scene in scenes]
             share = 100 * sum(run.encoded for run in runs) / given
             report(f"  needed, refresh {refresh}: {share:.0f} % encoded", scenes, runs)
 

@@ -105,7 +105,7 @@ def motions(
 
 def tracked(scene: Sequence, pairs: int, moves: list[NDArray[np.float64]] | None) -> Run:
     """The sequence by preset `motion`."""
-    tracker = DeepSort(**{**PRESETS["motion"], "min_camera_pairs": pairs, "frame_rate": scene.frame_rate})
+    tracker = DeepSort.from_preset("motion", min_camera_pairs=pairs, frame_rate=scene.frame_rate)
     rows, spent = [], 0.0
     for number, detections in enumerate(scene.frames, 1):
         start = time.process_time()

@@ -24,7 +24,6 @@ import numpy as np
 from deepsort_paddle import DeepSort, Detections
 from deepsort_paddle.motchallenge.text import TrackWriter, read_detections
 from deepsort_paddle.pipeline.stages import prepare_detections
-from deepsort_paddle.tracking.presets import PRESETS
 
 OURS = """
 import sys
@@ -62,7 +61,7 @@ def track(sequence: Path, output: Path) -> int:
     found = read_detections(sequence / "det" / "det.txt")
     info = (sequence / "seqinfo.ini").read_text(encoding="utf-8").splitlines()
     length = next(int(line.split("=")[1]) for line in info if line.lower().startswith("seqlength"))
-    tracker = DeepSort(**PRESETS["motion"])  # type: ignore[arg-type]
+    tracker = DeepSort.from_preset("motion")
     with TrackWriter(output) as writer:
         for number in range(1, length + 1):
             detections = prepare_detections(found.get(number, Detections.empty()), min_confidence=0.1)

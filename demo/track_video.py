@@ -32,7 +32,7 @@ def main() -> None:
 
     found = read_detections(options.detections)
     encoder = AppearanceEncoder(options.reid) if options.reid else None
-    tracker = DeepSort(max_cosine_distance=encoder.max_cosine_distance if encoder else 0.2)
+    tracker = DeepSort.from_preset("deepsort", encoder=encoder)
     trails = Trails()
     with (
         open_source(options.video) as frames,

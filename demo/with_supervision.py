@@ -25,7 +25,7 @@ def track(video: Path, detections: Path, reid: Path) -> Iterator[tuple[NDArray[n
     """Track a video; yields the frames with the tracks as ``sv.Detections``, ids in ``tracker_id``."""
     in_file = read_detections(detections)
     encode = AppearanceEncoder(reid)
-    tracker = DeepSort(max_cosine_distance=encode.max_cosine_distance)
+    tracker = DeepSort.from_preset("deepsort", encoder=encode)
     with open_source(video) as frames:
         for frame in frames:
             found = to_supervision(in_file.get(frame.number, Detections.empty()))  # your detector

@@ -22,7 +22,7 @@ def track(video: Path, weights: Path, reid: Path) -> Iterator[tuple[int, Tracks]
     """Track the people of a video; yields frame numbers with the tracks."""
     model = YOLO(weights)
     encode = AppearanceEncoder(reid)
-    tracker = DeepSort(max_cosine_distance=encode.max_cosine_distance)
+    tracker = DeepSort.from_preset("deepsort", encoder=encode)
     with open_source(video) as frames:
         for frame in frames:
             if frame.image is None:

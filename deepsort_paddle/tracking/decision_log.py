@@ -68,6 +68,7 @@ class Journal:
         max_cosine_distance: of the tracker that writes it; NaN before the first frame.
 
     Example:
+        >>> from deepsort_paddle import DeepSort, Detections
         >>> tracker = DeepSort()
         >>> tracker.journal = Journal()
         >>> _ = tracker.update(Detections.of([[10, 50, 50, 150]], [0.9]))

@@ -81,6 +81,7 @@ class DeepSort:
         TypeError: there is no setting of that name, or both options and settings are given.
 
     Example:
+        >>> from deepsort_paddle import DeepSort, Detections
         >>> tracker = DeepSort(n_init=2)
         >>> for x in (10, 12, 14):
         ...     tracks = tracker.update(Detections.of([[x, 50, x + 40, 150]], [0.9]))
@@ -125,6 +126,7 @@ class DeepSort:
             TypeError: there is no setting of that name.
 
         Example:
+            >>> from deepsort_paddle import DeepSort
             >>> DeepSort.from_preset("strong", frame_rate=30, max_age=60).options.max_age
             60
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import tarfile
 from collections.abc import Iterator
@@ -216,6 +217,11 @@ def test_code_does_not_scroll_sideways(page: Path) -> None:
         fenced ^= line.startswith("```")
         code.append(line if fenced else line.removeprefix("    ") if line.startswith("    ") else "")
     assert [line for line in code if len(line) > width] == []
+
+
+def test_the_table_of_options_is_up_to_date() -> None:
+    written = runpy.run_path(str(ROOT / "tools" / "docs" / "option_table.py"))["table"]()
+    assert written in (ROOT / "docs" / "presets.md").read_text("utf-8")
 
 
 def test_links_lead_somewhere() -> None:
