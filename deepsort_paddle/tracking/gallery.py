@@ -1,21 +1,22 @@
-"""Galleries: the last embeddings of every track, and the cosine distance to them.
+"""Galleries: the newest embeddings of every track, and the cosine distance to them.
 
 All galleries are one contiguous ``(capacity, size, D)`` float32 array of unit rows; a track owns one
 slot, a ring buffer of its newest ``size`` embeddings. Slots of dead tracks are used again, the
 lowest first, so that memory follows the largest number of tracks ever alive at once.
 
-The distance is wanted for few pairs, those that the motion gate leaves: mostly one detection a
-track. A track's ring times one embedding is a matrix-vector product that reads the ring once;
-``np.matmul`` runs it for all tracks in one call, straight from the array when most slots take
-part. Only tracks with many candidates use matrix products, in slices that BLAS does not
-spread over threads: with other work on the machine its threads wait for each other (0.12 ms became 8).
+Only the few pairs inside the motion gate need a distance: mostly one detection per track. A track's ring
+times one embedding is a matrix-vector product that reads the ring once; ``np.matmul`` runs it for all tracks
+in one call, straight from the array when most slots take part. Only tracks with many candidates use matrix
+products, in slices that BLAS does not spread over threads: on a busy machine its threads wait for each other
+(0.12 ms became 8).
 
-And most of those pairs are alone: neither the track nor the detection has another candidate. Such a pair
-is matched or not, how near it is has no part in it, so that the track's newest embedding alone
-settles it when that is near enough. At 500 people this spares most of the reading (25 MB a frame).
+In most of these pairs, neither the track nor the detection has another candidate. Such a pair is matched or
+not, and its exact distance does not matter: if the track's newest embedding is near enough, it settles the
+pair. With 500 people this avoids most of the reading (25 MB per frame).
 
-The distance is to the nearest embedding of the ring, as published, or the mean over a few nearest ones: one
-embedding taken of a passer-by makes a track look like two people, several of them seldom agree by chance.
+The distance is to the nearest embedding of the ring, as published (Wojke et al. 2017, arXiv 1703.07402,
+equation 3), or the mean over a few nearest ones: one embedding of a passer-by makes a track look like two
+people; several of them seldom agree by chance.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ __all__ = ["Gallery"]
 # Candidates of a track up to this many are matrix-vector products, one call for each rank:
 # 100 rings of 100 x 128 take 0.16 ms a rank, against 0.6 ms for two and 1.2 ms for eight at once.
 _SINGLE_RANKS = 4
-# Width of the matrix products behind them.
+# Width of the matrix products for the candidates after them.
 _WIDE = 16
 # OpenBLAS runs a product on the calling thread up to this many multiply-adds.
 _ONE_THREAD = 262_144
-# At least this part of all rings is read where it lies, the others for nothing; fewer are copied
+# From this fraction of all rings on, all are read in place, also those not needed; fewer are copied
 # together, in chunks that stay in the cache, which costs about as much again.
 _IN_PLACE = 1 / 2
 _CHUNK_BYTES = 1 << 20
-# More than float32 products of unit rows differ by when they are summed in another order.
+# Larger than the difference between float32 products of unit rows summed in different orders.
 _ROUNDING = 1e-5
 
 
@@ -48,8 +49,16 @@ class Gallery:
     Args:
         size: embeddings kept for each track, at least 1.
         dimension: length D of an embedding.
-        momentum: above 0 each track keeps one running mean instead, in which the past weighs this much.
-        neighbours: the distance is the mean over so many nearest embeddings, or all if there are fewer.
+        momentum: above 0, each track keeps one running mean instead, in which the past has this weight.
+        neighbours: the distance is the mean over this many nearest embeddings, or all if there are fewer.
+
+    Example:
+        >>> gallery = Gallery(size=100, dimension=2)
+        >>> slots = gallery.allocate(1)
+        >>> gallery.add(slots, np.array([[1, 0]], np.float32))
+        >>> other = np.array([[0, 1]], np.float32)
+        >>> gallery.distance(slots, other, rows=np.array([0]), columns=np.array([0])).tolist()
+        [1.0]
     """
 
     def __init__(self, size: int, dimension: int, *, momentum: float = 0.0, neighbours: int = 1) -> None:
@@ -64,7 +73,7 @@ class Gallery:
         self._free = np.zeros(0, np.int64)
 
     def allocate(self, count: int) -> NDArray[np.int64]:
-        """Slots, ``(count,)`` int64, for new tracks; empty rings."""
+        """Return ``(count,)`` int64 slots with empty rings, for new tracks."""
         missing = count - len(self._free)
         if missing > 0:
             self._grow(max(missing, len(self._added), 16))
@@ -74,16 +83,16 @@ class Gallery:
         return slots
 
     def release(self, slots: NDArray[np.int64]) -> None:
-        """Give the slots of dead tracks back."""
+        """Free the ``(K,)`` slots of dead tracks."""
         if len(slots):
             self._free = np.sort(np.concatenate([self._free, slots]))
 
     def add(self, slots: NDArray[np.int64], embeddings: NDArray[np.float32]) -> None:
-        """Put one embedding into each slot, over the oldest where the ring is full.
+        """Store one embedding in each slot; it replaces the oldest if the ring is full.
 
         Args:
             slots: ``(N,)``, each at most once.
-            embeddings: ``(N, D)`` unit rows; a zero row means 'no appearance' and is left out.
+            embeddings: ``(N, D)`` unit rows; a zero row means 'no appearance' and is skipped.
         """
         if len(slots) == 0:
             return
@@ -106,18 +115,18 @@ class Gallery:
         *,
         enough: float = -1.0,
     ) -> NDArray[np.float32]:
-        """Cosine distance between a slot's nearest embeddings and an embedding, for the pairs wanted.
+        """Compute the cosine distance between a slot's nearest embeddings and an embedding, pair by pair.
 
         Args:
             slots: ``(T,)``.
             embeddings: ``(N, D)`` unit rows.
-            rows: ``(P,)`` places in ``slots``, ascending.
+            rows: ``(P,)`` positions in ``slots``, ascending.
             columns: ``(P,)`` rows of ``embeddings``.
-            enough: a pair whose row and column are in no other pair may come with the distance of the
-                newest embedding instead, where that is not over this. Has no part with several neighbours.
+            enough: a pair whose row and column are in no other pair may get the distance to the newest
+                embedding instead, if that is at most this. Unused with several neighbours.
 
         Returns:
-            ``(P,)`` in [0, 2] but for rounding; infinity for empty rings and zero embeddings.
+            ``(P,)`` float32 in [0, 2] within rounding; infinity for empty rings and zero embeddings.
         """
         distance = np.empty(len(rows), np.float32)
         counts = np.bincount(rows, minlength=len(slots))  # candidates of each slot
@@ -129,7 +138,7 @@ class Gallery:
             own = slots[rows[pair]]
             newest = self._samples[own, (self._added[own] - 1) % self.size]
             near = 1.0 - np.einsum("pd,pd->p", newest, embeddings[columns[pair]])
-            # A product's rounding depends on its order: the limit itself is left to the one of all rings.
+            # Rounding depends on the order of summation: at the limit itself the product of all rings decides.
             settled = (near <= enough - _ROUNDING) & (self._added[own] > 0)
             distance[pair] = near
             lone[pair] = settled
@@ -149,7 +158,7 @@ class Gallery:
         columns: NDArray[np.int64],
         counts: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """Similarity of each pair, ``(P,)``: the first ``counts[0]`` are of slot 0, and so on."""
+        """Return the similarity of each pair, ``(P,)``: the first ``counts[0]`` are of slot 0, and so on."""
         similarity = np.empty(len(columns), np.float32)
         first = np.cumsum(counts) - counts
         most = int(counts.max(initial=0))
@@ -164,13 +173,13 @@ class Gallery:
         return similarity
 
     def samples(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Copies of the rings, ``(T, filled, D)``, and how many each ever took, ``(T,)``."""
+        """Return copies of the rings, ``(T, filled, D)``, and the number ever added to each, ``(T,)``."""
         added = self._added[slots]
         filled = int(min(self.size, added.max(initial=0)))
         return self._samples[slots, :filled], added
 
     def restore(self, samples: NDArray[np.float32], added: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Slots, ``(T,)``, for rings that ``samples`` gave."""
+        """Return ``(T,)`` slots that hold the rings which ``samples`` returned."""
         slots = self.allocate(len(added))
         self._samples[slots, : samples.shape[1]] = samples
         self._added[slots] = added
@@ -178,7 +187,7 @@ class Gallery:
         return slots
 
     def _mean(self, slots: NDArray[np.int64], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The running means after ``embeddings``; the first one of a track is its mean."""
+        """Return the running means including ``embeddings``; a track's first one is its mean."""
         past = self.momentum * (self._added[slots] > 0)[:, None]
         mean = past * self._samples[slots, 0] + (1 - past) * embeddings
         norm = np.linalg.norm(mean, axis=1, keepdims=True)
@@ -188,7 +197,7 @@ class Gallery:
         return unit
 
     def _similarity(self, slots: NDArray[np.int64], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Similarity of each slot's nearest embeddings and each of its own ``(S, W, D)`` rows: ``(S, W)``."""
+        """Return the ``(S, W)`` similarity of each slot's nearest embeddings to its own ``(S, W, D)`` rows."""
         stop = int(slots.max()) + 1
         if len(slots) >= _IN_PLACE * stop:
             placed = np.zeros((stop, *embeddings.shape[1:]), np.float32)
@@ -201,7 +210,7 @@ class Gallery:
     def _largest_products(
         self, rings: slice | NDArray[np.int64], embeddings: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """As ``_similarity``, over a slice of the array or a small copy of some rings."""
+        """Do the work of ``_similarity``, on a slice of the array or a small copy of some rings."""
         count, width, _ = embeddings.shape
         added = self._added[rings]
         filled = int(min(self.size, added.max()))
@@ -237,7 +246,7 @@ class Gallery:
 
 
 def _longer(array: NDArray[Any], extra: int) -> NDArray[Any]:
-    """A copy with ``extra`` zero rows behind; zero pages cost no memory until they are written."""
+    """Return a copy with ``extra`` zero rows appended; zero pages cost no memory until they are written."""
     longer = np.zeros((len(array) + extra, *array.shape[1:]), array.dtype)
     longer[: len(array)] = array
     return longer
