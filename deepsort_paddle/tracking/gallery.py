@@ -138,7 +138,7 @@ class Gallery:
             own = slots[rows[pair]]
             newest = self._samples[own, (self._added[own] - 1) % self.size]
             near = 1.0 - np.einsum("pd,pd->p", newest, embeddings[columns[pair]])
-            # Rounding depends on the order of summation: at the limit itself the product of all rings decides.
+            # Rounding depends on the order of summation: at the limit itself all rings decide.
             settled = (near <= enough - _ROUNDING) & (self._added[own] > 0)
             distance[pair] = near
             lone[pair] = settled
@@ -197,7 +197,7 @@ class Gallery:
         return unit
 
     def _similarity(self, slots: NDArray[np.int64], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the ``(S, W)`` similarity of each slot's nearest embeddings to its own ``(S, W, D)`` rows."""
+        """Return the ``(S, W)`` similarity of the nearest embeddings to each slot's own ``(S, W, D)`` rows."""
         stop = int(slots.max()) + 1
         if len(slots) >= _IN_PLACE * stop:
             placed = np.zeros((stop, *embeddings.shape[1:]), np.float32)
