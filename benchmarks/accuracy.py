@@ -97,7 +97,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "direction 0.2": {"direction_weight": 0.2},
         "height 0.5": {"height_weight": 0.5},
         "duplicates 0.85": {"max_duplicate_iou": 0.85},
-        "without re-activation": {"reactivate_part": 0.0},
+        "without re-activation": {"reactivate_ratio": 0.0},
     },
 }
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import fields
 from difflib import get_close_matches
 
-from deepsort_paddle.tracking.options import TrackerOptions
+from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.presets import PRESETS
 
 __all__ = ["settle_tracker_options"]
@@ -26,7 +26,7 @@ def settle_tracker_options(options: argparse.Namespace) -> None:
         options.min_camera_pairs = 0
     for text in options.set:
         name, _, value = text.partition("=")
-        name = name.strip().replace("-", "_")
+        name = current_name(name.strip().replace("-", "_"))
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""

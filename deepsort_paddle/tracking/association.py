@@ -145,7 +145,7 @@ def match(inputs: AssociationInput) -> Match:
     if options.new_track_confidence > 0:
         unmatched = unmatched[confidence[unmatched] >= np.float32(options.new_track_confidence)]
     restarted = unmatched[:0]
-    if options.reactivate_part > 0:
+    if options.reactivate_ratio > 0:
         stage = reactivation_stage(inputs, missed(options.max_age), unmatched)
         unmatched, restarted = take("reactivation", stage), stage.rows
     return Match(matched, unmatched, restarted, tuple(stages))

@@ -197,7 +197,7 @@ class Gallery:
         return unit
 
     def _similarity(self, slots: NDArray[np.int64], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the ``(S, W)`` similarity of the nearest embeddings to each slot's own ``(S, W, D)`` rows."""
+        """Return the ``(S, W)`` similarity of each slot's nearest embeddings to its ``(S, W, D)`` rows."""
         stop = int(slots.max()) + 1
         if len(slots) >= _IN_PLACE * stop:
             placed = np.zeros((stop, *embeddings.shape[1:]), np.float32)

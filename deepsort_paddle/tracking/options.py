@@ -18,10 +18,17 @@ from typing_extensions import Self
 from deepsort_paddle.arguments import number, whole
 from deepsort_paddle.tracking.presets import preset_settings
 
-__all__ = ["TrackerOptions"]
+__all__ = ["TrackerOptions", "current_name"]
 
 _MAX_AGE = 70
 _IOU_MAX_AGE = 1
+# Names that saved trackers and callers may still use.
+_FORMER_NAMES = {"reactivate_part": "reactivate_ratio"}
+
+
+def current_name(name: str) -> str:
+    """Return the name of an option; former names are replaced."""
+    return _FORMER_NAMES.get(name, name)
 
 
 def _number(default: float, high: float, meaning: str, *, low: float = 0.0) -> Any:
@@ -161,7 +168,7 @@ class TrackerOptions:
         "the appearance distance is the mean over this many nearest embeddings of the gallery; 1, the "
         "nearest, as published. With more, one crop of a passer-by in a gallery counts for little",
     )
-    reactivate_part: float = _number(
+    reactivate_ratio: float = _number(
         0.0,
         10.0,
         "above 0, unmatched detections are compared with all lost tracks by appearance only, up to this "
@@ -205,7 +212,7 @@ class TrackerOptions:
             if option.default is not None or getattr(self, option.name) is not None:
                 object.__setattr__(self, option.name, _checked(option, getattr(self, option.name)))
         age = max(1, round(self.max_seconds * self.frame_rate)) if self.max_seconds else 0
-        wait = round(self.reactivate_seconds * self.frame_rate) if self.reactivate_part else 0
+        wait = round(self.reactivate_seconds * self.frame_rate) if self.reactivate_ratio else 0
         self._settle_age("max_age", _MAX_AGE, age, wait)
         self._settle_age("iou_max_age", _IOU_MAX_AGE, age, 0)
 
@@ -244,7 +251,8 @@ class TrackerOptions:
             >>> TrackerOptions.from_preset("strong", max_age=60).max_age
             60
         """
-        return cls(**preset_settings(preset, **settings))
+        named = {current_name(name): value for name, value in settings.items()}
+        return cls(**preset_settings(preset, **named))
 
     def __repr__(self) -> str:
         """The options that are not at their defaults."""
@@ -259,7 +267,7 @@ class TrackerOptions:
     @property
     def reactivate_distance(self) -> float:
         """The largest cosine distance at which a lost track is reactivated by appearance."""
-        return self.reactivate_part * self.max_cosine_distance
+        return self.reactivate_ratio * self.max_cosine_distance
 
 
 def _checked(option: Field[Any], value: Any) -> float | int | bool:

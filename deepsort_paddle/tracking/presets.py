@@ -43,7 +43,7 @@ _STRONG: dict[str, Any] = {
     "appearance_weight": 0.5,
     "gallery_neighbours": 5,
     "max_seconds": 2.5,
-    "reactivate_part": 0.5,
+    "reactivate_ratio": 0.5,
     "reactivate_seconds": 10.0,
 }
 

@@ -36,7 +36,7 @@ from deepsort_paddle.tracking.association import AssociationInput, Match, Usable
 from deepsort_paddle.tracking.box_motion import motion_from_boxes
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.gallery import Gallery
-from deepsort_paddle.tracking.options import TrackerOptions
+from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.track_state import TrackState
 
 __all__ = ["DeepSort"]
@@ -94,7 +94,7 @@ class DeepSort:
 
     def __init__(self, options: TrackerOptions | None = None, **settings: Any) -> None:
         if options is None:
-            options = TrackerOptions(**settings)
+            options = TrackerOptions(**{current_name(name): value for name, value in settings.items()})
         elif settings:
             raise TypeError(f"expected options or settings by name, got both ({', '.join(settings)})")
         expect_kind("options", options, TrackerOptions, "settings by name make them, as max_age=30")
@@ -422,7 +422,8 @@ class DeepSort:
             header = json.loads(str(state.pop("header")))
             if header["format"] != _STATE_FORMAT:
                 raise ValueError(f"format must be {_STATE_FORMAT}, got {header['format']}")
-            tracker = cls(_restored_options(header["parameters"]))
+            parameters = {current_name(name): value for name, value in header["parameters"].items()}
+            tracker = cls(_restored_options(parameters))
             samples, added = state.pop("samples", None), state.pop("added", None)
             tracker._state = TrackState.restored(state, anchored=tracker.options.observation_centred)
             tracker._next_id = int(header["next_id"])

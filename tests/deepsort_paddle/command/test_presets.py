@@ -76,6 +76,35 @@ def test_set_reaches_options_that_have_no_flag(sequence: Path) -> None:
     assert found["noise_by_confidence"] is True
 
 
+def test_set_understands_former_names(sequence: Path) -> None:
+    assert settings(run(sequence, "--set", "reactivate_part=0.4"))["reactivate_ratio"] == 0.4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ages"),
+    [
+        (["--max-age", "12"], (12, 30)),
+        (["--set", "iou_max_age=20"], (30, 20)),
+        (["--set", "max_seconds=5"], (125, 125)),
+        (["--max-age", "12", "--preset", "motion"], (12, 30)),
+    ],
+)
+def test_a_named_age_replaces_those_of_the_preset(
+    sequence: Path, arguments: list[str], ages: tuple[int, int]
+) -> None:
+    found = settings(run(sequence, "--preset", "strong", "--set", "reactivate_ratio=0", *arguments))
+    assert (found["max_age"], found["iou_max_age"]) == ages
+
+
+def test_ages_in_frames_and_in_seconds_are_refused(
+    sequence: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    det = str(sequence / "det" / "det.txt")
+    assert track([str(sequence), "--detections", det, "--max-age", "12", "--set", "max_seconds=5"]) == 2
+    message = "max_age must agree with max_seconds 5, 125 frames at frame_rate 25, got 12"
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -105,7 +105,7 @@ def test_a_match_says_when_the_detection_is_nearer_to_another_track() -> None:
 
 
 def test_reactivation_low_confidence_and_duplicates_are_named() -> None:
-    tracker, journal = watched(reactivate_part=1.0, high_confidence=0.5)
+    tracker, journal = watched(reactivate_ratio=1.0, high_confidence=0.5)
     for confidence in (0.9, 0.9, 0.9, 0.3):
         tracker.update(Detections.of([person(100)], [confidence], embeddings=[RED]))
     tracker.update(Detections.empty())
@@ -142,7 +142,7 @@ def test_results_are_the_same_with_a_journal_and_reset_starts_a_new_one() -> Non
 
 def test_costs_are_within_limits_and_each_detection_is_taken_once_a_frame() -> None:
     rng = np.random.default_rng(1)
-    tracker, journal = watched(iou_max_age=10, high_confidence=0.3, reactivate_part=0.5)
+    tracker, journal = watched(iou_max_age=10, high_confidence=0.3, reactivate_ratio=0.5)
     for _ in range(40):
         boxes = [person(x) for x in rng.uniform(0, 500, 8)]
         tracker.update(Detections.of(boxes, rng.uniform(0, 1, 8), embeddings=rng.standard_normal((8, 3))))

@@ -185,7 +185,7 @@ def test_velocity_noise_lets_the_velocity_follow() -> None:
 
 def test_appearance_finds_a_lost_track_far_away_if_wanted() -> None:
     for part, ids in ((0.0, []), (0.5, [1])):
-        tracker = DeepSort(reactivate_part=part)
+        tracker = DeepSort(reactivate_ratio=part)
         for _ in range(4):
             tracker.update(Detections.of([person(100)], embeddings=[RED]))
         for _ in range(3):
@@ -202,7 +202,7 @@ def test_reactivation_is_bounded_by_its_part_of_the_threshold_and_its_seconds() 
     for part, seconds, gone, ids in ((0.5, 5, 40, [1]), (0.4, 5, 40, []), (0.5, 5, 60, []), (0.5, 0, 12, [])):
         tracker = DeepSort(
             max_age=max(10, 10 * seconds),
-            reactivate_part=part,
+            reactivate_ratio=part,
             reactivate_seconds=seconds,
             frame_rate=10,
             max_cosine_distance=0.201,
@@ -394,7 +394,7 @@ def test_the_unit_of_a_named_age_replaces_the_unit_of_the_preset() -> None:
             "iou_max_age must agree with max_seconds 2.5, 62 frames at frame_rate 25, got 10",
         ),
         (
-            {"max_age": 10, "reactivate_part": 0.5, "reactivate_seconds": 4},
+            {"max_age": 10, "reactivate_ratio": 0.5, "reactivate_seconds": 4},
             "max_age must agree with reactivate_seconds 4, 100 frames at frame_rate 25, got 10",
         ),
     ],
@@ -411,7 +411,7 @@ def test_ages_that_agree_may_be_named_together() -> None:
     assert TrackerOptions(max_age=62, iou_max_age=62, max_seconds=2.5).max_age == 62
     strong = DeepSort.from_preset("strong").options
     assert replace(strong, n_init=5).max_age == strong.max_age
-    longer = TrackerOptions(max_age=200, reactivate_part=0.5, reactivate_seconds=4)
+    longer = TrackerOptions(max_age=200, reactivate_ratio=0.5, reactivate_seconds=4)
     assert longer.max_age == 200
 
 
@@ -445,3 +445,9 @@ def test_a_tracker_can_be_copied_and_pickled() -> None:
     for again in (copy.deepcopy(tracker), pickle.loads(pickle.dumps(tracker))):
         np.testing.assert_array_equal(again.update(Detections.empty()).ids, [1])
         assert again.options == tracker.options
+
+
+def test_former_names_of_options_are_understood() -> None:
+    options = TrackerOptions(reactivate_ratio=0.4)
+    assert DeepSort(reactivate_part=0.4).options == options
+    assert DeepSort.from_preset("deepsort", reactivate_part=0.4).options == options
