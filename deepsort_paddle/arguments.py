@@ -1,4 +1,4 @@
-"""Checks of the arguments of public functions: each error names what was wanted and what came."""
+"""Checks of the arguments of public functions: each error says in one line what was expected and given."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["affine", "expect_frame", "expect_kind", "number", "whole"]
+__all__ = ["check_affine", "check_frame", "check_int", "check_number", "check_type"]
 
 
-def number(name: str, value: float, high: float, low: float = 0.0) -> float:
-    """``value`` as a float.
+def check_number(name: str, value: float, high: float, low: float = 0.0) -> float:
+    """Return ``value`` as a float.
+
+    Args:
+        name: of the argument, for the message.
+        value: to check.
+        high: largest value accepted.
+        low: smallest value accepted.
 
     Raises:
         ValueError: it is not a number in [low, high].
@@ -27,8 +33,13 @@ def number(name: str, value: float, high: float, low: float = 0.0) -> float:
     return real
 
 
-def whole(name: str, value: SupportsIndex, low: int) -> int:
-    """``value`` as an int.
+def check_int(name: str, value: SupportsIndex, low: int) -> int:
+    """Return ``value`` as an int.
+
+    Args:
+        name: of the argument, for the message.
+        value: to check.
+        low: smallest value accepted.
 
     Raises:
         ValueError: it is not a whole number of at least ``low``.
@@ -42,28 +53,28 @@ def whole(name: str, value: SupportsIndex, low: int) -> int:
     return count
 
 
-def affine(camera_motion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``camera_motion`` as float64.
+def check_affine(camera_motion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``camera_motion``, a ``(2, 3)`` affine map, as float64.
 
     Raises:
-        ValueError: it is not a finite ``(2, 3)`` map, or turns the picture to nothing.
+        ValueError: it has another shape, is not finite, or is not invertible.
     """
-    moved = np.asarray(camera_motion, dtype=np.float64)
-    if moved.shape != (2, 3):
-        raise ValueError(f"camera_motion must be (2, 3), got {moved.shape}")
-    if not np.isfinite(moved).all() or np.linalg.det(moved[:, :2]) == 0:
+    motion = np.asarray(camera_motion, dtype=np.float64)
+    if motion.shape != (2, 3):
+        raise ValueError(f"camera_motion must be (2, 3), got {motion.shape}")
+    if not np.isfinite(motion).all() or np.linalg.det(motion[:, :2]) == 0:
         raise ValueError("camera_motion must be finite and invertible")
-    return moved
+    return motion
 
 
-def expect_frame(frame: Any) -> None:
-    """Raise ValueError unless ``frame`` is an ``(H, W, 3)`` uint8 picture."""
+def check_frame(frame: Any) -> None:
+    """Raise ValueError unless ``frame`` is an ``(H, W, 3)`` uint8 image."""
     if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         got = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise ValueError(f"frame must be uint8 (H, W, 3) in BGR order, got {got}")
 
 
-def expect_kind(name: str, value: object, kind: type, hint: str) -> None:
-    """Raise ValueError unless ``value`` is a ``kind``; ``hint`` says where one comes from."""
+def check_type(name: str, value: object, kind: type, hint: str) -> None:
+    """Raise ValueError unless ``value`` is a ``kind``; ``hint`` says where to get one."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be {kind.__name__} ({hint}), got {type(value).__name__}")

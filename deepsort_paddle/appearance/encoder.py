@@ -23,7 +23,7 @@ from deepsort_paddle.appearance.backend import choose
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL, default_model
 from deepsort_paddle.appearance.spec import RESIZE_MODES, EncoderSpec, verify_checksums
 from deepsort_paddle.appearance.third_party import describe, fit_to_graph, network_input
-from deepsort_paddle.arguments import expect_frame
+from deepsort_paddle.arguments import check_frame
 from deepsort_paddle.boxes import as_boxes, clip
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import unit_rows
@@ -199,7 +199,7 @@ class AppearanceEncoder:
         if len(frames) != len(boxes):
             raise ValueError(f"wanted one array of boxes a frame, got {len(boxes)} for {len(frames)} frames")
         for frame in frames:
-            expect_frame(frame)
+            check_frame(frame)
         regions = [pixel_regions(one, *frame.shape[:2]) for one, frame in zip(boxes, frames, strict=True)]
         for region in regions:
             if len(region) > 1 and (region[:, 2:] <= region[:, :2]).any(axis=1).all():
@@ -276,7 +276,7 @@ def crop_boxes(
     Raises:
         ValueError: the frame or the boxes have the wrong shape or dtype, or a way to resize is unknown.
     """
-    expect_frame(frame)
+    check_frame(frame)
     if resize_mode not in RESIZE_MODES:
         raise ValueError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got {resize_mode!r}")
     if interpolation not in INTERPOLATIONS:

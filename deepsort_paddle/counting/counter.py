@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.arguments import expect_kind
+from deepsort_paddle.arguments import check_type
 from deepsort_paddle.counting.places import (
     ClassFlow,
     CountEvent,
@@ -84,9 +84,9 @@ class TrackCounter:
             raise ValueError("lines and zones must be lists: put the one between brackets")
         self.lines, self.zones = tuple(lines), tuple(zones)
         for one in self.lines:
-            expect_kind("each of lines", one, Line, "its name, start and end; Line.parse reads text")
+            check_type("each of lines", one, Line, "its name, start and end; Line.parse reads text")
         for other in self.zones:
-            expect_kind("each of zones", other, Zone, "its name and polygon; Zone.parse reads text")
+            check_type("each of zones", other, Zone, "its name and polygon; Zone.parse reads text")
         names = [line.name for line in self.lines] + [zone.name for zone in self.zones]
         twice = {name for name in names if names.count(name) > 1}
         if twice:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle import boxes as geometry
-from deepsort_paddle.arguments import expect_frame
+from deepsort_paddle.arguments import check_frame
 from deepsort_paddle.structures import Detections
 
 __all__ = ["class_confidences", "class_ids", "confident", "select"]
@@ -146,7 +146,7 @@ def expect_picture(image: NDArray[np.uint8] | None, frame_number: int) -> NDArra
     """
     if image is None:
         raise ValueError(f"frame {frame_number} has no picture, and this detector needs one")
-    expect_frame(image)
+    check_frame(image)
     if image.size == 0:
         raise ValueError(f"frame must have pixels, got {image.dtype} {image.shape}")
     return image

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.arguments import expect_frame, expect_kind
+from deepsort_paddle.arguments import check_frame, check_type
 from deepsort_paddle.boxes import shared_area
 from deepsort_paddle.structures import Tracks
 
@@ -85,8 +85,8 @@ def draw_tracks(
     Raises:
         ValueError: the image is of another shape or dtype, or ``tracks`` are none.
     """
-    expect_frame(image)
-    expect_kind("tracks", tracks, Tracks, "as a tracker's update returns them")
+    check_frame(image)
+    check_type("tracks", tracks, Tracks, "as a tracker's update returns them")
     canvas = np.ascontiguousarray(image).copy()
     height, width = canvas.shape[:2]
     thickness = max(1, round(min(height, width) / 300))

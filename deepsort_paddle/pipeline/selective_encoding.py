@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.arguments import number, whole
+from deepsort_paddle.arguments import check_int, check_number
 from deepsort_paddle.boxes import iou, xyxy_from_xyah
 from deepsort_paddle.structures import Detections
 from deepsort_paddle.tracking import kalman
@@ -48,9 +48,9 @@ class EncodeNeeded:
         self, tracker: DeepSort, *, refresh: int = 5, min_iou: float = 0.5, max_rival_iou: float = 0.1
     ) -> None:
         self.tracker = tracker
-        self.refresh = whole("refresh", refresh, 1)
-        self.min_iou = number("min_iou", min_iou, 1.0)
-        self.max_rival_iou = number("max_rival_iou", max_rival_iou, 1.0)
+        self.refresh = check_int("refresh", refresh, 1)
+        self.min_iou = check_number("min_iou", min_iou, 1.0)
+        self.max_rival_iou = check_number("max_rival_iou", max_rival_iou, 1.0)
 
     def __call__(
         self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None

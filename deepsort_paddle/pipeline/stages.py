@@ -18,7 +18,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.arguments import expect_kind
+from deepsort_paddle.arguments import check_type
 from deepsort_paddle.detection.candidates import NO_CLASSES, confident
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.pipeline.prefetch import ahead
@@ -232,9 +232,9 @@ def _detect(
         for batch in batches:
             for frame in batch.frames:
                 began = time.perf_counter()
-                expect_kind("each of frames", frame, Frame, "as open_source gives them")
+                check_type("each of frames", frame, Frame, "as open_source gives them")
                 found = detect(frame.number, frame.image)
-                expect_kind("what detect returns", found, Detections, "as Detections.of makes them")
+                check_type("what detect returns", found, Detections, "as Detections.of makes them")
                 found = prepare(found)
                 batch.detections.append(found)
                 batch.motions.append(

@@ -15,7 +15,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from deepsort_paddle.arguments import number, whole
+from deepsort_paddle.arguments import check_int, check_number
 from deepsort_paddle.tracking.presets import preset_settings
 
 __all__ = ["TrackerOptions", "current_name"]
@@ -274,9 +274,9 @@ def _checked(option: Field[Any], value: Any) -> float | int | bool:
     """Return ``value`` as the type of its option; raise ValueError if it is out of range."""
     limits = option.metadata
     if "high" in limits:
-        return number(option.name, value, limits["high"], limits["low"])
+        return check_number(option.name, value, limits["high"], limits["low"])
     if "low" in limits:
-        return whole(option.name, value, limits["low"])
+        return check_int(option.name, value, limits["low"])
     if isinstance(value, str) or value not in (0, 1):
         raise ValueError(f"{option.name} must be True or False, got {value!r}")
     return bool(value)

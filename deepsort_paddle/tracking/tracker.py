@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from deepsort_paddle.arguments import affine, expect_kind
+from deepsort_paddle.arguments import check_affine, check_type
 from deepsort_paddle.boxes import iou, xyah_from_xyxy, xyxy_from_xyah
 from deepsort_paddle.part_files import part_path, publish
 from deepsort_paddle.structures import Detections, Tracks
@@ -97,7 +97,7 @@ class DeepSort:
             options = TrackerOptions(**{current_name(name): value for name, value in settings.items()})
         elif settings:
             raise TypeError(f"expected options or settings by name, got both ({', '.join(settings)})")
-        expect_kind("options", options, TrackerOptions, "settings by name make them, as max_age=30")
+        check_type("options", options, TrackerOptions, "settings by name make them, as max_age=30")
         self._options = options
         self.journal: Journal | None = None
         self.reset()
@@ -197,9 +197,9 @@ class DeepSort:
         Raises:
             ValueError: as `update`.
         """
-        expect_kind("detections", detections, Detections, "as Detections.of(boxes, confidence) makes them")
+        check_type("detections", detections, Detections, "as Detections.of(boxes, confidence) makes them")
         if camera_motion is not None:
-            camera_motion = affine(camera_motion)
+            camera_motion = check_affine(camera_motion)
         usable = self._select_usable(detections)
         state = replace(
             self._state,
