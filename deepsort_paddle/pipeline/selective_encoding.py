@@ -24,7 +24,7 @@ from deepsort_paddle.arguments import check_int, check_number
 from deepsort_paddle.boxes import iou, xyxy_from_xyah
 from deepsort_paddle.structures import Detections
 from deepsort_paddle.tracking import kalman
-from deepsort_paddle.tracking.association import gated_pairs, mask_other_classes
+from deepsort_paddle.tracking.costs import gated_pairs, mask_other_classes
 from deepsort_paddle.tracking.tracker import DeepSort
 
 __all__ = ["EncodeNeeded"]

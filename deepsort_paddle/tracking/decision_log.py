@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.boxes import iou, xyxy_from_xyah
 from deepsort_paddle.tracking import kalman
-from deepsort_paddle.tracking.association import STAGES, AssociationInput, Match, appearance_cost
+from deepsort_paddle.tracking.association import STAGES, Match
+from deepsort_paddle.tracking.costs import AssociationInput, appearance_cost
 from deepsort_paddle.tracking.track_state import TrackState
 
 __all__ = ["EVENT", "KINDS", "STAGE_NAMES", "Journal"]

@@ -6,8 +6,8 @@ correct matched tracks, start new ones, delete lost ones. Tracks are rows of arr
 step works on all rows at once.
 
 The results are those of the published code on the same detections and embeddings; docs/tracker.md lists the
-deliberate differences. `association` holds the matching, `options` the settings: everything beyond the paper
-is off by default.
+deliberate differences. `association` holds the matching, `costs` its costs, and `options` the settings:
+everything beyond the paper is off by default.
 
 Source: Wojke, Bewley and Paulus, "Simple online and realtime tracking with a deep association
 metric", ICIP 2017 (arXiv 1703.07402).
@@ -32,8 +32,9 @@ from deepsort_paddle.boxes import iou, xyah_from_xyxy, xyxy_from_xyah
 from deepsort_paddle.part_files import part_path, publish
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracking import kalman
-from deepsort_paddle.tracking.association import AssociationInput, Match, UsableDetections, match
+from deepsort_paddle.tracking.association import Match, match
 from deepsort_paddle.tracking.box_motion import motion_from_boxes
+from deepsort_paddle.tracking.costs import AssociationInput, UsableDetections
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.gallery import Gallery
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
