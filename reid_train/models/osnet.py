@@ -16,7 +16,7 @@ from paddle import nn
 from paddle.nn.initializer import KaimingNormal
 
 from reid_train.models.depthwise import DepthwiseConv2D
-from reid_train.models.stem import StemConv2D
+from reid_train.models.stem import convolve_stem
 
 __all__ = ["OSNet"]
 
@@ -46,8 +46,7 @@ class ConvBN(nn.Layer):
         instance_norm: bool = False,
     ) -> None:
         super().__init__()
-        kind = StemConv2D if in_channels == 3 else nn.Conv2D
-        self.conv = kind(
+        self.conv = nn.Conv2D(
             in_channels,
             out_channels,
             kernel_size,
@@ -58,10 +57,11 @@ class ConvBN(nn.Layer):
         )
         self.bn = nn.InstanceNorm2D(out_channels) if instance_norm else nn.BatchNorm2D(out_channels)
         self._relu = relu
+        self._sees_images = in_channels == 3
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """``(B, C, H, W)`` to ``(B, C', H', W')``."""
-        x = self.bn(self.conv(x))
+        x = self.bn(convolve_stem(self.conv, x) if self._sees_images else self.conv(x))
         return F.relu(x) if self._relu else x
 
 

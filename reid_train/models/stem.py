@@ -16,23 +16,27 @@ from numpy.typing import NDArray
 from paddle import nn
 from paddle.autograd import PyLayer
 
-__all__ = ["StemConv2D", "weight_gradient"]
-
-
-class StemConv2D(nn.Conv2D):
-    """``nn.Conv2D`` for images, which need no gradient; the same parameters and results."""
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        """``(B, C, H, W)`` to ``(B, C', H', W')``."""
-        return _convolve(self, x)
+__all__ = ["convolve_stem", "weight_gradient"]
 
 
 @paddle.jit.not_to_static  # type: ignore[untyped-decorator]
-def _convolve(layer: StemConv2D, x: paddle.Tensor) -> paddle.Tensor:
+def convolve_stem(layer: nn.Conv2D, x: paddle.Tensor) -> paddle.Tensor:
+    """Apply a convolution to images, which need no gradient themselves.
+
+    A function rather than a layer of its own: Paddle names parameters after the class of their layer, and
+    exported graphs are matched with networks by these names.
+
+    Args:
+        layer: a convolution without bias, groups or dilation.
+        x: ``(B, C, H, W)``.
+
+    Returns:
+        ``(B, C', H', W')``, as ``layer(x)`` gives.
+    """
     # Only in training: an export has the plain operator.
     if layer.training and x.stop_gradient and x.place.is_cpu_place() and x.dtype == paddle.float32:
         return _Stem.apply(x, layer.weight, layer._stride[0], layer._padding)
-    return nn.Conv2D.forward(layer, x)
+    return layer(x)
 
 
 class _Stem(PyLayer):

@@ -4,9 +4,10 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
+from paddle import nn
 
 from reid_train.models import build_backbone
-from reid_train.models.stem import StemConv2D, weight_gradient
+from reid_train.models.stem import convolve_stem, weight_gradient
 
 
 @pytest.mark.parametrize(
@@ -26,10 +27,10 @@ def test_the_weights_gradient_is_the_operators(height, width, kernel, stride):
 @pytest.mark.parametrize("input_gradient", [False, True])
 def test_the_layer_gives_the_operators_output_and_gradients(input_gradient):
     paddle.seed(0)
-    layer = StemConv2D(3, 4, 7, stride=2, padding=3, bias_attr=False)
+    layer = nn.Conv2D(3, 4, 7, stride=2, padding=3, bias_attr=False)
     x = paddle.randn([2, 3, 16, 8])
     x.stop_gradient = not input_gradient
-    y = layer(x)
+    y = convolve_stem(layer, x)
     (y * y).sum().backward()
     found = layer.weight.grad.numpy()
     layer.clear_gradients()
@@ -37,7 +38,6 @@ def test_the_layer_gives_the_operators_output_and_gradients(input_gradient):
     (wanted * wanted).sum().backward()
     np.testing.assert_array_equal(y.numpy(), wanted.numpy())
     np.testing.assert_allclose(found, layer.weight.grad.numpy(), rtol=1e-4, atol=1e-3)
-    assert [*layer.state_dict()] == ["weight"]
     assert (x.grad is None) != input_gradient
 
 
