@@ -1,7 +1,8 @@
 """What a tracking run leaves behind: text, CSV, JSON, an annotated video, crops.
 
-All take one `TrackedFrame` at a time, so that a long video is never held in memory. Text files are context
-managers: they grow as ``NAME.part`` and take their name when closed, after Ctrl-C too (see `part_files`).
+All take one `TrackedFrame` at a time, so that a long video is never held in memory: each is an `Output`. Text
+files are context managers too: they grow as ``NAME.part`` and take their name when closed, after Ctrl-C too
+(see `part_files`).
 MOTChallenge text is written by `TrackWriter` in ``motchallenge/text.py``.
 """
 
@@ -43,17 +44,24 @@ class _TextFile:
     def _finish(self) -> None:
         """Write what belongs at the end."""
 
+    def close(self) -> None:
+        """Finish the file and give it its name; closing twice is fine."""
+        if self._file.closed:
+            return
+        with self._file:
+            self._finish()
+        publish(self.path)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._file:
-            if kind is not None and not issubclass(kind, KeyboardInterrupt):
-                return
-            self._finish()
-        publish(self.path)
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.close()
+        else:
+            self._file.close()
 
 
 class CsvWriter(_TextFile):
@@ -186,3 +194,6 @@ class CropWriter:
                 folder.mkdir(exist_ok=True)
                 _, content = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
                 (folder / f"{tracked.frame.number:06d}.jpg").write_bytes(content.tobytes())
+
+    def close(self) -> None:
+        """Nothing is left to write."""

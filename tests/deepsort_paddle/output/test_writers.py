@@ -64,6 +64,15 @@ def test_csv_leaves_the_detection_of_a_coasting_track_empty(tmp_path: Path) -> N
     assert rows[1]["detection_x1"] == rows[1]["detection_confidence"] == ""
 
 
+def test_a_writer_can_be_closed_without_with_and_closed_twice(tmp_path: Path) -> None:
+    for writer in (CsvWriter(tmp_path / "o.csv"), JsonWriter(tmp_path / "o.json", {}, dict)):
+        writer.write(tracked())
+        writer.close()
+        writer.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.csv", "o.json"]
+    assert len(json.loads((tmp_path / "o.json").read_text())["frames"]) == 1
+
+
 def test_an_error_leaves_the_part_file(tmp_path: Path) -> None:
     def run() -> None:
         with CsvWriter(tmp_path / "o.csv") as writer:
