@@ -1,7 +1,7 @@
 """The command ``deepsort-track``: reads its options and hands over.
 
-The parser is in ``command/parser.py``, so that ``--help`` answers at once; the work and its imports are in
-``command/run.py``. ``deepsort-eval`` is in ``command/evaluate.py``.
+The work and its imports come after the parser, so that ``--help`` answers at once. ``deepsort-eval`` is in
+``command/evaluate.py``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import in_one_line
 from deepsort_paddle.command.parser import PROGRAM, parse
 
@@ -22,14 +23,14 @@ def track(arguments: Sequence[str] | None = None) -> int:
     stopped by Ctrl-C; 143: by ``kill``. Outputs of one video hold every frame up to a stop.
     """
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
-        if options.many:
+        plan = parse(sys.argv[1:] if arguments is None else arguments)
+        if isinstance(plan, BatchPlan):
             from deepsort_paddle.batch.many import run_many
 
-            return run_many(options)
-        from deepsort_paddle.command.run import run
+            return run_many(plan)
+        from deepsort_paddle.command.track import print_run
 
-        return run(options)
+        return print_run(plan)
     except (OSError, ValueError, ImportError, MemoryError) as error:
         sys.stderr.write(f"{PROGRAM}: error: {in_one_line(error)}\n")
         return 2

@@ -20,7 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deepsort_paddle.batch.jobs import Job, Outcome
@@ -181,7 +181,7 @@ def _ask(process: subprocess.Popen[bytes], job: Job) -> Outcome:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
+        process.stdin.write(json.dumps(job.as_dict()).encode() + b"\n")
         process.stdin.flush()
         line = process.stdout.readline()
     except BrokenPipeError:

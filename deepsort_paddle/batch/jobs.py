@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from typing_extensions import Self
+
+from deepsort_paddle.command.plan import RunPlan
 
 __all__ = ["Job", "Outcome"]
 
@@ -14,18 +20,27 @@ class Job:
 
     Attributes:
         name: of its output files; no other video of the run has it.
-        options: of ``deepsort-track`` for this video, JSON values only.
+        plan: of this video, its file names filled in.
         folder: where relative paths begin.
     """
 
     name: str
-    options: dict[str, Any]
+    plan: RunPlan
     folder: str
 
     @property
     def source(self) -> str:
         """The video as it was given."""
-        return str(self.options["source"])
+        return self.plan.source
+
+    def as_dict(self) -> dict[str, Any]:
+        """Values that JSON can carry."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, known: Mapping[str, Any]) -> Self:
+        """The job that `as_dict` described."""
+        return cls(known["name"], RunPlan.from_dict(known["plan"]), known["folder"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,65 +6,37 @@ decides their results. Given again, the same command skips those and goes on wit
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from deepsort_paddle.batch.executors import Attempt, Engine, ProcessEngine, RayEngine, run_jobs
 from deepsort_paddle.batch.jobs import Job
 from deepsort_paddle.batch.resume import Ledger, kept_names
 from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.batch.video_list import make_jobs, read_sources
-from deepsort_paddle.command.one_line import columns, padded
+from deepsort_paddle.batch.video_result import VideoResult, table, total
+from deepsort_paddle.command.batch_plan import BatchPlan
+from deepsort_paddle.command.checks import check_models, check_plan
+from deepsort_paddle.command.option import check_names
 from deepsort_paddle.command.parser import parse
+from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.signals import Stop
-from deepsort_paddle.command.tracker_settings import settle_tracker_options
-from deepsort_paddle.counting.counter import Line, TrackCounter, Zone
 
-__all__ = ["STATUS_FILE", "VideoResult", "run_many", "track_many"]
+if TYPE_CHECKING:
+    from deepsort_paddle.counting.places import Line, Zone
+
+__all__ = ["STATUS_FILE", "VideoResult", "run_many", "track_many", "track_videos"]
 
 STATUS_FILE = "deepsort-track.jsonl"
-_STATUSES = ("done", "done before", "failed", "not tracked")
-
-
-@dataclass(frozen=True, slots=True)
-class VideoResult:
-    """What became of one of many videos.
-
-    Attributes:
-        name: of its result files.
-        source: the video as it was given.
-        status: ``done``, ``failed``, ``done before`` (by an earlier run, the results are still there) or
-            ``not tracked`` (the run was stopped).
-        frames: how many were tracked.
-        ids: how many were reported.
-        seconds: the last attempt took.
-        attempts: in this run.
-        error: why it failed, one line; empty where it did not.
-        files: what was written.
-        counted: what lines and zones counted, a line each.
-    """
-
-    name: str
-    source: str
-    status: str
-    frames: int = 0
-    ids: int = 0
-    seconds: float = 0.0
-    attempts: int = 0
-    error: str = ""
-    files: tuple[str, ...] = ()
-    counted: tuple[str, ...] = ()
 
 
 def track_many(
@@ -96,17 +68,94 @@ def track_many(
         KeyboardInterrupt: Ctrl-C; the workers are gone, the status file says what is done.
     """
     for name, given in (("sources", sources), ("arguments", arguments)):
-        if isinstance(given, str | Path):
-            raise ValueError(f"{name} must be a list, got {given!r}")
+        _expect_list(name, given)
     words = ["--quiet", "--save-dir", str(save_dir), f"--retries={retries}", f"--engine={engine}"]
     words += [] if workers is None else [f"--workers={workers}"]
-    results, code = _run(parse([*words, *arguments, "--", *map(str, sources)]))
+    plan = parse([*words, *arguments, "--", *map(str, sources)])
+    assert isinstance(plan, BatchPlan)  # --retries is an option of many videos
+    return _completed(plan)
+
+
+def track_videos(
+    sources: Sequence[str | Path],
+    *,
+    detector: str | Path | None = None,
+    detections: str | Path | None = None,
+    reid: str | Path | None = None,
+    preset: str = "deepsort",
+    lines: Sequence[Line | str] = (),
+    zones: Sequence[Zone | str] = (),
+    save_dir: str | Path = "output",
+    workers: int | None = None,
+    retries: int = 1,
+    engine: str = "processes",
+    progress: bool = False,
+    **options: Any,
+) -> list[VideoResult]:
+    """Track many videos, several at once, each as `track_video` would by itself.
+
+    A status file in ``save_dir`` says which videos are done: the same call skips those and goes on with the
+    rest. Videos are tracked in processes of their own, so detectors and models are names, not objects.
+
+    Args:
+        sources: video files, folders of images or MOTChallenge sequences.
+        detector: ``"hog"``, an ``.onnx`` file or a PaddleDetection folder.
+        detections: a folder with ``NAME.txt`` for each video, or a file name with ``{name}`` in it.
+        reid: a folder or an ``.onnx`` file; ``"none"`` tracks by motion alone.
+        preset: ``"deepsort"`` (as published), ``"motion"`` or ``"strong"``.
+        lines: lines to count at, the same in all videos.
+        zones: zones to count in, likewise.
+        save_dir: for the status file, and a text file and an annotated video of each source; made when it is
+            missing.
+        workers: videos at once; None for one on each core, or as many as Ray has place for.
+        retries: more attempts at a video that failed.
+        engine: ``"processes"`` of this machine, or ``"ray"``.
+        progress: show a progress bar on a terminal, and notes.
+        **options: any other field of `RunPlan`; in file names ``{name}`` is the video's, as in
+            ``csv="tables/{name}.csv"``.
+
+    Returns:
+        A result for each source, in their order. Videos that failed are among them and raise nothing.
+
+    Raises:
+        OSError: a file is missing, or another run is at work in ``save_dir``.
+        ValueError: an argument is wrong; one line says what was expected.
+        ImportError: Ray is asked for and not installed.
+        KeyboardInterrupt: Ctrl-C; the workers are gone, the status file says what is done.
+
+    Example:
+        >>> from deepsort_paddle import track_videos
+        >>> for result in track_videos(["a.mp4", "b.mp4"], detector="yolox_nano.onnx"):  # doctest: +SKIP
+        ...     print(result.name, result.status, result.frames, result.ids)
+    """
+    _expect_list("sources", sources)
+    check_names(RunPlan, options)
+    names: dict[str, Any] = {"detector": detector, "detections": detections, "reid": reid, "preset": preset}
+    for name in ("detector", "reid"):
+        if callable(names[name]):
+            raise ValueError(f"{name}: expected a name or a path, as workers are processes; got an object")
+    places: dict[str, Any] = {"lines": lines, "zones": zones, "save_dir": save_dir}
+    plan = RunPlan(source="{source}", **names, **places, **{"quiet": not progress, **options})
+    batch = BatchPlan(
+        run=plan, sources=tuple(map(str, sources)), workers=workers, retries=retries, engine=engine
+    )
+    return _completed(batch)
+
+
+def _expect_list(name: str, given: object) -> None:
+    if isinstance(given, str | Path):
+        raise ValueError(f"{name} must be a list, got {given!r}")
+
+
+def _completed(batch: BatchPlan) -> list[VideoResult]:
+    """The results of a run that nobody stops."""
+    results, code = _run(batch)
     if code:
         raise KeyboardInterrupt
     return results
 
 
-def run_many(options: argparse.Namespace) -> int:
+def run_many(batch: BatchPlan) -> int:
     """The command: track, print a table; returns the exit code.
 
     0: all done; 1: some failed; 130 and 143: stopped.
@@ -117,23 +166,23 @@ def run_many(options: argparse.Namespace) -> int:
         ImportError: Ray is wanted but not installed.
     """
     began = time.perf_counter()
-    results, code = _run(options)
-    if not options.quiet:
-        print(_table(results))
-        print(_total(results, time.perf_counter() - began))
-        print(f"status: {_status_path(options)}")
+    results, code = _run(batch)
+    if not batch.run.quiet:
+        print(table(results))
+        print(total(results, time.perf_counter() - began))
+        print(f"status: {batch.folder / STATUS_FILE}")
     return code or int(any(result.status == "failed" for result in results))
 
 
-def _run(options: argparse.Namespace) -> tuple[list[VideoResult], int]:
+def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
     """Track what is not done yet; returns a result for each video, and 0 or the exit code of a stop."""
-    sources = read_sources(options)
-    _check_settings(options)
-    make_jobs(options, sources, {})  # what is wrong is found before anything is written
-    path = _status_path(options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with StatusFile(path) as status:
-        jobs = make_jobs(options, sources, kept_names(status, sources))
+    sources = read_sources(batch)
+    make_jobs(batch, sources, {})  # what is wrong is found before anything is written
+    check_plan(batch.run)
+    check_models(batch.run)
+    batch.folder.mkdir(parents=True, exist_ok=True)
+    with StatusFile(batch.folder / STATUS_FILE) as status:
+        jobs = make_jobs(batch, sources, kept_names(status, sources))
         ledger = Ledger(status, jobs)
         results = {job.name: VideoResult(job.name, job.source, "not tracked") for job in jobs}
         for name, record in ledger.done.items():
@@ -143,8 +192,8 @@ def _run(options: argparse.Namespace) -> tuple[list[VideoResult], int]:
         if not pending:
             return list(results.values()), code
         try:
-            with stop, closing(_engine(options, len(pending))) as engine:
-                for attempt in _attempts(options, pending, engine, ledger, stop):
+            with stop, closing(_engine(batch, len(pending))) as engine:
+                for attempt in _attempts(batch, pending, engine, ledger, stop):
                     results[attempt.job.name] = _result(attempt)
         except KeyboardInterrupt:
             code = 128 + (stop.signal or signal.SIGINT)
@@ -157,7 +206,7 @@ def _run(options: argparse.Namespace) -> tuple[list[VideoResult], int]:
 
 
 def _attempts(
-    options: argparse.Namespace, jobs: Sequence[Job], engine: Engine, ledger: Ledger, stop: Stop
+    batch: BatchPlan, jobs: Sequence[Job], engine: Engine, ledger: Ledger, stop: Stop
 ) -> Iterator[Attempt]:
     """Run the jobs, write down what becomes of them, and show how it goes."""
     said: set[str] = set()
@@ -165,14 +214,13 @@ def _attempts(
     def say(message: str) -> None:
         tqdm.write(f"deepsort-track: {message}", file=sys.stderr)
 
-    retries = 1 if options.retries is None else options.retries
-    hidden = True if options.quiet else None
+    hidden = True if batch.run.quiet else None
     with tqdm(total=len(jobs), unit="video", disable=hidden, file=sys.stderr) as bar:
-        for attempt in run_jobs(jobs, engine, retries=retries, started=ledger.started):
+        for attempt in run_jobs(jobs, engine, retries=batch.retries, started=ledger.started):
             job, outcome = attempt.job, attempt.outcome
             with stop.held():
                 ledger.ended(job, outcome, attempt.number)
-            for note in () if options.quiet else outcome.notes:
+            for note in () if batch.run.quiet else outcome.notes:
                 if note not in said:
                     said.add(note)
                     say(f"note: {job.name}: {note}")
@@ -182,30 +230,17 @@ def _attempts(
             yield attempt
 
 
-def _engine(options: argparse.Namespace, videos: int) -> Engine:
+def _engine(batch: BatchPlan, videos: int) -> Engine:
     """Who does the work."""
-    threads = options.threads or 1
-    if options.engine == "ray":
+    threads = batch.run.threads or 1
+    if batch.engine == "ray":
         from deepsort_paddle.batch.worker import run_job
 
-        gpus = int(options.use_gpu or options.device.startswith("gpu"))
-        return RayEngine(run_job, options.workers, threads=threads, gpus=gpus)
+        gpus = int(batch.run.device.startswith("gpu"))
+        return RayEngine(run_job, batch.workers, threads=threads, gpus=gpus)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = options.workers or max(1, cores // threads)
+    workers = batch.workers or max(1, cores // threads)
     return ProcessEngine(min(workers, videos), threads=threads)
-
-
-def _check_settings(options: argparse.Namespace) -> None:
-    """Raise where no video could be tracked with these options."""
-    settle_tracker_options(argparse.Namespace(**vars(options)))
-    TrackCounter([Line.parse(text) for text in options.line], [Zone.parse(text) for text in options.zone])
-    for flag, path in (("--reid", options.reid), ("--detector", options.detector)):
-        if path not in (None, "none", "hog", DEFAULT_MODEL) and not Path(path).exists():
-            raise FileNotFoundError(f"{flag} {path}: no such file or folder")
-
-
-def _status_path(options: argparse.Namespace) -> Path:
-    return Path(options.save_dir or "output") / STATUS_FILE
 
 
 def _result(attempt: Attempt) -> VideoResult:
@@ -231,30 +266,3 @@ def _done_before(result: VideoResult, record: Record, status: StatusFile) -> Vid
     known = {name: record[name] for name in ("frames", "ids", "seconds") if name in record}
     counted = tuple(record.get("counted", ()))
     return replace(result, status="done before", files=files, counted=counted, **known)
-
-
-def _table(results: Sequence[VideoResult]) -> str:
-    """A row for each video, and below it what was counted."""
-    rows = [("video", "frames", "ids", "seconds", "status")]
-    for one in results:
-        tracked = one.status.startswith("done")
-        figures = (str(one.frames), str(one.ids), f"{one.seconds:.1f}") if tracked else ("-", "-", "-")
-        tries = f", attempt {one.attempts}" if one.attempts > 1 else ""
-        rows.append((one.name, *figures, one.status + tries + (f": {one.error}" if one.error else "")))
-    wide = [max(columns(row[column]) for row in rows) for column in range(4)]
-    below = [(), *(one.counted for one in results)]
-    lines = []
-    for row, counted in zip(rows, below, strict=True):
-        cells = [cell.rjust(width) for cell, width in zip(row[1:4], wide[1:], strict=True)]
-        lines.append("  ".join([padded(row[0], wide[0]), *cells, row[4]]))
-        lines += [f"  {text}" for text in counted]
-    return "\n".join(lines)
-
-
-def _total(results: Sequence[VideoResult], seconds: float) -> str:
-    """All videos in one line."""
-    counts = Counter(result.status for result in results)
-    parts = ", ".join(f"{counts[status]} {status}" for status in _STATUSES if counts[status])
-    frames = sum(result.frames for result in results if result.status == "done")
-    speed = f"; {frames} frames in {seconds:.1f} s, {frames / seconds:.1f} fps" if frames else ""
-    return f"{len(results)} video{'' if len(results) == 1 else 's'}: {parts}{speed}"

@@ -18,14 +18,15 @@ from deepsort_paddle._version import __version__
 from deepsort_paddle.appearance.default_model import default_model
 from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.batch.status_file import Record, StatusFile
-from deepsort_paddle.command.parser import OUTPUTS
+from deepsort_paddle.command.option import options
+from deepsort_paddle.command.plan import INPUTS, OUTPUTS, RunPlan
 from deepsort_paddle.media.source import without_password
 
 __all__ = ["Ledger", "fingerprint", "kept_names"]
 
-# They change how fast the results come, not which.
-_SPEED = ("threads", "read_ahead", "frames_per_batch", "quiet", "save_dir", "name")
-_INPUTS = ("source", "detections", "reid", "detector")
+# They change how fast the results come, or where they lie, not which they are.
+_UNDECISIVE = {"name"} | {name for name, known in options(RunPlan).items() if not known.decides}
+_INPUTS = ("source", *INPUTS)
 
 
 class Ledger:
@@ -62,8 +63,8 @@ class Ledger:
 
     def _add(self, job: Job, what: str, attempt: int, **facts: Any) -> None:
         record = {"video": job.name, "source": _place(self._status, job.source), "status": what}
-        if job.options["save_crops"]:
-            facts["crops"] = self._status.place(job.options["save_crops"])
+        if job.plan.save_crops:
+            facts["crops"] = self._status.place(job.plan.save_crops)
         self._status.add({**record, "attempt": attempt, **facts})
 
     def _last(self, job: Job) -> Record:
@@ -77,19 +78,19 @@ class Ledger:
 
     def _digest(self, job: Job) -> str:
         """SHA-256 of everything that decides the results of a job."""
-        options = {key: value for key, value in job.options.items() if key not in _SPEED}
+        known = {name: value for name, value in job.plan.as_dict().items() if name not in _UNDECISIVE}
         for name in (*_INPUTS, *OUTPUTS):
-            if options[name] is not None:
-                options[name] = _place(self._status, options[name])
-        inputs = [job.options[name] for name in _INPUTS]
-        if job.options["reid"] is None:
+            if known[name] is not None:
+                known[name] = _place(self._status, known[name])
+        inputs = [getattr(job.plan, name) for name in _INPUTS]
+        if job.plan.reid is None:
             inputs.append(str(default_model()))
         files = [self._files(path) for path in inputs if path is not None and "://" not in path]
-        text = json.dumps([__version__, job.name, options, files], sort_keys=True)
+        text = json.dumps([__version__, job.name, known, files], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _check_crops(self, job: Job) -> None:
-        crops = job.options["save_crops"]
+        crops = job.plan.save_crops
         if crops is None or self._last(job).get("crops") == self._status.place(crops):
             return
         if Path(crops).exists() and not (Path(crops).is_dir() and not any(Path(crops).iterdir())):

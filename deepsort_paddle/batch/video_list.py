@@ -7,57 +7,40 @@ that it is in and ``{source}`` for the video itself. Two videos of one name get 
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deepsort_paddle.batch.jobs import Job
-from deepsort_paddle.command.parser import OUTPUTS, PLACEHOLDERS
+from deepsort_paddle.command.batch_plan import BatchPlan
+from deepsort_paddle.command.checks import expect_video
+from deepsort_paddle.command.plan import PLACEHOLDERS
 from deepsort_paddle.media.source import stream_name
 
-__all__ = ["expect_video", "make_jobs", "read_sources", "unique_names"]
+__all__ = ["make_jobs", "read_sources", "unique_names"]
 
-# Options of the whole run, which no video needs to know.
-_SHARED = ("sources", "videos", "many", "workers", "retries", "engine", "video_path", "camera_id", "img_dir")
 _FILMS = ("http://", "https://", "ftp://", "file:")
-# Files that stand in a video's place by mistake, and the options that take them.
-_LISTS = "detections go with --detections FILE, a list of videos with --sources FILE"
-_OTHERS = {
-    ".onnx": "a detector goes with --detector FILE, an appearance model with --reid FILE",
-    ".txt": _LISTS,
-    ".csv": _LISTS,
-}
 
 
-def expect_video(source: str) -> None:
-    """Raise where a source is, by its ending, a file for another option.
-
-    Raises:
-        ValueError: it is; the message names the option.
-    """
-    option = _OTHERS.get(Path(source).suffix.lower())
-    if option and "://" not in source and Path(source).is_file():
-        raise ValueError(f"{source} is no video: {option}")
-
-
-def read_sources(options: argparse.Namespace) -> list[str]:
-    """Everything to track, checked: the sources of the command line and those of ``--sources``.
+def read_sources(batch: BatchPlan) -> list[str]:
+    """Everything to track, checked: the sources given one by one, then those of the list file.
 
     Raises:
         OSError: the list can't be read, or a video is not there.
         ValueError: a video is there twice, or is live.
     """
-    sources = list(options.videos)
-    if options.sources:
-        text = sys.stdin.read() if options.sources == "-" else _read(options.sources)
+    sources = list(batch.sources)
+    if batch.list_file:
+        text = sys.stdin.read() if batch.list_file == "-" else _read(batch.list_file)
         lines = (line.strip() for line in text.splitlines())
         sources += [line for line in lines if line and not line.startswith("#")]
     if not sources:
-        raise ValueError(f"--sources {options.sources} names no video")
+        where = f"--sources {batch.list_file}" if batch.list_file else "the list of sources"
+        raise ValueError(f"{where} names no video")
     for source in sources:
         if "://" in source:
             if not source.startswith(_FILMS):
@@ -73,11 +56,11 @@ def read_sources(options: argparse.Namespace) -> list[str]:
     return sources
 
 
-def make_jobs(options: argparse.Namespace, sources: Sequence[str], kept: Mapping[str, str]) -> list[Job]:
+def make_jobs(batch: BatchPlan, sources: Sequence[str], kept: Mapping[str, str]) -> list[Job]:
     """One job for each source.
 
     Args:
-        options: of the command line.
+        batch: the plan of the run.
         sources: of `read_sources`.
         kept: names that sources have from earlier runs; they keep them, and no other gets one of these.
 
@@ -85,23 +68,18 @@ def make_jobs(options: argparse.Namespace, sources: Sequence[str], kept: Mapping
         OSError: a detection file is not there.
         ValueError: two videos would share a file.
     """
-    if options.show:
+    plan = batch.run
+    if plan.show:
         raise ValueError("--show is for one video")
-    if options.explain:
+    if plan.explain:
         raise ValueError("--explain is for one video; --explain-csv takes {name}")
-    settings = {key: value for key, value in vars(options).items() if key not in _SHARED}
-    settings.update(quiet=True, threads=options.threads or 1, read_ahead=options.read_ahead or 0)
-    if not any(settings[option] for option in OUTPUTS):
-        settings["save_dir"] = options.save_dir or "output"
+    plan = replace(plan, quiet=True, threads=plan.threads or 1, read_ahead=plan.read_ahead or 0)
     jobs = []
     for source, name in zip(sources, unique_names(sources, kept), strict=True):
-        own: dict[str, Any] = {**settings, "source": source, "name": name}
-        for option in OUTPUTS:
-            if own[option] is not None:
-                own[option] = _filled(own[option], source, name)
-        if options.detections is not None:
-            own["detections"] = _detections(options.detections, source, name, len(sources))
-        jobs.append(Job(name, own, str(Path.cwd())))
+        files: dict[str, Any] = {option: _filled(path, source, name) for option, path in plan.files().items()}
+        if plan.detections is not None:
+            files["detections"] = _detections(plan.detections, source, name, len(sources))
+        jobs.append(Job(name, replace(plan, source=source, name=name, **files), str(Path.cwd())))
     _check_apart(jobs)
     return jobs
 
@@ -199,14 +177,11 @@ def _check_apart(jobs: Sequence[Job]) -> None:
     writers: dict[str, str] = {}
     inputs = {_full(job.source) for job in jobs}
     for job in jobs:
-        detections = job.options["detections"]
+        detections = job.plan.detections
         if detections and (other := readers.setdefault(_full(detections), job.source)) != job.source:
             raise ValueError(f"{other} and {job.source} would both take the detections {detections}")
     for job in jobs:
-        for option in OUTPUTS:
-            path = job.options[option]
-            if path is None:
-                continue
+        for option, path in job.plan.files().items():
             full, flag = _full(path), "--" + option.replace("_", "-")
             if full in inputs or full in readers:
                 raise ValueError(f"{flag} {path} would replace an input")
@@ -214,7 +189,7 @@ def _check_apart(jobs: Sequence[Job]) -> None:
                 raise ValueError(
                     f"{flag} {path} is one file for {other} and {job.source}: put {{name}} into it"
                 )
-        if job.options["save_dir"]:
-            results = Path(_full(job.options["save_dir"])) / job.name
+        if job.plan.save_dir:
+            results = Path(_full(job.plan.save_dir)) / job.name
             if {f"{results}.txt", f"{results}.mp4"} & (inputs | set(readers)):
-                raise ValueError(f"--save-dir {job.options['save_dir']} would replace an input")
+                raise ValueError(f"--save-dir {job.plan.save_dir} would replace an input")

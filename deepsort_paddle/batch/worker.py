@@ -7,7 +7,6 @@ that ended. Files that it was writing stay behind as ``NAME.part``. On Ray `run_
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import queue
@@ -24,8 +23,7 @@ import cv2
 
 from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.command.one_line import in_one_line
-from deepsort_paddle.command.outputs import FILES, WRITTEN
-from deepsort_paddle.command.run import track_source
+from deepsort_paddle.command.run import run_plan
 from deepsort_paddle.command.summary import counted
 
 __all__ = ["main", "run_job"]
@@ -48,28 +46,27 @@ def _track(job: Job, notes: list[str]) -> Outcome:
     if not Path(job.folder).is_dir():
         raise FileNotFoundError(f"this machine has no folder {job.folder}: all must see the same files")
     os.chdir(job.folder)
-    options = argparse.Namespace(**job.options)
-    cv2.setNumThreads(options.threads)
-    for name in FILES:
-        if getattr(options, name):
-            Path(getattr(options, name)).parent.mkdir(parents=True, exist_ok=True)
-    crops = options.save_crops
+    plan = job.plan
+    cv2.setNumThreads(plan.threads or 1)
+    crops = plan.save_crops
+    for option, path in plan.files().items():
+        if option != "save_crops":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
     if crops:  # a folder gets its name when it is complete, like a file
-        options.save_crops = f"{crops}.part"
-        shutil.rmtree(options.save_crops, ignore_errors=True)
-    finished = track_source(options, notes.append, signals=())
+        plan = replace(plan, save_crops=f"{crops}.part")
+        shutil.rmtree(f"{crops}.part", ignore_errors=True)
+    result = run_plan(plan, notes.append)
+    outputs = dict(result.outputs)
     if crops:
         shutil.rmtree(crops, ignore_errors=True)
-        Path(options.save_crops).mkdir(parents=True, exist_ok=True)
-        Path(options.save_crops).rename(crops)
-        options.save_crops = crops
-    paths = (getattr(options, name) for name in dict.fromkeys((*WRITTEN, *FILES)))
-    counts = finished.counts
+        outputs["save_crops"].mkdir(parents=True, exist_ok=True)
+        outputs["save_crops"] = outputs["save_crops"].rename(crops)
+    counts = result.counts
     return Outcome(
-        frames=finished.frames,
-        ids=finished.ids,
-        broken=finished.broken,
-        files=tuple(path for path in paths if path and Path(path).exists()),
+        frames=result.frames,
+        ids=len(result.ids),
+        broken=result.broken_frames,
+        files=tuple(str(path) for path in outputs.values() if path.exists()),
         counts=None if counts is None else counts.as_dict(),
         counted=() if counts is None else tuple(counted(counts).splitlines()),
     )
@@ -83,7 +80,7 @@ def main() -> None:
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     while True:
-        job = Job(**json.loads(jobs.get()))
+        job = Job.from_dict(json.loads(jobs.get()))
         outcomes.write(json.dumps(asdict(run_job(job))) + "\n")
         outcomes.flush()
 

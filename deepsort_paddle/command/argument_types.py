@@ -1,64 +1,194 @@
-"""Types of options: what argparse calls on a word of the command line.
+"""Types of options: each takes a word of the command line or a value of Python, checks it and returns it.
 
-Each says in one line what was wanted, and argparse puts the option's name in front.
+A type is a function of one value. It raises `OptionError`, one line that says what was expected and what it
+got; the caller puts the option's name before it. Values that a type returns can be hashed and pass its
+check again, so that a plan survives its way through JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from operator import index
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["confidences", "count", "ids", "number"]
+if TYPE_CHECKING:
+    from deepsort_paddle.counting.places import Line, Zone
+
+__all__ = [
+    "OptionError",
+    "assignment",
+    "choice",
+    "class_list",
+    "confidences",
+    "count",
+    "ids",
+    "line",
+    "number",
+    "switch",
+    "text",
+    "zone",
+]
 
 
-def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Callable[[str], float]:
-    """A number from ``low`` (or above it) to ``high``."""
+class OptionError(ValueError, argparse.ArgumentTypeError):
+    """A value is not what its option expects: ValueError for Python, known to argparse as well."""
 
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (low < value if open_low else low <= value) or not value <= high or math.isinf(value):
-            wanted = f"a number above {low:g}" if open_low else f"a number from {low:g}"
-            wanted += f" to {high:g}" if high < math.inf else "" if open_low else " up"
-            raise argparse.ArgumentTypeError(f"{wanted} wanted, got {text!r}")
+
+def text(value: str | int | PathLike[str]) -> str:
+    """A name or path."""
+    if isinstance(value, bool) or not isinstance(value, str | int | PathLike):
+        raise OptionError(f"expected a name or a path, got {value!r}")
+    return str(value)
+
+
+def switch(value: bool) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise OptionError(f"expected True or False, got {value!r}")
+    return value
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """One of these names."""
+
+    def parse(value: str) -> str:
+        if value not in names:
+            raise OptionError(f"expected {', '.join(names[:-1])} or {names[-1]}, got {value!r}")
         return value
 
     return parse
 
 
-def count(low: int) -> Callable[[str], int]:
+def number(low: float, high: float = math.inf, *, open_low: bool = False) -> Callable[[str | float], float]:
+    """A finite number from ``low`` (or above it) to ``high``."""
+
+    def parse(value: str | float) -> float:
+        try:
+            parsed = float(value)
+        except (TypeError, ValueError):
+            parsed = math.nan
+        if not (low < parsed if open_low else low <= parsed) or not parsed <= high or math.isinf(parsed):
+            expected = f"a number above {low:g}" if open_low else f"a number from {low:g}"
+            expected += f" to {high:g}" if high < math.inf else "" if open_low else " up"
+            raise OptionError(f"expected {expected}, got {value!r}")
+        return parsed
+
+    return parse
+
+
+def count(low: int) -> Callable[[str | int], int]:
     """A whole number from ``low``."""
 
-    def parse(text: str) -> int:
+    def parse(value: str | int) -> int:
         try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if value < low:
-            raise argparse.ArgumentTypeError(f"a whole number from {low} wanted, got {text!r}")
-        return value
+            parsed = int(value) if isinstance(value, str) else index(value)
+        except (TypeError, ValueError):
+            parsed = low - 1
+        if parsed < low:
+            raise OptionError(f"expected a whole number from {low}, got {value!r}")
+        return parsed
 
     return parse
 
 
-def ids(text: str) -> list[int]:
-    """Track ids with commas between."""
+def ids(value: str | int | Iterable[int]) -> tuple[int, ...]:
+    """Track ids: a text with commas between them, one number or several."""
+    if isinstance(value, str):
+        parts: Iterable[str | int] = value.split(",")
+    else:
+        parts = value if isinstance(value, Iterable) else (value,)
     parse = count(1)
-    return [parse(part) for part in text.split(",")]
+    return tuple(parse(part) for part in parts)
 
 
-def confidences(text: str) -> float | dict[str, float]:
-    """A score, or scores of classes with commas between; ``""`` names the other classes."""
-    score, found = number(0, 1), {}
-    if "=" not in text and "," not in text:
-        return score(text)
-    for part in text.split(","):
+def class_list(value: str | int | Iterable[int | str]) -> str:
+    """Names or numbers of classes, as text with commas between them."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        value = ",".join(str(part) for part in value)
+    if not all(part.strip() for part in str(value).split(",")):
+        raise OptionError(f"expected names or numbers with commas between, got {value!r}")
+    return str(value)
+
+
+def confidences(
+    value: str | float | Mapping[str, float] | Iterable[tuple[str, float]],
+) -> float | tuple[tuple[str, float], ...]:
+    """A confidence, or pairs of a class name and its confidence; the name ``""`` stands for all others.
+
+    As text ``0.4``, or ``person=0.4,car=0.6``, or ``0.3,car=0.6``.
+    """
+    confidence = number(0, 1)
+    if isinstance(value, str):
+        return _parsed_confidences(value)
+    if isinstance(value, Mapping | list | tuple):
+        pairs = value.items() if isinstance(value, Mapping) else value
+        return tuple((str(name), confidence(part)) for name, part in pairs)
+    return confidence(value)  # type: ignore[arg-type]
+
+
+def _parsed_confidences(words: str) -> float | tuple[tuple[str, float], ...]:
+    confidence = number(0, 1)
+    if "=" not in words and "," not in words:
+        return confidence(words)
+    found: dict[str, float] = {}
+    for part in words.split(","):
         name, equals, value = part.rpartition("=")
         name = name.strip()
         if bool(name) != bool(equals) or name in found:
-            raise argparse.ArgumentTypeError(f"scores as person=0.4,car=0.6 wanted, got {text!r}")
-        found[name] = score(value)
-    return found
+            raise OptionError(f"expected confidences as person=0.4,car=0.6, got {words!r}")
+        found[name] = confidence(value)
+    return tuple(found.items())
+
+
+def assignment(value: str | Iterable[Any]) -> tuple[str, float | int | bool]:
+    """The name and value of a tracker option: ``NAME=VALUE`` or a pair."""
+    if isinstance(value, str):
+        name, equals, word = value.partition("=")
+        if not equals:
+            raise OptionError(f"expected NAME=VALUE, got {value!r}")
+        return name.strip().replace("-", "_"), _number_or_truth(name.strip(), word.strip())
+    name, setting = tuple(value)
+    if not isinstance(setting, int | float):
+        raise OptionError(f"expected a number, true or false for {name}, got {setting!r}")
+    return str(name), setting
+
+
+def _number_or_truth(name: str, word: str) -> float | int | bool:
+    truths = {"true": True, "false": False}
+    if word.lower() in truths:
+        return truths[word.lower()]
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(word)
+    raise OptionError(f"expected a number, true or false for {name}, got {word!r}")
+
+
+def line(value: Line | str | Mapping[str, Any]) -> Line:
+    """A line to count at: the object, ``NAME:x1,y1,x2,y2``, or its fields."""
+    from deepsort_paddle.counting.places import Line  # imports numpy, which --help does not wait for
+
+    return _place(Line, value, "Line")  # type: ignore[no-any-return]
+
+
+def zone(value: Zone | str | Mapping[str, Any]) -> Zone:
+    """A zone to count in: the object, ``NAME:x1,y1,x2,y2,x3,y3,...``, or its fields."""
+    from deepsort_paddle.counting.places import Zone
+
+    return _place(Zone, value, "Zone")  # type: ignore[no-any-return]
+
+
+def _place(kind: Any, value: Any, name: str) -> Any:
+    try:
+        if isinstance(value, str):
+            return kind.parse(value)
+        if isinstance(value, Mapping):
+            return kind(**value)
+    except (TypeError, ValueError) as error:
+        raise OptionError(str(error)) from None
+    if not isinstance(value, kind):
+        raise OptionError(f"expected {name} or its text, got {type(value).__name__}")
+    return value

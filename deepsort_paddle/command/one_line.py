@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from difflib import get_close_matches
 from typing import Any, NoReturn
 from unicodedata import combining, east_asian_width
 
@@ -32,6 +31,8 @@ class OneLineParser(argparse.ArgumentParser):
 
     def with_nearest(self, message: str) -> str:
         """The message; where it is about an unknown option, with the one that was most likely meant."""
+        from difflib import get_close_matches  # most runs need it not
+
         shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
         known = [name[2:] for action in shown for name in action.option_strings if name.startswith("--")]
         words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []

@@ -1,219 +1,203 @@
-"""The outputs of ``deepsort-track``: check, choose and open what its options ask for."""
+"""The outputs of a run: opens what the plan asks for."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deepsort_paddle._version import __version__
-from deepsort_paddle.counting.counter import Counts, TrackCounter
+from deepsort_paddle.command.components import Components
+from deepsort_paddle.command.plan import FILES, RunPlan
+from deepsort_paddle.command.result import Progress
+from deepsort_paddle.counting.counter import TrackCounter
+from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.source import without_password
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import TrackWriter
 from deepsort_paddle.output.draw_counts import draw_counts
 from deepsort_paddle.output.html_report import HtmlReport
+from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
-from deepsort_paddle.part_files import check_writable, claimed, naming, real_path
+from deepsort_paddle.part_files import claimed, naming
 from deepsort_paddle.pipeline.stages import TrackedFrame
-from deepsort_paddle.tracking.options import TrackerOptions
 
-__all__ = ["FILES", "TRACKER_OPTIONS", "WRITTEN", "check_outputs", "choose_outputs", "open_outputs"]
+__all__ = ["open_outputs"]
 
-# The pipeline applies min_confidence, before anything is encoded.
-TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.name != "min_confidence")
-# Outputs that are named when a run is over.
-WRITTEN = ("output", "save_video", "json", "csv", "report", "explain_csv", "save_crops")
-FILES = ("output", "save_video", "json", "csv", "report", "explain_csv")
-_UNKNOWN_FPS = 25.0  # of a video written from pictures of unknown frame rate
-
-Output = Callable[[TrackedFrame], "bool | None"]
-
-
-def check_outputs(options: argparse.Namespace) -> None:
-    """Raise when an output can't be written, or would replace an input or another output."""
-    inputs = [real_path(text) for text in (options.source, options.detections) if text]
-    seen: dict[Path, str] = {}
-    for name in FILES:
-        text = getattr(options, name)
-        if text is None:
-            continue
-        option, path = "--" + name.replace("_", "-"), real_path(text)
-        if path in inputs:
-            raise ValueError(f"{option} {text} would replace an input")
-        if path in seen:
-            raise ValueError(f"{option} and {seen[path]} name the same file {text}")
-        if path.is_file() or not path.exists():
-            seen[path] = option
-        if name == "save_video":
-            VideoWriter(text, fps=_UNKNOWN_FPS)
-        check_writable(text)
-    if options.save_crops is not None:
-        _check_folder(Path(options.save_crops))
-        if Path(options.save_crops).is_dir() and any(Path(options.save_crops).iterdir()):
-            raise ValueError(f"--save-crops wants a new or empty folder, {options.save_crops} has content")
-    if options.save_dir is not None:
-        _check_folder(Path(options.save_dir))
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise when ``folder`` neither is a folder nor can be made."""
-    known = real_path(folder)
-    while not known.exists():
-        known = known.parent
-    if not known.is_dir():
-        raise NotADirectoryError(f"{known} is not a folder")
-    if not os.access(known, os.W_OK):
-        raise PermissionError(f"cannot write into {known}")
-
-
-def choose_outputs(options: argparse.Namespace, source: FrameSource) -> None:
-    """Fill in --save-dir's files, and the standard ones when no output was asked for."""
-    asked = any(getattr(options, name) for name in (*FILES, "save_crops", "show"))
-    folder = options.save_dir or (None if asked else "output")
-    if not source.has_images:
-        for name in ("save_video", "save_crops", "show"):
-            if getattr(options, name):
-                option = "--" + name.replace("_", "-")
-                raise ValueError(f"{options.source} has no pictures: leave out {option}")
-    if options.report and source.has_images and not (options.save_video or folder):
-        options.save_video = str(_video_beside(Path(options.report), Path(options.source)))
-        check_outputs(options)
-    if folder is None:
-        return
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    name = options.name or source.name
-    options.output = options.output or str(Path(folder) / f"{name}.txt")
-    if source.has_images:
-        options.save_video = options.save_video or str(Path(folder) / f"{name}.mp4")
-    check_outputs(options)
-
-
-def _video_beside(page: Path, source: Path) -> Path:
-    """The video of a report for which none was asked: of the page's name, unless that is the source."""
-    video = page.with_suffix(".mp4")
-    return page.with_name(f"{page.stem}_tracks.mp4") if real_path(video) == real_path(source) else video
+_UNKNOWN_FPS = 25.0  # of a video written from images of unknown frame rate
 
 
 def open_outputs(
-    options: argparse.Namespace,
-    source: FrameSource,
-    summarise: Callable[[], dict[str, Any]],
-    speed: Callable[[], dict[str, float]],
-    stack: ExitStack,
+    plan: RunPlan, source: FrameSource, components: Components, progress: Progress, stack: ExitStack
 ) -> list[Output]:
-    """The outputs asked for, each a callable on a tracked frame; one that answers True ends the run."""
-    outputs: list[Output] = []
+    """Open the outputs that a plan asks for, in the order in which they take a frame.
+
+    Args:
+        plan: with all file names filled in.
+        source: what is tracked.
+        components: of the run.
+        progress: the figures that reports end with.
+        stack: closes them; after an error unfinished files stay as ``NAME.part``.
+
+    Raises:
+        OSError: a file cannot be written, or another run is writing it.
+    """
     for name in FILES:
-        if getattr(options, name):
-            stack.enter_context(claimed(getattr(options, name)))
-    several = options.classes is not None and "," in options.classes
-    counter: TrackCounter | None = options.counter
+        if path := getattr(plan, name):
+            stack.enter_context(claimed(path))
+    outputs: list[Output] = []
+    counter = components.counter
     if counter is not None:
-        outputs.append(lambda tracked: _count(counter, tracked))
-    if options.report:  # entered before the video, so closed after it
+        outputs.append(_Counting(counter))
+    if plan.report:  # entered before the video, so closed after it
         page = HtmlReport(
-            options.report,
-            _meta(options, source),
-            video=options.save_video,
-            inline_limit=options.report_inline,
-            summarise=lambda: {key: value for key, value in summarise().items() if key != "counts"},
-            speed=speed,
+            plan.report,
+            _meta(plan, source, components),
+            video=plan.save_video,
+            inline_limit=plan.report_inline,
+            summarise=progress.totals,
+            speed=progress.speed,
             counts=Counts if counter is None else counter.counts,
         )
-        outputs.append(_held(stack, options.report, page).write)
-    if options.output:
-        text = _held(stack, options.output, TrackWriter(options.output, classes=several))
-        outputs.append(
-            _named(options.output, lambda tracked: text.write(tracked.frame.number, tracked.tracks))
-        )
-    if options.csv:
-        outputs.append(_named(options.csv, _held(stack, options.csv, CsvWriter(options.csv)).write))
-    if options.json:
-        document = JsonWriter(options.json, _meta(options, source), summarise)
-        outputs.append(_named(options.json, _held(stack, options.json, document).write))
-    if options.save_crops:
-        outputs.append(_named(options.save_crops, CropWriter(options.save_crops).write))
-    if options.save_video or options.show:
-        names = options.labels if several else ()
-        painter = TrackPainter(source.height or 1, source.width or 1, names)
-        video = None
-        if options.save_video:
-            video = stack.enter_context(VideoWriter(options.save_video, fps=source.fps or _UNKNOWN_FPS))
-        if options.show:
-            stack.callback(_close_windows)
-
-        def paint(tracked: TrackedFrame) -> bool:
-            image = painter.paint(tracked)
-            if counter is not None:
-                image = draw_counts(image, counter.counts())
-            if video is not None:
-                video.write(image, tracked.frame.timestamp)
-            if not options.show:
-                return False
-            cv2.imshow("deepsort-track", image)
-            return cv2.waitKey(1) & 0xFF in (ord("q"), 27)
-
-        outputs.append(paint)
+        outputs.append(_entered(stack, plan.report, page))
+    if plan.output:
+        text = TrackWriter(plan.output, classes=plan.tracks_several_classes)
+        outputs.append(_Named(plan.output, _MotText(_entered(stack, plan.output, text))))
+    if plan.csv:
+        outputs.append(_Named(plan.csv, _entered(stack, plan.csv, CsvWriter(plan.csv))))
+    if plan.json:
+        document = JsonWriter(plan.json, _meta(plan, source, components), progress.summary)
+        outputs.append(_Named(plan.json, _entered(stack, plan.json, document)))
+    if plan.save_crops:
+        outputs.append(_Named(plan.save_crops, CropWriter(plan.save_crops)))
+    if plan.save_video or plan.show:
+        outputs.append(_open_images(plan, source, components, stack))
     return outputs
 
 
 _Writer = TypeVar("_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport)
 
 
-def _held(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
+def _entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
     """Enter a writer; a full disk when it is closed names its file."""
     stack.enter_context(naming(path))
     stack.enter_context(writer)
     return writer
 
 
-def _named(path: str, write: Output) -> Output:
-    """The same; a full disk names the file."""
+class _Named:
+    """An output of one path: where the disk is full, the error names it."""
 
-    def one(tracked: TrackedFrame) -> bool | None:
-        with naming(path):
-            return write(tracked)
+    def __init__(self, path: str, output: Output) -> None:
+        self._path, self._output = path, output
 
-    return one
+    def write(self, tracked: TrackedFrame) -> None:
+        with naming(self._path):
+            self._output.write(tracked)
 
-
-def _count(counter: TrackCounter, tracked: TrackedFrame) -> None:
-    counter.update(tracked.tracks, tracked.frame.timestamp)
-
-
-def _close_windows() -> None:
-    with suppress(cv2.error):
-        cv2.destroyAllWindows()
+    def close(self) -> None:
+        with naming(self._path):
+            self._output.close()
 
 
-def _meta(options: argparse.Namespace, source: FrameSource) -> dict[str, Any]:
+class _Counting:
+    """Counts at lines and in zones; the others ask the counter for what it has."""
+
+    def __init__(self, counter: TrackCounter) -> None:
+        self._counter = counter
+
+    def write(self, tracked: TrackedFrame) -> None:
+        self._counter.update(tracked.tracks, tracked.frame.timestamp)
+
+    def close(self) -> None:
+        pass
+
+
+class _MotText:
+    """MOTChallenge text, as an output."""
+
+    def __init__(self, writer: TrackWriter) -> None:
+        self._writer = writer
+
+    def write(self, tracked: TrackedFrame) -> None:
+        self._writer.write(tracked.frame.number, tracked.tracks)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _open_images(plan: RunPlan, source: FrameSource, components: Components, stack: ExitStack) -> Output:
+    """The annotated frames, to a video file, a window or both."""
+    labels = components.detector.labels if plan.tracks_several_classes else ()
+    painter = TrackPainter(source.height or 1, source.width or 1, labels)
+    targets: list[Callable[[NDArray[np.uint8], float | None], None]] = []
+    if plan.save_video:
+        video = stack.enter_context(VideoWriter(plan.save_video, fps=source.fps or _UNKNOWN_FPS))
+        targets.append(video.write)
+    if plan.show:
+        window = _Window()
+        stack.callback(window.close)
+        targets.append(window.write)
+    return _Annotated(painter, components.counter, targets)
+
+
+class _Annotated:
+    """Draws each frame once and hands it on."""
+
+    def __init__(
+        self,
+        painter: TrackPainter,
+        counter: TrackCounter | None,
+        targets: Sequence[Callable[[NDArray[np.uint8], float | None], None]],
+    ) -> None:
+        self._painter, self._counter, self._targets = painter, counter, targets
+
+    def write(self, tracked: TrackedFrame) -> None:
+        image = self._painter.paint(tracked)
+        if self._counter is not None:
+            image = draw_counts(image, self._counter.counts())
+        for target in self._targets:
+            target(image, tracked.frame.timestamp)
+
+    def close(self) -> None:
+        pass
+
+
+class _Window:
+    """A window of OpenCV; q and Esc end the run."""
+
+    def write(self, image: NDArray[np.uint8], timestamp: float | None) -> None:
+        cv2.imshow("deepsort-track", image)
+        if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
+            raise StopTracking
+
+    def close(self) -> None:
+        with suppress(cv2.error):
+            cv2.destroyAllWindows()
+
+
+def _meta(plan: RunPlan, source: FrameSource, components: Components) -> dict[str, Any]:
     """What a reader of the JSON needs to know about the run."""
     versions = {"deepsort_paddle": __version__, "python": platform.python_version(), "numpy": np.__version__}
     versions["opencv"] = cv2.__version__
     if "paddle" in sys.modules:
         versions["paddle"] = sys.modules["paddle"].__version__
-    names: tuple[str, ...] = ("detections", "detector", "reid", "min_confidence", "min_height", "classes")
-    names = (*names, "class_confidence", "encode", "preset", "offline", "camera_motion", *TRACKER_OPTIONS)
     return {
-        "source": without_password(str(options.source)),
+        "source": without_password(plan.source),
         "name": source.name,
         "fps": source.fps,
         "width": source.width,
         "height": source.height,
         "frame_count": source.frame_count,
         "box": "x1, y1, x2, y2 in pixels, the frame's upper left corner is 0, 0",
-        "class_names": list(options.labels),
-        "settings": {name: getattr(options, name) for name in names},
+        "class_names": list(components.detector.labels),
+        "settings": dict(components.settings),
         "versions": versions,
     }

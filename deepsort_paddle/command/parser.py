@@ -1,6 +1,7 @@
-"""The options of ``deepsort-track``.
+"""The command line of ``deepsort-track``: words to a plan.
 
-Only the parser is here, and it imports nothing heavy, so that ``--help`` answers at once.
+The options are generated from the fields of `RunPlan` and `BatchPlan`. Nothing heavy is imported, so that
+``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -8,22 +9,20 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import Field, fields
 from glob import glob, has_magic
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from deepsort_paddle.command.argument_types import confidences, count, ids, number
+from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import OneLineParser
-from deepsort_paddle.tracking.presets import PRESETS, preset_settings
+from deepsort_paddle.command.option import Option, option_of, options
+from deepsort_paddle.command.plan import OUTPUTS, PLACEHOLDERS, RunPlan
 
-__all__ = ["OUTPUTS", "PLACEHOLDERS", "PROGRAM", "make_parser", "normalise", "parse"]
+__all__ = ["PROGRAM", "make_parser", "normalise", "parse"]
 
 PROGRAM = "deepsort-track"
-# Options that name a file or folder to write; --save-dir is short for two of them.
-OUTPUTS = ("output", "save_video", "save_crops", "json", "csv", "report", "explain_csv")
-# What each of many videos fills in where an option names a file.
-PLACEHOLDERS = ("{name}", "{stem}", "{folder}", "{source}")
-_MANY = ("sources", "workers", "retries", "engine")
-
+# Options of the predecessor that name the source.
+_OLD_SOURCES = ("video_path", "camera_id", "img_dir")
 # Flags of the predecessor that mean what an option here means.
 _ALIASES = {
     "--display": "--show",
@@ -33,11 +32,13 @@ _ALIASES = {
     "--nn-budget": "--gallery-size",
     "--cpu-threads": "--threads",
 }
-_SWITCHES = ("--show", "--use-gpu", "--quiet", "--no-class-gate", "--offline")
+_SWITCHES = {"--use-gpu"} | {
+    known.spelled(name) for name, known in options(RunPlan).items() if known.is_switch
+}
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The settled options of a command line.
+def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
+    """The plan of a command line, of one source or of many.
 
     Raises:
         ValueError: it is wrong.
@@ -48,39 +49,23 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if "--" in words:  # argparse loses its meaning where options and sources may be mixed
         plain = words[words.index("--") + 1 :]
         words = words[: words.index("--")]
-    asked = parser.parse_intermixed_args(words)
-    # Flags and --set go over the preset; ages named in frames replace its ages in seconds.
-    set_names = {text.partition("=")[0].strip().replace("-", "_") for text in asked.set}
-    flags = {"--max-age": "max_age", "--iou-max-age": "iou_max_age"}
-    named = set_names | {flags.get(word.split("=")[0], "") for word in words}
-    ages = dict.fromkeys(named & {"max_age", "iou_max_age", "max_seconds", "reactivate_seconds"})
-    parser.set_defaults(**preset_settings(asked.preset, **ages))
-    if asked.offline:
-        parser.set_defaults(coast=0)  # gaps are filled afterwards
-    options = parser.parse_intermixed_args(words)
-    if options.encode == "needed" and options.frames_per_batch > 1:
-        parser.error(
-            f"--encode needed encodes frame by frame: leave out --frames-per-batch {options.frames_per_batch}"
-        )
-    options.class_confidence = {}
-    if isinstance(options.min_confidence, dict):
-        options.class_confidence = options.min_confidence
-        others = PRESETS[options.preset].get("min_confidence")
-        options.min_confidence = options.class_confidence.pop("", others)
-    old = (options.video_path, options.camera_id, options.img_dir)
-    options.source, plain = _matched(options.source), _matched(plain)
-    given = [*options.source, *plain, *(source for source in old if source is not None)]
-    paths = [getattr(options, name) or "" for name in ("detections", *OUTPUTS)]
-    options.many = (
-        len(options.source) + len(plain) > 1
-        or any(getattr(options, name) is not None for name in _MANY)
-        or any(placeholder in path for placeholder in PLACEHOLDERS for path in paths)
-    )
-    if not (given or options.sources) or (len(given) > 1 and not options.many):
-        parser.error(f"one SOURCE wanted, got {len(given)} (see --help)")
-    options.videos, options.name = given, None
-    options.source = given[0] if given else None
-    return options
+    given = vars(parser.parse_intermixed_args(words))
+    sources, plain = _matched(given.pop("source")), _matched(plain)
+    listed = len(sources) + len(plain)
+    sources += [*plain, *(old for name in _OLD_SOURCES if (old := given.pop(name, None)) is not None)]
+    if given.pop("use_gpu", False):
+        given["device"] = "gpu"
+    if not any(name in given for name in (*OUTPUTS, "show")):
+        given.setdefault("save_dir", "output")
+    many = {name: given.pop(name) for name in options(BatchPlan) if name in given}
+    paths = [str(given.get(name, "")) for name in ("detections", *OUTPUTS)]
+    filled_in = any(placeholder in path for placeholder in PLACEHOLDERS for path in paths)
+    is_many = listed > 1 or bool(many) or filled_in
+    if not (sources or "list_file" in many) or (len(sources) > 1 and not is_many):
+        parser.error(f"one SOURCE wanted, got {len(sources)} (see --help)")
+    if is_many:
+        return BatchPlan(run=RunPlan(source="{source}", **given), sources=tuple(sources), **many)
+    return RunPlan(source=sources[0], **given)
 
 
 def _matched(sources: Sequence[str]) -> list[str]:
@@ -148,227 +133,28 @@ def make_parser() -> argparse.ArgumentParser:
         help="video file, folder of pictures, MOTChallenge sequence folder, camera number or "
         "rtsp://, http:// stream; several files or folders: see many videos",
     )
-    for old in ("--video-path", "--camera-id", "--img-dir"):
-        parser.add_argument(old, help=argparse.SUPPRESS)
-
-    group = parser.add_argument_group("models")
-    group.add_argument(
-        "--reid",
-        metavar="DIR",
-        help="appearance model, as weights/resnet50vd; none: motion only [osnet_x0_25, which comes along]",
-    )
-    choice = group.add_mutually_exclusive_group()
-    choice.add_argument(
-        "--detections", metavar="FILE", help="detections in MOTChallenge text; for many videos a folder"
-    )
-    choice.add_argument(
-        "--detector",
-        metavar="NAME",
-        help="hog, an .onnx file (YOLOX, YOLOv8, NanoDet) or a folder exported by PaddleDetection [hog]",
-    )
-    group.add_argument(
-        "--classes", metavar="LIST", help="class names or numbers to track, as person,car or 0,2 [people]"
-    )
-    group.add_argument(
-        "--min-confidence",
-        type=confidences,
-        metavar="SCORE",
-        help="ignore detections below, 0 to 1; for each class as person=0.4,car=0.6, where a score without "
-        "name is for the others [the detector's own, 0.3 for --detections]",
-    )
-    group.add_argument(
-        "--min-height",
-        type=number(0),
-        default=0.0,
-        metavar="PIXELS",
-        help="ignore detections less high [%(default)g]",
-    )
-    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:N [auto]")
-    group.add_argument("--use-gpu", action="store_true", help=argparse.SUPPRESS)
-    group.add_argument(
-        "--threads", type=count(1), metavar="N", help="CPU threads of the networks [all cores]"
-    )
-    group.add_argument(
-        "--frames-per-batch",
-        type=count(1),
-        default=1,
-        metavar="N",
-        help="encode the crops of N frames in one go; same results [%(default)s]",
-    )
-    group.add_argument(
-        "--backend",
-        choices=("auto", "paddle", "onnxruntime", "openvino"),
-        default="auto",
-        help="library that runs the model of --reid [the fastest of those installed; all but Paddle want a "
-        "copy of the model in ONNX, which reid-train onnx makes]",
-    )
-    group.add_argument(
-        "--precision",
-        choices=("auto", "float32", "bfloat16", "int8"),
-        default="auto",
-        help="numbers that the model of --reid computes with; int8, on a CPU, is fastest for large models "
-        "and changes embeddings a little [bfloat16 where that changes nothing but rounding, else float32]",
-    )
-    group.add_argument(
-        "--encode",
-        choices=("all", "needed"),
-        default="all",
-        help="needed: leave out people whom motion alone can tell, but for every fifth time; faster, "
-        "somewhat other results, frame by frame [%(default)s]",
-    )
-    group.add_argument(
-        "--read-ahead",
-        type=count(0),
-        metavar="N",
-        help="batches that reading, detecting and encoding may be ahead, in threads; same results; "
-        "0: one after the other [2; 0 for cameras and streams]",
-    )
-
-    group = parser.add_argument_group("outputs")
-    group.add_argument(
-        "--output", metavar="FILE", help="MOTChallenge results, frame,id,left,top,width,height,..."
-    )
-    group.add_argument("--save-video", metavar="FILE.mp4", help="annotated video (H.264)")
-    group.add_argument("--save-crops", metavar="DIR", help="pictures of the people, DIR/ID/FRAME.jpg")
-    group.add_argument("--json", metavar="FILE", help="one JSON document with settings and tracks")
-    group.add_argument("--csv", metavar="FILE", help="table with a header")
-    group.add_argument(
-        "--report", metavar="FILE.html", help="one page with video, timeline, pictures, counts and speed"
-    )
-    group.add_argument(
-        "--report-inline",
-        type=number(0),
-        default=20.0,
-        metavar="MB",
-        help="put the video into the report up to this size, else beside it [%(default)g]",
-    )
-    group.add_argument("--save-dir", metavar="DIR", help="short for --save-video and --output in DIR")
-    group.add_argument("--show", action="store_true", help="show the video while it runs; q or Esc ends")
-    group.add_argument(
-        "--fps", type=number(0, open_low=True), metavar="N", help="frame rate of a folder of pictures"
-    )
-    group.add_argument(
-        "--explain",
-        type=ids,
-        default=[],
-        metavar="IDS",
-        help="say at the end why these ids, as 3 or 3,7, were born, matched, lost, found again",
-    )
-    group.add_argument(
-        "--explain-csv", metavar="FILE", help="every decision on every id with its costs, as a table"
-    )
-    group.add_argument("--quiet", action="store_true", help="no progress, notes or summary")
-
-    group = parser.add_argument_group(
-        "many videos (several SOURCEs or any of these; {name} in file names is the video's)"
-    )
-    group.add_argument("--sources", metavar="FILE", help="text file with one SOURCE a line; - is stdin")
-    group.add_argument(
-        "--workers",
-        type=count(1),
-        metavar="N",
-        help="videos at once, a process each [as many as cores over --threads, which is 1 here]",
-    )
-    group.add_argument(
-        "--retries", type=count(0), metavar="N", help="more attempts at a video that failed [1]"
-    )
-    group.add_argument(
-        "--engine",
-        choices=("processes", "ray"),
-        help="worker processes here, or a Ray cluster [processes]",
-    )
-
-    group = parser.add_argument_group("counting (where the feet are; pixels; repeatable)")
-    group.add_argument(
-        "--line",
-        action="append",
-        default=[],
-        metavar="NAME:x1,y1,x2,y2",
-        help="count who crosses this line, in each direction",
-    )
-    group.add_argument(
-        "--zone",
-        action="append",
-        default=[],
-        metavar="NAME:x1,y1,x2,y2,x3,y3,...",
-        help="count who enters and leaves this polygon, and how long they stay",
-    )
-
-    group = parser.add_argument_group("tracker")
-    group.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        default="deepsort",
-        help="deepsort: as published; motion: best without appearance; strong: best with it [%(default)s]",
-    )
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="any tracker option of docs/presets.md, as direction_weight=0.2; can be repeated",
-    )
-    group.add_argument(
-        "--max-cosine-distance",
-        type=number(0, 2),
-        metavar="X",
-        help="largest appearance distance, 1 - cosine [the model's own calibrated value, else 0.2]",
-    )
-    group.add_argument(
-        "--max-iou-distance",
-        type=number(0, 1),
-        default=0.7,
-        metavar="X",
-        help="largest 1 - IoU in the second stage [%(default)s]",
-    )
-    group.add_argument(
-        "--max-age",
-        type=count(1),
-        metavar="FRAMES",
-        help="a lost track is kept for this long [70]",
-    )
-    group.add_argument(
-        "--n-init",
-        type=count(1),
-        default=3,
-        metavar="N",
-        help="detections in a row that confirm a track [%(default)s]",
-    )
-    group.add_argument(
-        "--gallery-size",
-        type=count(1),
-        default=100,
-        metavar="N",
-        help="embeddings kept for each track [%(default)s]",
-    )
-    group.add_argument(
-        "--coast",
-        type=count(0),
-        default=0,
-        metavar="FRAMES",
-        help="also report tracks missed in so many frames, at their predicted place [%(default)s]",
-    )
-    group.add_argument(
-        "--offline",
-        action="store_true",
-        help="track the whole video before anything is written: link broken tracks, fill gaps, smooth boxes",
-    )
-    group.add_argument(
-        "--camera-motion",
-        choices=("none", "boxes", "pictures"),
-        help="move tracks with the camera: by what most people do in common, or by the background of the "
-        "pictures [boxes with the presets motion and strong, else none]",
-    )
-    group.add_argument(
-        "--iou-max-age",
-        type=count(1),
-        metavar="FRAMES",
-        help="second stage for tracks missed in up to so many frames [1; 15 without appearance]",
-    )
-    group.add_argument(
-        "--no-class-gate",
-        dest="class_gate",
-        action="store_false",
-        help="let a track take detections of another class",
-    )
+    for name in _OLD_SOURCES:
+        parser.add_argument("--" + name.replace("_", "-"), help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+    parser.add_argument("--use-gpu", action="store_true", help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for plan in (RunPlan, BatchPlan):
+        for field in fields(plan):
+            known = option_of(field)
+            if known is None:
+                continue
+            if known.group not in groups:
+                groups[known.group] = parser.add_argument_group(known.group)
+            _add(groups[known.group], field, known)
     return parser
+
+
+def _add(group: argparse._ArgumentGroup, field: Field[Any], known: Option) -> None:
+    """Add the option of a plan's field; what is not given is left out of the parsed values."""
+    flag = known.spelled(field.name)
+    text = known.help.format(default=field.default)
+    details: dict[str, Any] = {"dest": field.name, "help": text, "default": argparse.SUPPRESS}
+    if known.is_switch:
+        group.add_argument(flag, action="store_false" if field.default else "store_true", **details)
+    else:
+        details["metavar"] = known.metavar or "{" + ",".join(known.choices) + "}"
+        group.add_argument(flag, action="append" if known.repeat else "store", type=known.kind, **details)

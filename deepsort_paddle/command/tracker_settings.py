@@ -1,50 +1,58 @@
-"""The tracker's options from the command line of ``deepsort-track``."""
+"""The tracker's options and the thresholds of a plan: defaults, then the preset, then what was asked for."""
 
 from __future__ import annotations
 
-import argparse
-from contextlib import suppress
 from dataclasses import fields
 from difflib import get_close_matches
+from typing import Any
 
+from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
-from deepsort_paddle.tracking.presets import PRESETS
+from deepsort_paddle.tracking.presets import PRESETS, preset_settings
 
-__all__ = ["settle_tracker_options"]
+__all__ = ["TRACKER_OPTIONS", "thresholds", "tracker_options"]
+
+# The pipeline applies min_confidence, before anything is encoded.
+TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.name != "min_confidence")
+# Decided by the model, by whether there is appearance, and by the source.
+_LEFT_OPEN = dict.fromkeys(("max_cosine_distance", "iou_max_age", "frame_rate"))
 
 
-def settle_tracker_options(options: argparse.Namespace) -> None:
-    """Take in ``--camera-motion``, ``--set`` and the defaults of what has no flag, and check all of them.
+def tracker_options(plan: RunPlan) -> dict[str, Any]:
+    """The tracker's options by name, in the order of `TRACKER_OPTIONS`.
+
+    Returns:
+        None stands for what the run decides: ``max_cosine_distance`` by the model, ``iou_max_age`` by
+        whether there is appearance, ``frame_rate`` by the source; ages that follow from seconds.
 
     Raises:
-        ValueError: a name is unknown or a value out of range.
+        ValueError: a name of ``tracker_options`` is unknown, or a value is out of range.
     """
-    known = {field.name: field.default for field in fields(TrackerOptions)}
-    if options.camera_motion == "boxes":
-        options.min_camera_pairs = PRESETS["motion"]["min_camera_pairs"]
-    elif options.camera_motion is not None:
-        options.min_camera_pairs = 0
-    for text in options.set:
-        name, _, value = text.partition("=")
-        name = current_name(name.strip().replace("-", "_"))
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
+    defaults = {field.name: field.default for field in fields(TrackerOptions)} | _LEFT_OPEN
+    named: dict[str, Any] = {"coast": 0} if plan.offline else {}  # gaps are filled afterwards
+    asked = {name: getattr(plan, name, None) for name in TRACKER_OPTIONS}
+    named |= {name: value for name, value in asked.items() if value is not None}
+    if plan.camera_motion is not None:
+        by_boxes = plan.camera_motion == "boxes"
+        named["min_camera_pairs"] = PRESETS["motion"]["min_camera_pairs"] if by_boxes else 0
+    for former, value in plan.tracker_options:
+        name = current_name(former)
+        if name not in defaults:
+            near = get_close_matches(name, defaults, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ValueError(f"--set knows no option {name!r}{hint}; there are {', '.join(known)}")
-        setattr(options, name, _option_value(name, value.strip()))
-    for name, default in known.items():
-        if name not in options:
-            setattr(options, name, default)
-    settled = ((name, getattr(options, name)) for name in known)
-    TrackerOptions(**{name: value for name, value in settled if value is not None})
+            raise ValueError(f"--set knows no option {name!r}{hint}; there are {', '.join(defaults)}")
+        named[name] = value
+    values = preset_settings(plan.preset, **named)
+    TrackerOptions(**values)
+    return {name: values.get(name, defaults[name]) for name in TRACKER_OPTIONS}
 
 
-def _option_value(name: str, text: str) -> float | int | bool:
-    """The number or truth value that ``text`` spells."""
-    words = {"true": True, "false": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    raise ValueError(f"--set {name} wants a number, true or false, got {text!r}")
+def thresholds(plan: RunPlan) -> tuple[float | None, dict[int | str, float]]:
+    """The confidence that detections must reach, None for the detector's own, and those of single classes."""
+    asked = plan.min_confidence
+    classes: dict[int | str, float] = {}
+    if isinstance(asked, tuple):
+        classes.update(asked)
+        asked = classes.pop("", None)
+    asked = PRESETS[plan.preset].get("min_confidence") if asked is None else asked
+    return dict(plan.tracker_options).get("min_confidence", asked), classes

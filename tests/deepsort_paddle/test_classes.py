@@ -195,10 +195,10 @@ def test_classes_have_thresholds_of_their_own(
 @pytest.mark.parametrize(
     ("thresholds", "message"),
     [
-        ("person=0.4,car", "a number from 0 to 1 wanted, got 'car'"),
-        ("person=0.4,=0.3", "scores as person=0.4,car=0.6 wanted"),
-        ("person=0.4,person=0.3", "scores as person=0.4,car=0.6 wanted"),
-        ("person=4", "a number from 0 to 1 wanted, got '4'"),
+        ("person=0.4,car", "expected a number from 0 to 1, got 'car'"),
+        ("person=0.4,=0.3", "expected confidences as person=0.4,car=0.6"),
+        ("person=0.4,person=0.3", "expected confidences as person=0.4,car=0.6"),
+        ("person=4", "expected a number from 0 to 1, got '4'"),
         ("dog=0.4", "a threshold for class dog, which is not among those to detect"),
         ("perso=0.4", "did you mean person?"),
     ],

@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from deepsort_paddle.batch.jobs import Job
 from deepsort_paddle.batch.video_list import make_jobs, read_sources, unique_names
 from deepsort_paddle.cli import track
+from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.parser import parse
+from deepsort_paddle.counting.places import Line
+
+
+def jobs_of(words: list[str]) -> list[Job]:
+    """The jobs of a command line over many videos."""
+    batch = parse(words)
+    assert isinstance(batch, BatchPlan)
+    return make_jobs(batch, read_sources(batch), {})
 
 
 @pytest.fixture
@@ -60,23 +70,21 @@ def test_placeholders_are_filled_in_for_each_video(desk: Path) -> None:
     words[3] = "{source}.txt"
     for name in ("cam1", "cam2"):
         (desk / name / "a.mp4.txt").touch()
-    options = parse([*words, "--csv", "{folder}/{stem}.csv", "--threads", "3"])
-    first, second = make_jobs(options, read_sources(options), {})
+    first, second = jobs_of([*words, "--csv", "{folder}/{stem}.csv", "--threads", "3"])
     assert (first.name, second.name) == ("cam1_a", "cam2_a")
-    assert first.options["detections"] == "cam1/a.mp4.txt"
-    assert second.options["json"] == "o/cam2_a.json"
-    assert second.options["csv"] == "cam2/a.csv"
-    assert first.options["save_dir"] is None
-    assert (first.options["threads"], first.options["read_ahead"]) == (3, 0)
+    assert first.plan.detections == "cam1/a.mp4.txt"
+    assert second.plan.json == "o/cam2_a.json"
+    assert second.plan.csv == "cam2/a.csv"
+    assert first.plan.save_dir is None
+    assert (first.plan.threads, first.plan.read_ahead) == (3, 0)
     assert first.folder == str(desk)
 
 
 def test_a_folder_of_detections_has_one_file_for_each_name(desk: Path) -> None:
-    options = parse(["a.mp4", "b.mp4", "--detections", "det"])
-    jobs = make_jobs(options, read_sources(options), {})
-    assert [Path(job.options["detections"]).as_posix() for job in jobs] == ["det/a.txt", "det/b.txt"]
-    assert [job.options["save_dir"] for job in jobs] == ["output", "output"]
-    assert [job.options["threads"] for job in jobs] == [1, 1]
+    jobs = jobs_of(["a.mp4", "b.mp4", "--detections", "det"])
+    assert [Path(str(job.plan.detections)).as_posix() for job in jobs] == ["det/a.txt", "det/b.txt"]
+    assert [job.plan.save_dir for job in jobs] == ["output", "output"]
+    assert [job.plan.threads for job in jobs] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,7 @@ def test_a_folder_of_detections_has_one_file_for_each_name(desk: Path) -> None:
     ],
 )
 def test_one_source_without_the_options_of_many_is_a_run_of_its_own(words: list[str], many: bool) -> None:
-    assert parse(words).many is many
+    assert isinstance(parse(words), BatchPlan) is many
 
 
 @pytest.mark.parametrize(
@@ -118,9 +126,9 @@ def test_one_source_without_the_options_of_many_is_a_run_of_its_own(words: list[
         (["a.mp4", "b.mp4", "--detector", "absent.onnx"], "--detector absent.onnx: no such file or folder"),
         (["a.mp4", "b.mp4", "--set", "nonsense=1"], "--set knows no option 'nonsense'"),
         (["a.mp4", "b.mp4", "--line", "door"], "door"),
-        (["a.mp4", "--workers", "0"], "--workers: a whole number from 1 wanted, got '0'"),
-        (["a.mp4", "--retries", "-1"], "--retries: a whole number from 0 wanted"),
-        (["a.mp4", "--engine", "spark"], "--engine: invalid choice: 'spark'"),
+        (["a.mp4", "--workers", "0"], "--workers: expected a whole number from 1, got '0'"),
+        (["a.mp4", "--retries", "-1"], "--retries: expected a whole number from 0"),
+        (["a.mp4", "--engine", "spark"], "--engine: expected processes or ray, got 'spark'"),
         (["a.mp4", "b.mp4", "--save-crops", "full"], "is one file for a.mp4 and b.mp4"),
         (["a.mp4", "b.mp4", "--save-crops", "{folder}/full{name}"], "fulla has content"),
         (["a.mp4", "b.mp4", "--save-dir", "a.mp4"], "a.mp4"),
@@ -141,9 +149,10 @@ def test_mistakes_are_one_line_before_anything_is_tracked(
     assert not list(desk.rglob("*.mp4.part"))
 
 
-def test_jobs_are_values_that_json_can_carry(desk: Path) -> None:
+def test_a_worker_gets_the_plan_through_json(desk: Path) -> None:
     flags = ["--line", "door:1,2,3,4", "--set", "direction_weight=0.2", "--min-confidence", "person=0.4"]
-    options = parse(["a.mp4", "b.mp4", *flags])
-    (job, _) = make_jobs(options, read_sources(options), {})
-    assert job.options["class_confidence"] == {"person": 0.4}
-    assert json.loads(json.dumps(job.options)) == job.options
+    (job, _) = jobs_of(["a.mp4", "b.mp4", *flags, "--n-init", "2"])
+    assert (job.plan.source, job.plan.name, job.plan.n_init) == ("a.mp4", "a", 2)
+    assert job.plan.lines == (Line("door", (1, 2), (3, 4)),)
+    assert job.plan.min_confidence == (("person", 0.4),)
+    assert Job.from_dict(json.loads(json.dumps(job.as_dict()))) == job

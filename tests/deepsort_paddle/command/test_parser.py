@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import OneLineParser
+from deepsort_paddle.command.option import options
 from deepsort_paddle.command.parser import make_parser, normalise, parse
+from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.command.tracker_settings import tracker_options
 from deepsort_paddle.tracking.options import TrackerOptions
 
 
@@ -28,11 +32,18 @@ def test_options_are_spelled_one_way(given: list[str], wanted: list[str]) -> Non
     assert normalise(given) == wanted
 
 
+def run_of(words: list[str]) -> RunPlan:
+    """The plan of a command line over one source."""
+    plan = parse(words)
+    assert isinstance(plan, RunPlan)
+    return plan
+
+
 def test_options_may_stand_on_both_sides_of_the_source() -> None:
     for words in (["--quiet", "a"], ["a", "--quiet"], ["--quiet", "--", "a"]):
-        options = parse(words)
-        assert (options.source, options.quiet) == ("a", True)
-    assert parse(["--", "-a"]).source == "-a"
+        plan = run_of(words)
+        assert (plan.source, plan.quiet) == ("a", True)
+    assert run_of(["--", "-a"]).source == "-a"
 
 
 def test_patterns_that_no_shell_filled_in_are_filled_in(
@@ -41,24 +52,54 @@ def test_patterns_that_no_shell_filled_in_are_filled_in(
     monkeypatch.chdir(tmp_path)
     for name in ("b.mp4", "a.mp4", "c[1].mp4"):
         (tmp_path / name).touch()
-    options = parse(["?.mp4"])
-    assert (options.videos, options.many) == (["a.mp4", "b.mp4"], True)
-    assert parse(["a.m*"]).source == "a.mp4"  # one: a run on one video
-    assert not parse(["a.m*"]).many
+    batch = parse(["?.mp4"])
+    assert isinstance(batch, BatchPlan)
+    assert batch.sources == ("a.mp4", "b.mp4")
+    assert run_of(["a.m*"]).source == "a.mp4"  # one: a run on one video
     for kept in ("c[1].mp4", "*.avi", "http://host/a.mp4?x=*"):
-        assert parse([kept]).source == kept
+        assert run_of([kept]).source == kept
+
+
+def test_the_command_line_gives_the_plan_that_python_gives() -> None:
+    words = ["a.mp4", "--line", "door:1,2,3,4", "--set", "box-margin=0.1", "--min-confidence=0.2,car=0.5"]
+    words += ["--no-class-gate", "--output", "a.txt", "--explain", "3,7", "--use-gpu", "--offline"]
+    assert parse(words) == RunPlan(
+        source="a.mp4",
+        lines=["door:1,2,3,4"],  # type: ignore[arg-type]
+        tracker_options={"box_margin": 0.1},  # type: ignore[arg-type]
+        min_confidence={"": 0.2, "car": 0.5},  # type: ignore[arg-type]
+        class_gate=False,
+        output=Path("a.txt"),  # type: ignore[arg-type]
+        explain=[3, 7],  # type: ignore[arg-type]
+        device="gpu",
+        offline=True,
+    )
+
+
+def test_without_an_output_results_go_to_the_standard_folder() -> None:
+    assert run_of(["a.mp4"]).save_dir == "output"
+    assert run_of(["a.mp4", "--explain", "3"]).save_dir == "output"
+    for words in (["--csv", "a.csv"], ["--save-crops", "d"], ["--show"]):
+        assert run_of(["a.mp4", *words]).save_dir is None
+
+
+def test_every_option_of_a_plan_is_in_the_help() -> None:
+    text = make_parser().format_help()
+    for plan in (RunPlan, BatchPlan):
+        for name, known in options(plan).items():
+            assert f"  {known.spelled(name)} " in text.replace("\n", " \n"), name
 
 
 def test_tracker_defaults_are_those_of_the_tracker() -> None:
-    defaults = TrackerOptions()
-    options = vars(make_parser().parse_args(["x"]))
-    for name in ("max_iou_distance", "n_init", "gallery_size", "coast", "class_gate"):
-        assert options[name] == getattr(defaults, name), name
-    assert options["max_age"] is None
-    help_text = make_parser().format_help()
-    assert "else 0.2]" in " ".join(help_text.split())
-    assert "this long [70]" in " ".join(help_text.split())
-    assert (defaults.max_cosine_distance, defaults.max_age, defaults.iou_max_age) == (0.2, 70, 1)
+    defaults, settled = TrackerOptions(), tracker_options(RunPlan(source="x"))
+    for name, value in settled.items():
+        assert value in (None, getattr(defaults, name)), name
+    for name in ("max_iou_distance", "max_age", "n_init", "gallery_size", "coast"):
+        help_text = options(RunPlan)[name].help
+        assert help_text.endswith(f"[{getattr(defaults, name)}]"), name
+    assert defaults.max_cosine_distance == 0.2
+    assert options(RunPlan)["max_cosine_distance"].help.endswith("else 0.2]")
+    assert defaults.iou_max_age == 1
 
 
 @pytest.mark.parametrize("flag", ["--input", "--gpu", "--vdeo-path", "-o", "--iou"])

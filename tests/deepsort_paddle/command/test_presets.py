@@ -70,6 +70,12 @@ def test_the_motion_preset_follows_a_person_of_low_confidence(sequence: Path) ->
     assert [len(tracks) for tracks in last] == [1, 2]
 
 
+def test_a_frame_rate_that_is_set_goes_over_that_of_the_source(sequence: Path) -> None:
+    (sequence / "seqinfo.ini").write_text("[Sequence]\nseqLength=8\nframeRate=12\n")
+    assert settings(run(sequence))["frame_rate"] == 12
+    assert settings(run(sequence, "--set", " frame_rate=10"))["frame_rate"] == 10
+
+
 def test_set_reaches_options_that_have_no_flag(sequence: Path) -> None:
     found = settings(run(sequence, "--set", "direction_weight=0.2", "--set", "noise-by-confidence=true"))
     assert found["direction_weight"] == 0.2
@@ -109,7 +115,7 @@ def test_ages_in_frames_and_in_seconds_are_refused(
     ("text", "message"),
     [
         ("speed=3", "--set knows no option 'speed'"),
-        ("max_age=long", "--set max_age wants a number, true or false, got 'long'"),
+        ("max_age=long", "--set: expected a number, true or false for max_age, got 'long'"),
         ("box_margin=-1", "box_margin must be a number from 0 to 4, got -1"),
         ("max_age=2.5", "max_age must be a whole number of at least 1, got 2.5"),
     ],

@@ -123,7 +123,7 @@ def test_what_does_not_go_together_is_refused_before_the_work(
 def test_a_live_source_and_a_window_are_refused(
     clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepsort_paddle.command import run as track_command
+    from deepsort_paddle.command import components
 
     def open_live(*arguments: object, **options: object) -> object:
         source = open_source(clip / "clip.mp4")
@@ -131,7 +131,7 @@ def test_a_live_source_and_a_window_are_refused(
         return source
 
     with monkeypatch.context() as patched:
-        patched.setattr(track_command, "open_source", open_live)
+        patched.setattr(components, "open_source", open_live)
         assert run(clip, "--output", str(clip / "out.txt")) == 2
     assert "is live and has no end: leave out --offline" in capsys.readouterr().err
     monkeypatch.setenv("DISPLAY", ":9")
@@ -152,7 +152,7 @@ def test_a_stopped_run_writes_what_was_tracked(
     monkeypatch.setattr(offline.Recorder, "add", add_and_stop)
     assert run(clip, "--output", str(clip / "out.txt")) == 130
     assert read_tracks(clip / "out.txt").frame.tolist() == list(range(3, 13))
-    assert "stopped by SIGINT in frame 12; writing what was tracked" in capsys.readouterr().err
+    assert "stopped by SIGINT; outputs hold frames 1 to 12" in capsys.readouterr().err
 
 
 def test_a_video_without_people_is_an_empty_result(clip: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle.cli import track
-from deepsort_paddle.command.summary import box_doubts
+from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.media.source import VideoWriter
 from deepsort_paddle.motchallenge.text import read_detections
 
@@ -16,25 +16,25 @@ CORNERS = np.array([[300.0, 200.0, 340.0, 300.0], [20.0, 30.0, 60.0, 130.0], [40
 
 
 def test_boxes_in_pixels_of_the_picture_raise_no_doubt() -> None:
-    assert box_doubts(CORNERS, 0.3, 480, 360) == []
+    assert box_warnings(CORNERS, 0.3, 480, 360) == []
     cut = np.vstack([CORNERS, [[440, 250, 600, 500]]])  # one of four reaches beyond the edge
-    assert box_doubts(cut, 0.3, 480, 360) == []
+    assert box_warnings(cut, 0.3, 480, 360) == []
 
 
 def test_corners_in_place_of_widths_are_doubted() -> None:
     doubled = np.concatenate([CORNERS[:, :2], CORNERS[:, :2] + CORNERS[:, 2:]], axis=1)
-    (doubt,) = box_doubts(doubled, 0.3, 480, 360)
+    (doubt,) = box_warnings(doubled, 0.3, 480, 360)
     assert doubt.startswith("2 of 3 detections reach far beyond the picture of 480 x 360: left, top, width")
-    assert box_doubts(doubled, 0.3, None, None) == []
+    assert box_warnings(doubled, 0.3, None, None) == []
 
 
 def test_parts_of_the_picture_in_place_of_pixels_are_doubted() -> None:
-    (doubt,) = box_doubts(CORNERS / 480 - 1, 0.3, 480, 360)
+    (doubt,) = box_warnings(CORNERS / 480 - 1, 0.3, 480, 360)
     assert "not parts of the picture" in doubt
 
 
 def test_a_threshold_that_nothing_reaches_is_said() -> None:
-    assert box_doubts(np.zeros((0, 4)), 0.3, 480, 360) == [
+    assert box_warnings(np.zeros((0, 4)), 0.3, 480, 360) == [
         "no detection reaches the threshold of 0.3 (--min-confidence)"
     ]
 

@@ -1,0 +1,64 @@
+"""What a run over many videos is to do, as a frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepsort_paddle.command.argument_types import choice, count, text
+from deepsort_paddle.command.option import check_fields, option
+from deepsort_paddle.command.plan import RunPlan
+
+__all__ = ["BatchPlan"]
+
+_GROUP = "many videos (several SOURCEs or any of these; {name} in file names is the video's)"
+_ENGINES = ("processes", "ray")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlan:
+    """A run over many sources.
+
+    Attributes:
+        run: the plan of each video; ``{name}`` and the like in its file names are filled in for each.
+        sources: the videos given one by one.
+
+    Raises:
+        ValueError: a value is not what its option expects; one line names the option.
+    """
+
+    run: RunPlan
+    sources: tuple[str, ...] = ()
+    list_file: str | None = option(
+        None,
+        "text file with one SOURCE a line; - is stdin",
+        group=_GROUP,
+        metavar="FILE",
+        flag="--sources",
+    )
+    workers: int | None = option(
+        None,
+        "videos at once, a process each [as many as cores over --threads, which is 1 here]",
+        group=_GROUP,
+        metavar="N",
+        kind=count(1),
+    )
+    retries: int = option(
+        1, "more attempts at a video that failed [{default}]", group=_GROUP, metavar="N", kind=count(0)
+    )
+    engine: str = option(
+        "processes",
+        "worker processes here, or a Ray cluster [{default}]",
+        group=_GROUP,
+        choices=_ENGINES,
+        kind=choice(*_ENGINES),
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sources", tuple(text(source) for source in self.sources))
+        check_fields(self)
+
+    @property
+    def folder(self) -> Path:
+        """Where the status file is."""
+        return Path(self.run.save_dir or "output")

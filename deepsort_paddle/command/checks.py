@@ -1,0 +1,226 @@
+"""Every check of a plan that comes before the first frame, in the order in which a run makes them.
+
+`check_plan` needs the plan alone, `check_source` the opened source, `check_outputs` the final file names.
+What is doubtful and no error is a warning, a line each.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
+from deepsort_paddle.command.plan import FILES, RunPlan
+from deepsort_paddle.command.tracker_settings import tracker_options
+from deepsort_paddle.counting.counter import TrackCounter
+from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.part_files import check_writable, real_path
+
+__all__ = [
+    "box_warnings",
+    "check_models",
+    "check_outputs",
+    "check_plan",
+    "check_source",
+    "expect_video",
+    "option_warnings",
+]
+
+# Boxes of people at the edge reach beyond it, by less or in smaller numbers.
+_BEYOND, _MANY_BEYOND = 1.1, 0.25
+# Outputs that are made of images.
+_OF_IMAGES = ("save_video", "save_crops", "show")
+# Files that stand in a video's place by mistake, and the options that take them.
+_LISTS = "detections go with --detections FILE, a list of videos with --sources FILE"
+_OTHERS = {
+    ".onnx": "a detector goes with --detector FILE, an appearance model with --reid FILE",
+    ".txt": _LISTS,
+    ".csv": _LISTS,
+}
+
+
+def check_plan(plan: RunPlan) -> None:
+    """Check what needs no file: options that exclude each other, the tracker's options, names of places.
+
+    Raises:
+        ValueError: something is wrong.
+    """
+    if plan.detections and plan.detector:
+        raise ValueError("--detections and --detector exclude each other: leave out one of them")
+    if plan.detections and plan.classes:
+        raise ValueError("--classes is for detectors: a detection file holds people only")
+    if plan.encode == "needed" and plan.frames_per_batch > 1:
+        batch = f"--frames-per-batch {plan.frames_per_batch}"
+        raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")
+    TrackCounter(plan.lines, plan.zones)  # finds names that come twice
+    coast = tracker_options(plan)["coast"]
+    for name, value in (("--show", plan.show), ("--coast", coast)) if plan.offline else ():
+        if value:
+            raise ValueError(
+                f"{name} does not go with --offline, which writes when the whole video is tracked"
+            )
+    if plan.show:
+        _check_display()
+
+
+def check_models(plan: RunPlan) -> None:
+    """Check that detector and appearance model are there; a run over many videos does so once for all.
+
+    Raises:
+        FileNotFoundError: one is not.
+    """
+    for flag, path in (("--reid", plan.reid), ("--detector", plan.detector)):
+        if path not in (None, "none", "hog", DEFAULT_MODEL) and not Path(path).exists():
+            raise FileNotFoundError(f"{flag} {path}: no such file or folder")
+
+
+def expect_video(source: str) -> None:
+    """Raise where a source is, by its ending, a file for another option.
+
+    Raises:
+        ValueError: it is; the message names the option.
+    """
+    named = _OTHERS.get(Path(source).suffix.lower())
+    if named and "://" not in source and Path(source).is_file():
+        raise ValueError(f"{source} is no video: {named}")
+
+
+def check_source(plan: RunPlan, source: FrameSource) -> None:
+    """Check what is asked of the source: images where there are none, an end where there is none.
+
+    Raises:
+        ValueError: the source cannot give it.
+    """
+    if not source.has_images:
+        for name in _OF_IMAGES:
+            if getattr(plan, name):
+                raise ValueError(f"{plan.source} has no pictures: leave out {_flag(name)}")
+        if plan.camera_motion == "pictures":
+            raise ValueError(f"{plan.source} has no pictures: leave out --camera-motion pictures")
+    if plan.offline and source.live:
+        raise ValueError(f"{plan.source} is live and has no end: leave out --offline")
+    if plan.offline and not (Path(plan.source).is_file() or Path(plan.source).is_dir()):
+        raise ValueError(f"{plan.source} can't be read twice: leave out --offline")
+
+
+def check_outputs(plan: RunPlan) -> None:
+    """Check that every output can be written, and replaces neither an input nor another output.
+
+    Raises:
+        OSError: a folder is missing, or a file cannot be written.
+        ValueError: a file would be replaced, or a name has the wrong ending.
+    """
+    inputs = [real_path(path) for path in (plan.source, plan.detections) if path]
+    seen: dict[Path, str] = {}
+    for name in FILES:
+        text = getattr(plan, name)
+        if text is None:
+            continue
+        path = real_path(text)
+        if path in inputs:
+            raise ValueError(f"{_flag(name)} {text} would replace an input")
+        if path in seen:
+            raise ValueError(f"{_flag(name)} and {seen[path]} name the same file {text}")
+        if path.is_file() or not path.exists():
+            seen[path] = _flag(name)
+        if name == "save_video":
+            _check_video_name(text)
+        check_writable(text)
+    if plan.save_crops is not None:
+        _check_folder(Path(plan.save_crops))
+        if Path(plan.save_crops).is_dir() and any(Path(plan.save_crops).iterdir()):
+            raise ValueError(f"--save-crops wants a new or empty folder, {plan.save_crops} has content")
+    if plan.save_dir is not None:
+        _check_folder(Path(plan.save_dir))
+
+
+def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
+    """What the plan asks for and this source cannot give."""
+    from deepsort_paddle.output.draw_counts import shown_name  # imports OpenCV
+
+    warnings = []
+    if plan.fps is not None and not Path(plan.source).is_dir():
+        rate = "" if source.fps is None else f" {source.fps:g}"
+        warnings.append(f"--fps is for folders of pictures: {source.name} keeps its own rate{rate}")
+    size = (source.width, source.height)
+    shapes: list[tuple[str, str, tuple[tuple[float, float], ...]]] = []
+    shapes += [("line", line.name, (line.start, line.end)) for line in plan.lines]
+    shapes += [("zone", zone.name, zone.polygon) for zone in plan.zones]
+    for kind, name, points in shapes if all(size) else ():
+        corners = np.array(points, float)
+        if (corners < 0).all(axis=0).any() or (corners > np.array(size, float)).all(axis=0).any():
+            warnings.append(f"{kind} {name!r} lies outside the picture of {size[0]} x {size[1]} pixels")
+    numbered = [("line", line.name, number) for number, line in enumerate(plan.lines, 1)]
+    numbered += [("zone", zone.name, number) for number, zone in enumerate(plan.zones, 1)]
+    if plan.save_video or plan.show:
+        for kind, name, number in numbered:
+            if (shown := shown_name(name, number)) != name:
+                warnings.append(
+                    f"{kind} {name!r} shows as {shown} on the video, which has ASCII letters only"
+                )
+    return warnings
+
+
+def box_warnings(
+    boxes: NDArray[np.float64], least: float, width: int | None, height: int | None
+) -> list[str]:
+    """What looks wrong about the boxes of a detection file.
+
+    Args:
+        boxes: ``(N, 4)`` x1, y1, x2, y2 in pixels; those that reach the threshold.
+        least: the threshold.
+        width: of the frames in pixels; None when unknown.
+        height: likewise.
+    """
+    if not len(boxes):
+        return [f"no detection reaches the threshold of {least:g} (--min-confidence)"]
+    wanted = "left, top, width, height in pixels are wanted"
+    if boxes.max() <= 1:
+        return [f"all detections lie in the picture's first pixel: {wanted}, not parts of the picture"]
+    if not (width and height):
+        return []
+    outside = int((boxes[:, 2:] > _BEYOND * np.array([width, height])).any(axis=1).sum())
+    if outside <= _MANY_BEYOND * len(boxes):
+        return []
+    return [
+        f"{outside} of {len(boxes)} detections reach far beyond the picture of {width} x {height}: {wanted}, "
+        "not two corners, and of a picture of this size"
+    ]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _check_video_name(path: str) -> None:
+    """Raise where a video cannot have this name."""
+    from deepsort_paddle.media.video_writer import VideoWriter  # imports OpenCV and PyAV
+
+    VideoWriter(path, fps=25.0)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise when ``folder`` neither is a folder nor can be made."""
+    known = real_path(folder)
+    while not known.exists():
+        known = known.parent
+    if not known.is_dir():
+        raise NotADirectoryError(f"{known} is not a folder")
+    if not os.access(known, os.W_OK):
+        raise PermissionError(f"cannot write into {known}")
+
+
+def _check_display() -> None:
+    """Raise where a window would end the process from inside OpenCV."""
+    import cv2
+
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        raise ValueError("--show needs a display, and there is none here")
+    if not cv2.currentUIFramework():
+        raise ValueError("--show needs windows, and this OpenCV has none (is it opencv-python-headless?)")

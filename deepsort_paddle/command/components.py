@@ -1,0 +1,273 @@
+"""Opens what a plan names: source, detector, appearance model, tracker; settles what it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
+from deepsort_paddle.command.checks import box_warnings
+from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.command.tracker_settings import thresholds, tracker_options
+from deepsort_paddle.counting.counter import TrackCounter
+from deepsort_paddle.detection.candidates import PEOPLE, class_confidences, class_ids
+from deepsort_paddle.detection.detector import FileDetector, detection_file, make_detector
+from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.pipeline.stages import Detect, Encode, skip_broken
+from deepsort_paddle.tracking.decision_log import Journal
+from deepsort_paddle.tracking.tracker import DeepSort
+
+__all__ = ["Components", "open_components", "open_frames"]
+
+# Without appearance a lost track comes back through the IoU stage only. On MOT17 02, 05, 10, 13 (half-val)
+# and PETS09 HOTA is 1.5 to 7 points above that of DeepSORT's 1; 15 and 30 hardly differ.
+_MOTION_IOU_MAX_AGE = 15
+# Above it a source's frame rate is that of its clock.
+_MOST_FPS = 1000.0
+_UNKNOWN_FPS = 25.0
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedDetector:
+    """The detector of a run.
+
+    Attributes:
+        detect: the callable.
+        labels: class names by number.
+        min_confidence: its threshold.
+        class_confidence: thresholds of single classes, by number.
+        has_embeddings: whether its detections bring embeddings.
+    """
+
+    detect: Detect
+    labels: tuple[str, ...]
+    min_confidence: float
+    class_confidence: Mapping[int, float]
+    has_embeddings: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """What a run works with.
+
+    Attributes:
+        detector: the detector and its thresholds.
+        encode: the appearance model; None: motion only, or embeddings of the detection file.
+        tracker: a fresh one.
+        counter: of lines and zones; None where there are none.
+        settings: what the run goes by, for reports: the plan with all that it left open filled in.
+    """
+
+    detector: OpenedDetector
+    encode: Encode | None
+    tracker: DeepSort
+    counter: TrackCounter | None
+    settings: Mapping[str, Any]
+
+
+def open_frames(plan: RunPlan) -> FrameSource:
+    """Open the source of a plan.
+
+    Raises:
+        OSError: there is no such source, or it cannot be opened.
+        ValueError: it holds no frame that can be read.
+    """
+    return open_source(plan.source, fps=plan.fps)
+
+
+def open_components(
+    plan: RunPlan,
+    source: FrameSource,
+    note: Note,
+    *,
+    detector: Detect | None = None,
+    encoder: Encode | None = None,
+) -> Components:
+    """Open everything that a run over ``source`` needs.
+
+    Args:
+        plan: the run.
+        source: opened.
+        note: takes what is worth knowing, a line each.
+        detector: used instead of what the plan names.
+        encoder: likewise.
+
+    Raises:
+        OSError: a file is missing or cannot be read.
+        ValueError: a file, or a value for it, is wrong.
+        ImportError: a library is not installed.
+    """
+    counter = None
+    if plan.lines or plan.zones:
+        counter = TrackCounter(plan.lines, plan.zones, fps=source.fps or _UNKNOWN_FPS)
+    opened = _given(detector, plan, source) if detector is not None else _open_detector(plan, source, note)
+    values = tracker_options(plan)
+    model = _name_of(encoder) if encoder is not None else _choose_model(plan, source, opened, note)
+    if encoder is None and model is not None:
+        encoder = _open_encoder(plan)
+    if encoder is None:
+        _say_what_is_unused(plan, opened, note)
+    if values["max_cosine_distance"] is None:
+        values["max_cosine_distance"] = _calibrated_distance(encoder, model, note)
+    if values["iou_max_age"] is None and not values["max_seconds"]:
+        appearance = encoder is not None or opened.has_embeddings
+        values["iou_max_age"] = 1 if appearance else _MOTION_IOU_MAX_AGE
+    if values["frame_rate"] is None:
+        values["frame_rate"] = min(source.fps or _UNKNOWN_FPS, _MOST_FPS)
+    tracker = DeepSort(**values)
+    if plan.explain or plan.explain_csv:
+        tracker.journal = Journal()
+    options = tracker.options
+    values.update(max_age=options.max_age, iou_max_age=options.iou_max_age)  # may have been in seconds
+    settings = {
+        "detections": plan.detections,
+        "detector": plan.detector if detector is None else _name_of(detector),
+        "reid": model,
+        "min_confidence": opened.min_confidence,
+        "min_height": plan.min_height,
+        "classes": plan.classes,
+        "class_confidence": thresholds(plan)[1],
+        "encode": plan.encode,
+        "preset": plan.preset,
+        "offline": plan.offline,
+        "camera_motion": plan.camera_motion,
+        **values,
+    }
+    return Components(detector=opened, encode=encoder, tracker=tracker, counter=counter, settings=settings)
+
+
+def _name_of(component: object) -> str:
+    """How reports name a detector or an appearance model that is an object."""
+    spec = getattr(component, "spec", None)
+    return str(getattr(spec, "name", None) or getattr(component, "__name__", type(component).__name__))
+
+
+def _given(detector: Detect, plan: RunPlan, source: FrameSource) -> OpenedDetector:
+    """A detector that is an object, with the plan's thresholds or its own."""
+    if plan.detections or plan.detector or plan.classes:
+        raise ValueError("a detector that is an object excludes the options detections and classes")
+    labels = tuple(getattr(detector, "labels", ()))
+    least, named = thresholds(plan)
+    from_file = isinstance(detector, FileDetector)
+    return OpenedDetector(
+        detect=skip_broken(detector) if source.has_images and not from_file else detector,
+        labels=labels,
+        min_confidence=getattr(detector, "confidence", 0.0) if least is None else least,
+        class_confidence=class_confidences(named, labels, range(len(labels))),
+        has_embeddings=isinstance(detector, FileDetector) and _has_embeddings(detector),
+    )
+
+
+def _has_embeddings(detector: FileDetector) -> bool:
+    return detector(detector.last_frame, None).embeddings is not None
+
+
+def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDetector:
+    """The detector that the plan names."""
+    least, named = thresholds(plan)
+    if plan.detections:
+        people = class_confidences(named, FileDetector.labels, (0,))
+        found = detection_file(plan.detections, confidence=people.get(0, least))
+        if source.frame_count is not None and found.last_frame > source.frame_count:
+            frames = f"{source.name} has {source.frame_count} frames"
+            note(f"detections go to frame {found.last_frame}, {frames}")
+        for warning in box_warnings(found.all_boxes(), found.confidence, source.width, source.height):
+            note(f"{plan.detections}: {warning}")
+        return OpenedDetector(
+            detect=found,
+            labels=found.labels,
+            min_confidence=found.confidence,
+            class_confidence={},
+            has_embeddings=_has_embeddings(found),
+        )
+    if not source.has_images:
+        raise ValueError(f"{plan.source} has no pictures to detect in: give --detections FILE")
+    if not plan.detector:
+        note(
+            "detecting with HOG, which needs no download; "
+            "a learned detector (--detector FILE.onnx) tracks better"
+        )
+    classes = None if plan.classes is None else _classes(plan.classes)
+    detector = make_detector(
+        plan.detector or "hog",
+        confidence=least,
+        classes=classes,
+        class_confidence=named,
+        device=plan.device,
+        threads=plan.threads,
+    )
+    labels = tuple(detector.labels)
+    if classes and plan.reid is None and plan.preset != "motion":
+        names = [labels[number] for number in class_ids(classes, labels)]
+        if others := [name for name in names if name not in PEOPLE]:
+            note(
+                f"{DEFAULT_MODEL} was trained on people and says little about {', '.join(others)}; "
+                "--reid none tracks by motion alone"
+            )
+    return OpenedDetector(
+        detect=skip_broken(detector),
+        labels=labels,
+        min_confidence=detector.confidence,
+        class_confidence=getattr(detector, "class_confidence", {}),
+    )
+
+
+def _classes(text: str) -> tuple[int | str, ...]:
+    """The class numbers and names of ``--classes``."""
+    parts = (part.strip() for part in text.split(","))
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def _choose_model(plan: RunPlan, source: FrameSource, detector: OpenedDetector, note: Note) -> str | None:
+    """The appearance model that the plan names, or that comes with the package; None for motion only."""
+    if plan.reid is not None and plan.reid != "none":
+        if not source.has_images:
+            raise ValueError(f"{plan.source} has no pictures to describe: leave out --reid")
+        return plan.reid
+    if plan.reid == "none" or detector.has_embeddings or plan.preset == "motion":
+        return None
+    if not source.has_images:
+        note("tracking by motion only: there are no pictures")
+        return None
+    note(f"appearance by {DEFAULT_MODEL}; --reid DIR names another model, --reid none leaves it out")
+    return DEFAULT_MODEL
+
+
+def _open_encoder(plan: RunPlan) -> Encode:
+    """The appearance model; a folder of the name in ``reid`` goes before the model of the package."""
+    from deepsort_paddle.appearance.encoder import AppearanceEncoder
+
+    return AppearanceEncoder(
+        plan.reid,
+        device=plan.device,
+        threads=plan.threads,
+        backend=plan.backend,
+        precision=plan.precision,
+    )
+
+
+def _say_what_is_unused(plan: RunPlan, detector: OpenedDetector, note: Note) -> None:
+    """Note the options of an appearance model that there is none for."""
+    names = ["encode", "backend", "precision"]
+    if not detector.has_embeddings:  # the file's embeddings are compared with it
+        names.append("max_cosine_distance")
+    default = RunPlan(source="")
+    for name in names:
+        if (value := getattr(plan, name)) != getattr(default, name):
+            note(f"--{name.replace('_', '-')} {value} changes nothing: there is no appearance model")
+
+
+def _calibrated_distance(encoder: Encode | None, model: str | None, note: Note) -> float:
+    """The largest cosine distance of the appearance model; DeepSORT's own where it has none."""
+    if encoder is None:
+        return 0.2
+    distance = float(getattr(encoder, "max_cosine_distance", 0.2))
+    calibrated = getattr(getattr(encoder, "spec", None), "calibrated", False)
+    why = "as calibrated" if calibrated else "DeepSORT's own: none is calibrated"
+    note(f"max_cosine_distance {distance:g}, {why} for {Path(str(model)).name}")
+    return distance

@@ -1,0 +1,117 @@
+"""An option of a plan: a dataclass field whose metadata say how it is spelled, checked and explained.
+
+The command line is generated from these fields, and values given in Python pass the same checks. So an
+option is added by one field, and used in one place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from deepsort_paddle.command.argument_types import OptionError, switch, text
+
+__all__ = ["Option", "check_fields", "check_names", "option", "option_of", "options"]
+
+Role = Literal["input", "file", "folder", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """What is known of an option beside its default.
+
+    Attributes:
+        help: for ``--help``; ``{default}`` stands for the default.
+        group: heading in ``--help``.
+        kind: takes a word or a value, checks it and returns it (see `argument_types`).
+        metavar: stands for the value in ``--help``; empty: the ``choices``.
+        choices: all values, where there are few.
+        flag: on the command line; empty: ``--`` and the field's name with hyphens.
+        role: ``input`` is read; ``file`` and ``folder`` are written.
+        decides: whether it decides the results; one that only makes a run faster does not.
+        repeat: can be given several times; the value is a tuple.
+    """
+
+    help: str
+    group: str
+    kind: Callable[[Any], Any]
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    flag: str = ""
+    role: Role = ""
+    decides: bool = True
+    repeat: bool = False
+
+    def spelled(self, name: str) -> str:
+        """The flag on the command line of the field of this name."""
+        return self.flag or "--" + name.replace("_", "-")
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it has no value on the command line."""
+        return self.kind is switch
+
+    def check(self, value: Any) -> Any:
+        """The value as a plan holds it.
+
+        Raises:
+            OptionError: it is not what the option expects.
+        """
+        if not self.repeat:
+            return self.kind(value)
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise OptionError(f"expected a list, got {value!r}")
+        items = value.items() if isinstance(value, Mapping) else value
+        return tuple(self.kind(item) for item in items)
+
+
+def option(default: Any, help: str, *, kind: Callable[[Any], Any] = text, **details: Any) -> Any:
+    """A dataclass field with its `Option`. A default of None leaves the value open and passes every check."""
+    known = Option(help=help, kind=kind, **details)
+    return dataclasses.field(default=default, metadata={"option": known})
+
+
+def option_of(field: dataclasses.Field[Any]) -> Option | None:
+    """The option of a field; None for one that is not on the command line."""
+    return field.metadata.get("option")
+
+
+def options(plan: Any) -> dict[str, Option]:
+    """The options of a plan's class or object by field name, in their order."""
+    known = {field.name: option_of(field) for field in dataclasses.fields(plan)}
+    return {name: found for name, found in known.items() if found is not None}
+
+
+def check_fields(plan: Any) -> None:
+    """Check all options of a frozen dataclass, and put the checked values in their place.
+
+    Raises:
+        ValueError: a value is not what its option expects; one line names the option.
+    """
+    for field in dataclasses.fields(plan):
+        known, value = option_of(field), getattr(plan, field.name)
+        if known is None or (value is None and field.default is None):
+            continue
+        try:
+            checked = known.check(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{field.name}: {' '.join(str(error).split())}") from None
+        object.__setattr__(plan, field.name, checked)
+
+
+def check_names(plan: type, names: Iterable[str]) -> None:
+    """Raise unless a plan's class has all these fields.
+
+    Raises:
+        ValueError: it has not; the message names the nearest one.
+    """
+    from difflib import get_close_matches
+
+    known = [field.name for field in dataclasses.fields(plan)]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"there is no option {name!r}{hint}")

@@ -1,0 +1,142 @@
+"""What a run found, and the figures that grow while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deepsort_paddle.counting.counter import Counts, TrackCounter
+from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.tracking.decision_log import Journal
+from deepsort_paddle.tracking.explain import explain
+
+__all__ = ["Progress", "RunResult"]
+
+_STAGES = ("read", "detect", "encode", "track", "write")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What tracking one source gave.
+
+    Attributes:
+        name: of the source.
+        frames: how many were tracked.
+        ids: of the tracks that were reported, ascending.
+        broken_frames: those that could not be read, or that the decoder reports as damaged.
+        reconnects: how often a stream was lost and found again.
+        elapsed: wall-clock seconds from the first frame to the last.
+        seconds: wall-clock seconds of each stage: read, detect, encode, track, write. Stages overlap, so
+            their sum may be larger than ``elapsed``.
+        counts: of lines and zones; None where there are none.
+        outputs: path of each file or folder that was asked for, by the option's name.
+        warnings: what is worth knowing, a line each.
+        stopped_by: number of the signal that ended the run early; 0: none did.
+        decisions: why tracks were born, matched and lost, where ``explain`` or ``explain_csv`` asked for it.
+        linked: ids that ``offline`` has joined to others: id of the tracker to id of the results.
+    """
+
+    name: str
+    frames: int
+    ids: tuple[int, ...]
+    broken_frames: int = 0
+    reconnects: int = 0
+    elapsed: float
+    seconds: Mapping[str, float]
+    counts: Counts | None = None
+    outputs: Mapping[str, Path] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    stopped_by: int = 0
+    decisions: Journal | None = field(default=None, repr=False)
+    linked: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def fps(self) -> float:
+        """Frames a second over all."""
+        return self.frames / max(self.elapsed, 1e-9)
+
+    def explain(self, track_id: int) -> str:
+        """The life of a track in words, a line for each event.
+
+        Raises:
+            ValueError: there was no such id, or the plan did not ask for explanations.
+        """
+        if self.decisions is None:
+            raise ValueError("nothing was recorded to explain: ask for it with explain=[...]")
+        lines = []
+        for one in [track_id, *(old for old, new in sorted(self.linked.items()) if new == track_id)]:
+            lines.append(explain(self.decisions, one))
+            if one in self.linked:
+                new = self.linked[one]
+                lines.append(f"{'end':>11}  linked     --offline made it id {new}, by appearance")
+        return "\n".join(lines)
+
+
+class Progress:
+    """The figures of a run up to the current frame.
+
+    Attributes:
+        frames: tracked so far.
+        ids: reported so far.
+    """
+
+    def __init__(self, source: FrameSource, counter: TrackCounter | None) -> None:
+        """Start the clock."""
+        self.frames = 0
+        self.ids: set[int] = set()
+        self.source, self.counter = source, counter
+        self._seconds = dict.fromkeys(_STAGES, 0.0)
+        self._began = time.perf_counter()
+
+    def add(self, tracked: TrackedFrame, write: float) -> None:
+        """Take in one frame and the seconds that its outputs took."""
+        self.frames += 1
+        self.ids.update(tracked.tracks.ids.tolist())
+        for stage in _STAGES[:-1]:
+            self._seconds[stage] += getattr(tracked.seconds, stage)
+        self._seconds["write"] += write
+
+    def rates(self) -> dict[str, float]:
+        """Frames a second of each stage that took any time."""
+        return rates(self.frames, self._seconds)
+
+    def speed(self) -> dict[str, float]:
+        """Frames a second of each stage, and over all."""
+        return {**self.rates(), "all": self.frames / max(time.perf_counter() - self._began, 1e-9)}
+
+    def line(self) -> str:
+        """Ids and frames a second of each stage, for a progress bar."""
+        speed = " ".join(f"{stage} {rate:.0f}" for stage, rate in self.rates().items())
+        return f"{len(self.ids)} ids, fps: {speed}"
+
+    def totals(self) -> dict[str, Any]:
+        """Frames, tracks and broken frames."""
+        return {"frames": self.frames, "tracks": len(self.ids), "broken_frames": self.source.broken}
+
+    def summary(self) -> dict[str, Any]:
+        """The totals, and what lines and zones counted, as plain values for JSON."""
+        counts = {} if self.counter is None else {"counts": self.counter.counts().as_dict()}
+        return {**self.totals(), **counts}
+
+    def result(self, **known: Any) -> RunResult:
+        """The result of the run that ends now; ``known``: fields of `RunResult` from elsewhere."""
+        return RunResult(
+            name=self.source.name,
+            frames=self.frames,
+            ids=tuple(sorted(self.ids)),
+            broken_frames=self.source.broken,
+            reconnects=self.source.reconnects,
+            elapsed=time.perf_counter() - self._began,
+            seconds=dict(self._seconds),
+            counts=None if self.counter is None else self.counter.counts(),
+            **known,
+        )
+
+
+def rates(frames: int, seconds: Mapping[str, float]) -> dict[str, float]:
+    """Frames a second of each stage that took any time."""
+    return {stage: frames / spent for stage, spent in seconds.items() if spent > 1e-6 * frames}
