@@ -14,7 +14,11 @@ from deepsort_paddle._version import __version__
 
 if TYPE_CHECKING:
     from deepsort_paddle.appearance.encoder import AppearanceEncoder
-    from deepsort_paddle.batch.many import VideoResult, track_many
+    from deepsort_paddle.batch.many import track_many, track_videos
+    from deepsort_paddle.batch.video_result import VideoResult
+    from deepsort_paddle.command.plan import RunPlan
+    from deepsort_paddle.command.result import RunResult
+    from deepsort_paddle.command.track import track_video
     from deepsort_paddle.counting.counter import TrackCounter
     from deepsort_paddle.counting.places import Line, Zone
     from deepsort_paddle.detection.detector import make_detector
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from deepsort_paddle.motchallenge.sequence import SequenceInfo
     from deepsort_paddle.motchallenge.text import TrackWriter, read_detections, read_ground_truth, read_tracks
     from deepsort_paddle.output.draw import Trails, draw_tracks
+    from deepsort_paddle.output.protocol import Output, StopTracking
     from deepsort_paddle.pipeline.stages import TrackedFrame, skip_broken, track_frames
     from deepsort_paddle.structures import Detections, Tracks
     from deepsort_paddle.tracking.presets import PRESETS
@@ -35,14 +40,18 @@ _HOME = {
     "Detections": "structures",
     "Frame": "frames",
     "Line": "counting.places",
+    "Output": "output.protocol",
     "PRESETS": "tracking.presets",
+    "RunPlan": "command.plan",
+    "RunResult": "command.result",
     "SequenceInfo": "motchallenge.sequence",
+    "StopTracking": "output.protocol",
     "TrackCounter": "counting.counter",
     "TrackWriter": "motchallenge.text",
     "TrackedFrame": "pipeline.stages",
     "Tracks": "structures",
     "Trails": "output.draw",
-    "VideoResult": "batch.many",
+    "VideoResult": "batch.video_result",
     "VideoWriter": "media.video_writer",
     "Zone": "counting.places",
     "draw_tracks": "output.draw",
@@ -54,6 +63,8 @@ _HOME = {
     "skip_broken": "pipeline.stages",
     "track_frames": "pipeline.stages",
     "track_many": "batch.many",
+    "track_video": "command.track",
+    "track_videos": "batch.many",
 }
 
 __all__ = [
@@ -63,7 +74,11 @@ __all__ = [
     "Detections",
     "Frame",
     "Line",
+    "Output",
+    "RunPlan",
+    "RunResult",
     "SequenceInfo",
+    "StopTracking",
     "TrackCounter",
     "TrackWriter",
     "TrackedFrame",
@@ -82,6 +97,8 @@ __all__ = [
     "skip_broken",
     "track_frames",
     "track_many",
+    "track_video",
+    "track_videos",
 ]
 
 

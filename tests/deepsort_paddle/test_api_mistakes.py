@@ -24,6 +24,8 @@ from deepsort_paddle import (
     make_detector,
     track_frames,
     track_many,
+    track_video,
+    track_videos,
 )
 from deepsort_paddle.appearance.encoder import crop_boxes
 from deepsort_paddle.boxes import xyxy_from_tlwh
@@ -34,10 +36,10 @@ BOXES = np.array([[40.0, 20.0, 60.0, 50.0], [10.0, 5.0, 30.0, 45.0]])
 FRAMES = [Frame(number, IMAGE, None) for number in (1, 2)]
 
 NAMES = """
-AppearanceEncoder DeepSort Detections Frame Line PRESETS SequenceInfo TrackCounter
-TrackWriter TrackedFrame Tracks Trails VideoResult VideoWriter Zone __version__
-draw_tracks make_detector open_source read_detections read_ground_truth read_tracks
-skip_broken track_frames track_many
+AppearanceEncoder DeepSort Detections Frame Line Output PRESETS RunPlan RunResult SequenceInfo
+StopTracking TrackCounter TrackWriter TrackedFrame Tracks Trails VideoResult VideoWriter Zone
+__version__ draw_tracks make_detector open_source read_detections read_ground_truth read_tracks
+skip_broken track_frames track_many track_video track_videos
 """
 
 
@@ -148,6 +150,39 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         "each of lines must be Line (its name, start and end; Line.parse reads text), got str",
     ),
     "one video": (lambda: track_many("video.mp4"), "sources must be a list, got 'video.mp4'"),
+    "one video in a call for many": (
+        lambda: track_videos("video.mp4"),
+        "sources must be a list, got 'video.mp4'",
+    ),
+    "a detector object for workers": (
+        lambda: track_videos(["video.mp4"], detector=detect),  # type: ignore[arg-type]
+        "detector: expected a name or a path, as workers are processes; got an object",
+    ),
+    "an option that is not there": (
+        lambda: track_video("video.mp4", max_agee=3),
+        "there is no option 'max_agee' (did you mean max_age?)",
+    ),
+    "a preset that is not there": (
+        lambda: track_video("video.mp4", preset="best"),
+        "preset: expected deepsort, motion or strong, got 'best'",
+    ),
+    "a detector that is a number": (
+        lambda: track_video("video.mp4", detector=3),  # type: ignore[arg-type]
+        "detector: expected a name, a path or a callable, got 3",
+    ),
+    "an age of no frames": (
+        lambda: track_video("video.mp4", max_age=0),
+        "max_age: expected a whole number from 1, got 0",
+    ),
+    "a line without its name": (
+        lambda: track_video("video.mp4", lines=["1,2,3,4"]),
+        "lines: a line is NAME:x1,y1,x2,y2 in pixels, got '1,2,3,4'",
+    ),
+    "one line as text": (
+        lambda: track_video("video.mp4", lines="door:1,2,3,4"),
+        "lines: expected a list, got 'door:1,2,3,4'",
+    ),
+    "a video that is not there": (lambda: track_video("absent.mp4"), "no such file or folder: absent.mp4"),
     "options in one text": (
         lambda: track_many(["video.mp4"], "--detector yolox_nano.onnx"),
         "arguments must be a list, got '--detector yolox_nano.onnx'",

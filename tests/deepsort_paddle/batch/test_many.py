@@ -16,10 +16,12 @@ import pytest
 
 from deepsort_paddle.batch import executors, many
 from deepsort_paddle.batch.jobs import Job, Outcome
-from deepsort_paddle.batch.many import STATUS_FILE, track_many
+from deepsort_paddle.batch.many import STATUS_FILE, track_many, track_videos
 from deepsort_paddle.batch.status_file import StatusFile
 from deepsort_paddle.batch.worker import run_job
 from deepsort_paddle.cli import track
+from deepsort_paddle.command.track import track_video
+from deepsort_paddle.counting.places import Line
 from deepsort_paddle.media.source import VideoWriter
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and locks are POSIX")
@@ -241,7 +243,7 @@ def test_a_video_that_always_fails_does_not_stop_the_others(
 def test_an_error_of_the_code_is_kept_with_its_trace(
     desk: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    strange(monkeypatch, "worker.track_source = lambda *_, **__: {{}}['no such key']")
+    strange(monkeypatch, "worker.run_plan = lambda *_, **__: {{}}['no such key']")
     (result,) = track_many(["a.mp4"], ["--detections", "det/a.txt"], save_dir="out", retries=0)
     assert (result.status, result.attempts, result.error) == ("failed", 1, "KeyError: 'no such key'")
     record = json.loads((desk.folder / "out" / STATUS_FILE).read_text().splitlines()[-1])
@@ -339,5 +341,34 @@ def test_python_gets_a_result_for_each_video(desk: SimpleNamespace) -> None:
     assert results[1].name == "x_a"
     assert results[1].files == ("output/x_a.txt", "output/x_a.mp4")
     assert all(Path(file).exists() for file in results[1].files)
-    with pytest.raises(ValueError, match="--workers: a whole number from 1 wanted"):
+    with pytest.raises(ValueError, match="--workers: expected a whole number from 1"):
         track_many(["a.mp4"], workers=0)
+
+
+@pytest.mark.usefixtures("inline")
+def test_track_videos_writes_for_each_what_track_video_writes(desk: SimpleNamespace) -> None:
+    line = Line("gate", (48, 0), (48, 64))
+    results = track_videos(
+        ["a.mp4", Path("b.mp4")],
+        detections="det",
+        reid="none",
+        lines=[line],
+        save_dir="out",
+        csv="out/{name}.csv",
+        max_age=9,
+        workers=1,
+    )
+    assert [(result.name, result.status, result.frames) for result in results] == [
+        ("a", "done", 15),
+        ("b", "done", 15),
+    ]
+    for name in "ab":
+        alone = track_video(
+            f"{name}.mp4", detections=f"det/{name}.txt", reid="none", lines=[line], csv="one.csv", max_age=9
+        )
+        assert Path("one.csv").read_bytes() == Path("out", f"{name}.csv").read_bytes()
+        assert results["ab".index(name)].ids == len(alone.ids)
+    again = track_videos(
+        ["a.mp4", "b.mp4"], detections="det", reid="none", lines=[line], csv="out/{name}.csv", save_dir="out"
+    )
+    assert [result.status for result in again] == ["done", "done"]  # max_age is another
