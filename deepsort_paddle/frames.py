@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -38,6 +38,10 @@ class Tally:
     reconnects: int = 0
     note: str = ""
 
+    def add_note(self, text: str) -> None:
+        """Append a remark to the note."""
+        self.note = f"{self.note}; {text}" if self.note and text else self.note or text
+
 
 class FrameSource:
     """An iterator over `Frame`, made by `open_source`; holds one frame at a time.
@@ -50,6 +54,7 @@ class FrameSource:
         frame_count: number of frames that the source claims to hold; None when it does not say.
         live: whether it is a camera or a stream, which ends when it is gone.
         has_images: False for a sequence without pictures.
+        frame_numbers: number of each frame in order, where file names give it; None: 1, 2, 3...
     """
 
     def __init__(
@@ -63,12 +68,14 @@ class FrameSource:
         size: tuple[int | None, int | None] = (None, None),
         live: bool = False,
         has_images: bool = True,
+        frame_numbers: Sequence[int] | None = None,
     ) -> None:
         self.name = name
         self.fps = fps
         self.frame_count = frame_count
         self.live = live
         self.has_images = has_images
+        self.frame_numbers = frame_numbers
         self.height, self.width = size
         self._tally = tally
         self._close = getattr(frames, "close", None)
@@ -79,6 +86,11 @@ class FrameSource:
         rate = "rate unknown" if self.fps is None else f"{self.fps:g} fps"
         length = "" if self.frame_count is None else f", {self.frame_count} frames"
         return f"<FrameSource {self.name!r}: {size}, {rate}{length}>"
+
+    @property
+    def last_frame(self) -> int | None:
+        """Number of the last frame; None when the source does not say."""
+        return self.frame_numbers[-1] if self.frame_numbers else self.frame_count
 
     @property
     def broken(self) -> int:

@@ -246,14 +246,20 @@ def _reconnected(
 def read_pictures(
     numbered: Iterable[tuple[int, Path | None]], tally: Tally, fps: float | None
 ) -> Iterator[Frame]:
-    """Frames of numbered image files; one without an image where a file is missing or damaged."""
-    for number, path in numbered:
+    """Frames of image files, one frame interval apart; a missing or damaged file is a broken frame.
+
+    Args:
+        numbered: frame number and path of each image, in order; None for a missing image.
+        tally: counts broken frames.
+        fps: frames per second; None when unknown.
+    """
+    for index, (number, path) in enumerate(numbered):
         image: NDArray[np.uint8] | None = None
         if path is not None:
             with suppress(OSError):  # gone since the folder was listed
                 image = _decoded(np.fromfile(path, np.uint8))  # imread can't open every name on Windows
         tally.broken += image is None
-        yield Frame(number, image, None if fps is None else (number - 1) / fps)
+        yield Frame(number, image, None if fps is None else index / fps)
 
 
 def _decoded(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

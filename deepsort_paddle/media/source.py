@@ -13,10 +13,11 @@ from typing import Any
 import cv2
 
 from deepsort_paddle.frames import Frame, FrameSource, Tally
+from deepsort_paddle.media.frame_numbers import first_frame, number_images
 from deepsort_paddle.media.readers import open_container, read_camera, read_file, read_pictures, read_stream
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.media.watchdog import WatchedCapture
-from deepsort_paddle.motchallenge.sequence import LARGEST, SequenceInfo, is_sequence
+from deepsort_paddle.motchallenge.sequence import SequenceInfo, is_sequence
 from deepsort_paddle.motchallenge.text import read_detections
 
 __all__ = ["Frame", "FrameSource", "VideoWriter", "open_source"]
@@ -147,9 +148,17 @@ def _open_folder(folder: Path, fps: float | None) -> FrameSource:
         hint = f"; it holds {videos} videos: name each of them" if videos > 1 else ""
         hint = "; it holds a video: name that" if videos == 1 else hint
         raise ValueError(f"{folder} holds no pictures ({' '.join(sorted(_PICTURES))}){hint}")
-    tally = Tally()
-    frames = read_pictures(list(enumerate(paths, 1)), tally, fps)
-    return FrameSource(frames, tally, name=folder.resolve().name, fps=fps, frame_count=len(paths))
+    numbered, tally = number_images(paths), Tally()
+    frames = read_pictures(numbered.images.items(), tally, fps)
+    tally.add_note(numbered.note)
+    return FrameSource(
+        frames,
+        tally,
+        name=folder.resolve().name,
+        fps=fps,
+        frame_count=len(paths),
+        frame_numbers=tuple(numbered.images),
+    )
 
 
 def _open_sequence(folder: Path, fps: float | None) -> FrameSource:
@@ -158,32 +167,43 @@ def _open_sequence(folder: Path, fps: float | None) -> FrameSource:
     tally = Tally()
     paths = [] if info.images is None else _pictures(info.images)
     if not paths:
-        length = info.length
-        if length is None and info.detections is not None:
-            length = max(read_detections(info.detections), default=None)
-        if length is None:
-            raise ValueError(f"{folder} has no pictures, and no seqinfo.ini says how many frames it has")
-        frames = read_pictures(((number, None) for number in range(1, length + 1)), Tally(), fps)
+        span = _frames_without_images(info)
         return FrameSource(
-            frames,
+            read_pictures(((number, None) for number in span), Tally(), fps),
             tally,
             name=info.name,
             fps=fps,
-            frame_count=length,
+            frame_count=len(span),
             size=(info.height, info.width),
             has_images=False,
+            frame_numbers=span,
         )
-    # A missing picture must not shift the numbers of those behind it: file names carry them.
-    numbers = [int(path.stem) if path.stem.isdecimal() else 0 for path in paths]
-    if numbers[0] != 1 or len(set(numbers)) != len(numbers):
-        numbers = list(range(1, len(paths) + 1))
-    if numbers[-1] > LARGEST:
-        raise ValueError(f"{paths[-1]}: frame numbers go up to {LARGEST}, got {numbers[-1]}")
-    if info.length is not None and numbers[-1] < info.length:
-        tally.note = f"seqinfo.ini promises {info.length} frames, the pictures end at {numbers[-1]}"
-    known = dict(zip(numbers, paths, strict=True))
-    frames = read_pictures([(n, known.get(n)) for n in range(1, numbers[-1] + 1)], tally, fps)
-    return FrameSource(frames, tally, name=info.name, fps=fps, frame_count=numbers[-1])
+    numbered = number_images(paths, drop_strays=True)
+    images, last = numbered.images, max(numbered.images)
+    span = range(first_frame(images, info.length), last + 1)
+    tally.add_note(numbered.note)
+    if span[0] > 1:
+        tally.add_note(f"the images begin at frame {span[0]}")
+    if info.length is not None and len(span) < info.length:
+        tally.add_note(f"seqinfo.ini promises {info.length} frames, the pictures end at {last}")
+    frames = read_pictures([(number, images.get(number)) for number in span], tally, fps)
+    return FrameSource(frames, tally, name=info.name, fps=fps, frame_count=len(span), frame_numbers=span)
+
+
+def _frames_without_images(info: SequenceInfo) -> range:
+    """Frame numbers of a sequence that has no images, by ``seqLength`` and the detection file.
+
+    Raises:
+        ValueError: neither is there.
+    """
+    detected = [] if info.detections is None else sorted(read_detections(info.detections))
+    if info.length is None:
+        if not detected:
+            raise ValueError(f"{info.folder} has no pictures, and no seqinfo.ini says how many frames it has")
+        return range(1, detected[-1] + 1)
+    if detected and info.length < detected[-1] <= detected[0] + info.length - 1:
+        return range(detected[0], detected[0] + info.length)  # cut from a longer sequence
+    return range(1, info.length + 1)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -48,7 +48,7 @@ class _Identity:
     first: int
     class_id: int
     frames: int = 0
-    last_frame: int = 0
+    last_index: int = 0
     end: float = 0.0
     runs: list[array[float]] = field(default_factory=list)
     run_ends: list[float] = field(default_factory=list)
@@ -90,22 +90,24 @@ class HtmlReport:
         self._step = 1 / (meta.get("fps") or 25.0)
         self._identities: dict[int, _Identity] = {}
         self._duration = 0.0
+        self._frames = 0
 
     def write(self, tracked: TrackedFrame) -> None:
         """Take in one frame."""
         frame, tracks = tracked.frame, tracked.tracks
-        now = (frame.number - 1) * self._step if frame.timestamp is None else frame.timestamp
+        self._frames += 1  # numbers from file names may begin anywhere and leave some out
+        now = (self._frames - 1) * self._step if frame.timestamp is None else frame.timestamp
         self._duration = max(self._duration, now + self._step)
         for row, track_id in enumerate(tracks.ids.tolist()):
             known = self._identities.setdefault(track_id, _Identity(frame.number, int(tracks.class_id[row])))
             x1, y1, x2, y2 = np.rint(np.clip(tracks.boxes[row], -1e6, 1e6)).astype(int).tolist()
             sample = (round(now, 3), x1, y1, x2 - x1, y2 - y1)
-            if known.frames == 0 or known.last_frame != frame.number - 1:
+            if known.frames == 0 or known.last_index != self._frames - 1:
                 known.runs.append(array("d", sample))
                 known.run_ends.append(now)
             elif now - known.runs[-1][-_SAMPLE] >= _SAMPLE_SECONDS - 1e-6:
                 known.runs[-1].extend(sample)
-            known.frames, known.last_frame, known.end = known.frames + 1, frame.number, now
+            known.frames, known.last_index, known.end = known.frames + 1, self._frames, now
             known.run_ends[-1] = now
         if frame.image is not None:
             self._keep_best(frame.image, tracked)

@@ -88,7 +88,7 @@ class Recorder:
             detection_index=np.where(kept, index[refined.row], -1) if len(index) else index,
             frames_since_update=refined.missed,
         )
-        places = np.searchsorted(rows.frame, [tracked.frame.number for tracked in self._frames])
+        places = np.searchsorted(rows.frame, np.arange(1, len(self._frames) + 1))
         ends = [*places[1:].tolist(), len(rows)]
         later = chain(pictures, repeat(None))
         for tracked, start, stop, picture in zip(self._frames, places.tolist(), ends, later, strict=False):
@@ -96,7 +96,11 @@ class Recorder:
             yield replace(tracked, frame=frame, tracks=tracks[start:stop])
 
     def _table(self) -> tuple[TrackTable, NDArray[np.int64]]:
-        """All rows taken in, and the row of its frame's detections that each has."""
+        """All rows taken in, and the row of its frame's detections that each has.
+
+        Frames count from 1 without gaps: numbers from file names may leave some out, and only frames that
+        exist can be filled in.
+        """
         frames = self._frames
         if not frames:
             none = np.zeros(0, np.int64)
@@ -105,7 +109,7 @@ class Recorder:
         counts = [len(tracked.tracks) for tracked in frames]
         index = np.concatenate([tracked.tracks.detection_index for tracked in frames])
         table = TrackTable(
-            frame=np.repeat([tracked.frame.number for tracked in frames], counts),
+            frame=np.repeat(np.arange(1, len(frames) + 1), counts),
             ids=np.concatenate([tracked.tracks.ids for tracked in frames]),
             boxes=np.concatenate(
                 [tracked.detections.boxes[tracked.tracks.detection_index] for tracked in frames]

@@ -16,6 +16,7 @@ born. Both are recorded (``rival``): that is where switches are found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ __all__ = ["EVENT", "KINDS", "STAGE_NAMES", "Journal"]
 
 KINDS = ("born", "confirmed", "matched", "found", "lost", "deleted", "duplicate")
 STAGE_NAMES = ("", *STAGES)
-# frame: calls of update, from 1. gap: frames since the previous match. cost, limit: of the stage.
+# frame: calls of update, from 1, or their frame_numbers. gap: frames since the previous match.
+# cost, limit: of the stage.
 # gate: squared Mahalanobis distance, at most 9.49 inside the gate. cosine: distance to the gallery. Both, and
 # iou, are between the track and the detection; NaN where undefined. rival: for a born id, the missed track
 # nearest to its detection; for a matched one, another track nearer to its detection; for a lost one, the
@@ -77,8 +79,15 @@ class Journal:
         [1]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frame_numbers: Sequence[int] | None = None) -> None:
+        """Begin before the first frame.
+
+        Args:
+            frame_numbers: number of each frame in order, for a source whose file names give it, as
+                ``FrameSource.frame_numbers``; None: 1, 2, 3...
+        """
         self.frame = 0
+        self._frame_numbers = frame_numbers
         self.max_cosine_distance = np.nan
         self._chunks: list[NDArray[Any]] = []
         self._ids = np.zeros(0, np.int64)
@@ -208,7 +217,8 @@ class Journal:
         for name in EVENT.names or ():
             if EVENT[name] == np.float32:
                 events[name] = np.nan
-        events["frame"], events["kind"], events["detection"] = self.frame, KINDS.index(kind), -1
+        number = self._frame_numbers[self.frame - 1] if self._frame_numbers else self.frame
+        events["frame"], events["kind"], events["detection"] = number, KINDS.index(kind), -1
         if count:
             self._chunks.append(events)
         return events
