@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 
 from deepsort_paddle.frames import Frame, FrameSource, Tally
+from deepsort_paddle.media.addresses import ffmpeg_address, is_address
 from deepsort_paddle.media.frame_numbers import first_frame, number_images
 from deepsort_paddle.media.readers import open_container, read_camera, read_file, read_pictures, read_stream
 from deepsort_paddle.media.video_writer import VideoWriter
@@ -54,7 +55,7 @@ def open_source(
     text = str(source)
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"fps must be positive, got {fps}")
-    if "://" in text:
+    if is_address(text):
         return _open_stream(text, retries, backoff, patience)
     path = Path(text)
     if path.is_dir():
@@ -87,7 +88,7 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 def _open_file(path: Path) -> FrameSource:
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
-    container, stream = open_container(str(path), str(path))
+    container, stream = open_container(ffmpeg_address(path), str(path))
     tally = Tally()
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate else None

@@ -1,0 +1,22 @@
+"""Which names are addresses of streams, and which are files.
+
+A name that exists as a file or folder is a file or folder, whatever it looks like: cameras name recordings by
+their start (``12:30:05.mp4``), which FFmpeg takes for a protocol ``12``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["ffmpeg_address", "is_address"]
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is the address of a stream, as ``rtsp://camera/1``, and no existing file or folder."""
+    return "://" in source and not os.path.lexists(source)
+
+
+def ffmpeg_address(path: Path) -> str:
+    """The address under which FFmpeg opens a file, whatever characters its name has."""
+    return f"file:{path}"
