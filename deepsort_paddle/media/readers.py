@@ -22,10 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame, Tally
+from deepsort_paddle.media.clock import FrameClock, without_jumps
 from deepsort_paddle.media.image_header import worth_decoding
 
 __all__ = ["open_container", "read_camera", "read_file", "read_pictures", "read_stream"]
 
+_BROKEN_OFF = "reading stopped"
+_LATEST = (
+    10.0  # seconds by which a decoder may give out a frame too late; a larger fall is a jump of the clock
+)
 _LONGEST_WAIT = 30.0  # seconds between two attempts to reconnect
 
 
@@ -66,17 +71,18 @@ def read_file(
     failures = number = 0
     damaged = fed = False
     latest: int | None = None
-    start: float | None = None
+    clock = FrameClock(1 / fps if fps else 0.0)
 
     def lost(count: int) -> Iterator[Frame]:
         nonlocal number
         for _ in range(count):
+            seconds = clock.skip() if number else 0.0
             number += 1
             tally.broken += 1
-            yield Frame(number, None, None if fps is None else (number - 1) / fps)
+            yield Frame(number, None, seconds if fps else None)
 
     with container:
-        for packet in _packets(container, stream, tally):
+        for packet in without_jumps(_packets(container, stream, tally), container, stream, clock):
             if packet.pts is not None and packet.size and not packet.is_discard:
                 heapq.heappush(waiting, packet.pts)
             fed |= packet.size > 0
@@ -91,7 +97,8 @@ def read_file(
             for picture in pictures:
                 damaged |= picture.is_corrupt
                 if picture.pts is not None:
-                    if damaged and latest is not None and picture.pts <= latest:
+                    late = -1.0 if latest is None else (latest - picture.pts) * float(stream.time_base)
+                    if damaged and 0 <= late <= _LATEST:
                         continue  # out too late: its place was counted as lost
                     latest = picture.pts
                 gap, failures = failures, 0
@@ -100,15 +107,15 @@ def read_file(
                 yield from lost(gap)
                 number += 1
                 tally.broken += picture.is_corrupt
-                seconds = picture.time
-                if seconds is None:
-                    seconds = None if fps is None else (number - 1) / fps
-                elif start is None:
-                    start = seconds - (0.0 if fps is None else (number - 1) / fps)
-                yield Frame(number, _image(picture), seconds if start is None else seconds - start)
+                if picture.time is not None:
+                    seconds: float | None = clock.elapsed(picture.time)
+                else:
+                    seconds = None if not fps else clock.skip() if number > 1 else 0.0
+                yield Frame(number, _image(picture), seconds)
         yield from lost(failures + (len(waiting) if damaged else 0))
-    if promised is not None and number < promised and not tally.note:
-        tally.note = f"the file promises {promised} frames, {number} were found"
+    tally.add_note(clock.note)
+    if promised is not None and number < promised and _BROKEN_OFF not in tally.note:
+        tally.add_note(f"the file promises {promised} frames, {number} were found")
 
 
 def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
@@ -116,7 +123,7 @@ def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
     try:
         yield from container.demux(stream)
     except av.error.FFmpegError as error:
-        tally.note = f"reading stopped: {error.strerror}"
+        tally.add_note(f"{_BROKEN_OFF}: {error.strerror}")
         flush = av.Packet()
         flush.stream = stream
         yield flush

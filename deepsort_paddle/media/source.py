@@ -14,6 +14,7 @@ import cv2
 
 from deepsort_paddle.frames import Frame, FrameSource, Tally
 from deepsort_paddle.media.addresses import ffmpeg_address, is_address
+from deepsort_paddle.media.clock import frame_rate
 from deepsort_paddle.media.frame_numbers import first_frame, number_images
 from deepsort_paddle.media.readers import open_container, read_camera, read_file, read_pictures, read_stream
 from deepsort_paddle.media.video_writer import VideoWriter
@@ -90,8 +91,7 @@ def _open_file(path: Path) -> FrameSource:
         raise ValueError(f"{path} is empty")
     container, stream = open_container(ffmpeg_address(path), str(path))
     tally = Tally()
-    rate = stream.average_rate or stream.guessed_rate
-    fps = float(rate) if rate else None
+    fps = frame_rate(ffmpeg_address(path), container, stream)
     count = stream.frames or None
     return FrameSource(
         read_file(container, stream, tally, fps, count), tally, name=path.stem, fps=fps, frame_count=count
