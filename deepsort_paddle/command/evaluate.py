@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -144,7 +145,10 @@ def evaluate_files(options: argparse.Namespace) -> Evaluation:
     notes = [f"no results for {', '.join(left_out)}: left out"] if left_out else []
     prepared = []
     for files in sequences:
-        ground_truth, results = read_ground_truth(files.ground_truth), read_tracks(files.results)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            ground_truth, results = read_ground_truth(files.ground_truth), read_tracks(files.results)
+        notes += [str(warning.message) for warning in caught]
         if not len(ground_truth):
             raise ValueError(f"{files.ground_truth} holds no boxes")
         frames = options.frames or ((1, files.length) if files.length else annotated_frames(ground_truth))

@@ -3,9 +3,6 @@
 A line is ``frame,id,left,top,width,height,confidence,...``. Pixel coordinates in these files are
 1-based (the upper left pixel is 1, 1) while boxes here are 0-based: readers subtract 1 from left and top,
 the writer adds it again. This is the only file in which boxes have left, top, width and height.
-
-Files are small (tens of thousands of lines), so a whole one is parsed at once; the slow search for
-the line at fault runs only after a fault was met.
 """
 
 from __future__ import annotations
@@ -21,6 +18,12 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.boxes import tlwh_from_xyxy, xyxy_from_tlwh
+from deepsort_paddle.motchallenge.table import read_table
+from deepsort_paddle.motchallenge.variants import (
+    detections_as_motchallenge,
+    truth_as_motchallenge,
+    why_twice,
+)
 from deepsort_paddle.part_files import part_path, publish
 from deepsort_paddle.structures import Detections, Tracks, row_index
 
@@ -33,9 +36,6 @@ __all__ = [
 ]
 
 _EMBEDDING_START = 10
-# Four days at 30 frames a second; every frame up to the last one takes time, also without boxes.
-_LAST_FRAME = 10_000_000
-_LARGEST = 1e9  # a coordinate in pixels, an id or a class beyond it is damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,9 @@ def read_detections(path: str | Path) -> dict[int, Detections]:
     8 to 10 (world coordinates) are ignored. Columns from the 11th on, if any, are an embedding, the layout
     in which DeepSORT's authors published theirs. Rows of a frame keep the file's order; class_id is 0.
 
+    The rows of PaddleDetection's detection files (``frame,left,top,width,height,score,class``, 0-based) are
+    recognised and read too, with a warning.
+
     Confidence: a file without the column, or with -1 throughout (the format's 'not known'), gets 1.
     Otherwise values are clipped to [0, 1] with a warning, as detectors with open-ended scores (DPM, ACF)
     exist: a threshold between 0 and 1 then acts as it would on the raw scores.
@@ -91,9 +94,10 @@ def read_detections(path: str | Path) -> dict[int, Detections]:
             width or height, a value beyond 1e9, a frame number that is not a whole number from 1 to ten
             million. Names file and line.
     """
-    table, lines = _read_table(path)
+    table, lines = read_table(path)
     if table.shape[1] == _EMBEDDING_START + 1:
         raise ValueError(f"{path}, line {lines[0]}: 6 to 10 columns wanted (or 10 and an embedding), got 11")
+    table = detections_as_motchallenge(table, path)
     frame, boxes = table[:, 0].astype(np.int64), _boxes(table)
     confidence = _known_confidence(table, path)
     embeddings = table[:, _EMBEDDING_START:] if table.shape[1] > _EMBEDDING_START else None
@@ -115,21 +119,24 @@ def read_tracks(path: str | Path) -> TrackTable:
         OSError: the file can't be read.
         ValueError: as for `read_detections`, or an id that is no whole number or comes twice in a frame.
     """
-    table, lines = _read_table(path)
+    table, lines = read_table(path)
     return _track_table(path, table, lines, has_class=False)
 
 
 def read_ground_truth(path: str | Path) -> TrackTable:
-    """Ground truth of MOT16 and later (8 or 9 columns, with class and visibility) or of MOT15.
+    """Ground truth of MOT16 and later (8 or 9 columns, with class and visibility), of MOT15, or of VisDrone.
 
-    Ten columns are the layout of MOT15, whose last three are world coordinates: everything is
-    a fully visible pedestrian then.
+    Ten columns are the layout of MOT15, whose last three are world coordinates, so that everything is a fully
+    visible pedestrian; unless the last three are the class and visibility of MOT16 and a placeholder, or
+    VisDrone's category, truncation and occlusion. VisDrone's categories become MOTChallenge classes, with a
+    warning.
 
     Raises:
         OSError: the file can't be read.
         ValueError: as for `read_tracks`, or a class that is no whole number.
     """
-    table, lines = _read_table(path)
+    table, lines = read_table(path)
+    table = truth_as_motchallenge(table, path)
     return _track_table(path, table, lines, has_class=table.shape[1] in (8, 9))
 
 
@@ -182,79 +189,6 @@ class TrackWriter:
             self._file.close()
 
 
-def _read_table(path: str | Path) -> tuple[NDArray[np.float64], list[int]]:
-    """All rows of a file as ``(N, C)`` float64, C at least 6, and the line number of each row."""
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, a MOTChallenge text file was wanted")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no such file: {path}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file") from None
-    numbered = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    lines = [number for number, _ in numbered]
-    if not numbered:
-        return np.zeros((0, 7)), lines
-    try:
-        table = np.loadtxt([line for _, line in numbered], delimiter=",", comments=None, ndmin=2)
-    except ValueError:
-        raise ValueError(f"{path}, {_find_fault(numbered)}") from None
-    columns = table.shape[1]
-    if columns < 6:
-        raise ValueError(
-            f"{path}, line {lines[0]}: at least 6 columns separated by commas wanted "
-            f"(frame,id,left,top,width,height), got {columns}"
-        )
-    frame = table[:, 0]
-    with np.errstate(invalid="ignore"):  # the remainder of infinity
-        fraction = frame % 1 != 0
-    faults = (
-        (~np.isfinite(table).all(axis=1), "NaN or infinity"),
-        (
-            (frame < 1) | (frame > _LAST_FRAME) | fraction,
-            f"frame numbers must be whole numbers from 1 to {_LAST_FRAME}",
-        ),
-        ((table[:, 4:6] < 0).any(axis=1), "negative width or height"),
-        ((np.abs(table) > _LARGEST).any(axis=1), f"a value beyond {_LARGEST:g}"),
-    )
-    for wrong, message in faults:
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(f"{path}, line {lines[row]}: {message}: {_shorten(numbered[row][1])}")
-    return table, lines
-
-
-def _find_fault(numbered: list[tuple[int, str]]) -> str:
-    """Say which line can't be parsed and why."""
-    columns = numbered[0][1].count(",") + 1
-    for number, line in numbered:
-        fields = line.split(",")
-        for column, field in enumerate(fields, 1):
-            if not _is_number(field):
-                hint = " (the format has no header)" if number == 1 else ""
-                if len(fields) == 1:
-                    hint = " (columns are separated by commas)"
-                return f"line {number}: column {column} is not a number: {_shorten(field)!r}{hint}"
-        if len(fields) != columns:
-            return f"line {number}: {len(fields)} columns, but {columns} in line {numbered[0][0]}"
-    return "not a table of numbers"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _shorten(text: str) -> str:
-    text = text.strip()
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def _boxes(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """``(N, 4)`` xyxy, 0-based, from 1-based left, top, width, height in columns 3 to 6."""
     return xyxy_from_tlwh(table[:, 2:6] - np.array([1.0, 1.0, 0.0, 0.0]))
@@ -293,7 +227,7 @@ def _track_table(
         frame, track_id = table[order[first], :2]
         raise ValueError(
             f"{path}, line {lines[order[first + 1]]}: id {track_id:g} was in frame {frame:g} already, "
-            f"in line {lines[order[first]]}" + (" (is this a file of detections?)" if track_id == -1 else "")
+            f"in line {lines[order[first]]}" + why_twice(table[order[first : first + 2]])
         )
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]

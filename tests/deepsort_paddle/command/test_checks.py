@@ -10,7 +10,6 @@ import pytest
 from deepsort_paddle.cli import track
 from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.media.source import VideoWriter
-from deepsort_paddle.motchallenge.text import read_detections
 
 CORNERS = np.array([[300.0, 200.0, 340.0, 300.0], [20.0, 30.0, 60.0, 130.0], [400.0, 250.0, 440.0, 350.0]])
 
@@ -82,10 +81,3 @@ def test_what_each_frame_warns_of_is_said_once(
     arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt")]
     assert track([scene.video, *arguments]) == 0
     assert capsys.readouterr().err.count("none of a frame's boxes has a pixel in it") == 1
-
-
-def test_columns_without_commas_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "det.txt"
-    path.write_text("1 -1 10 10 20 40 0.9\n")
-    with pytest.raises(ValueError, match=r"line 1: column 1 is not a number: .*separated by commas"):
-        read_detections(path)
