@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from deepsort_paddle.command.one_line import OneLineParser, columns, in_one_line, padded
+from deepsort_paddle.motchallenge.conventions import convention_warning
 from deepsort_paddle.motchallenge.metrics import (
     Benchmark,
     ClearSource,
@@ -57,7 +58,14 @@ COUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class SequenceFiles:
-    """What belongs to one sequence: its name, both files, its length where ``seqinfo.ini`` says it."""
+    """What belongs to one sequence.
+
+    Attributes:
+        name: of the sequence.
+        ground_truth: its ``gt.txt``.
+        results: a tracker's.
+        length: number of frames, where ``seqinfo.ini`` says it.
+    """
 
     name: str
     ground_truth: Path
@@ -143,28 +151,58 @@ def evaluate_files(options: argparse.Namespace) -> Evaluation:
     sequences, left_out = find_sequences(options.ground_truth, options.results)
     check_reports(options, sequences)
     notes = [f"no results for {', '.join(left_out)}: left out"] if left_out else []
+    benchmark = None if options.benchmark == "auto" else options.benchmark
     prepared = []
     for files in sequences:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             ground_truth, results = read_ground_truth(files.ground_truth), read_tracks(files.results)
         notes += [str(warning.message) for warning in caught]
-        if not len(ground_truth):
-            raise ValueError(f"{files.ground_truth} holds no boxes")
-        frames = options.frames or ((1, files.length) if files.length else annotated_frames(ground_truth))
-        notes += order_notes(files, ground_truth, results)
-        notes += range_notes(files, ground_truth, results, frames, chosen=options.frames is not None)
-        benchmark = None if options.benchmark == "auto" else options.benchmark
-        sequence = prepare_sequence(files.name, ground_truth, results, benchmark=benchmark, frames=frames)
-        if not sequence.num_truth_ids:
-            raise ValueError(
+        frames = options.frames or frames_of(files, ground_truth, results)
+        if frames is None:
+            problem = f"{files.ground_truth} holds no boxes"
+        else:
+            sequence = prepare_sequence(files.name, ground_truth, results, benchmark=benchmark, frames=frames)
+            problem = (
                 f"{files.ground_truth} holds nobody to evaluate in frames {frames[0]} to {frames[1]} "
                 f"by the rules of {sequence.benchmark}"
             )
+            if sequence.num_truth_ids:
+                problem = ""
+        if problem and len(sequences) == 1:
+            raise ValueError(problem)
+        if problem or frames is None:
+            notes.append(f"{problem}: left out")
+            continue
+        notes += order_notes(files, ground_truth, results)
+        notes += range_notes(files, ground_truth, results, frames, chosen=options.frames is not None)
+        counted = ground_truth[ground_truth.confidence != 0]
+        if warning := convention_warning(counted, results, frames):
+            notes.append(f"{files.name}: {warning}")
         prepared.append(sequence)
+    if not prepared:
+        raise ValueError(f"{options.ground_truth} holds nobody to evaluate")
     for note in notes:
         sys.stderr.write(f"deepsort-eval: {note}\n")
     return evaluate(prepared, clear=options.clear)
+
+
+def frames_of(files: SequenceFiles, ground_truth: TrackTable, results: TrackTable) -> tuple[int, int] | None:
+    """First and last frame to count by default; None when nothing is annotated.
+
+    These are frames 1 to ``seqLength``. In a clip of a longer sequence, whose annotation lies beyond these,
+    they are as many frames from the first annotation or result on.
+    """
+    if not len(ground_truth):
+        return None
+    first, last = annotated_frames(ground_truth)
+    if files.length is None:
+        return first, last
+    if last <= files.length or last - first >= files.length:
+        return 1, files.length
+    earliest = last - files.length + 1
+    start = min(first, max(earliest, int(results.frame.min(initial=first))))
+    return start, start + files.length - 1
 
 
 def check_reports(options: argparse.Namespace, sequences: Sequence[SequenceFiles]) -> None:

@@ -101,7 +101,8 @@ class Scores:
     al., IJCV 2021). ``mota`` is 1 - (misses + false positives + id switches) / truth boxes (Bernardin and
     Stiefelhagen, 2008), ``motp`` the mean IoU of the matches, ``idf1`` the F1 of the best one-to-one
     assignment of tracks to people (Ristani et al., 2016). Mostly tracked: found in at least 80 % of its
-    boxes; mostly lost: in under 20 %. A ratio of motmetrics that has nothing to divide by is NaN.
+    boxes; mostly lost: in under 20 %. A ratio of motmetrics that has nothing to divide by is NaN, and so is
+    ``loca`` without a match.
     """
 
     name: str
@@ -375,7 +376,11 @@ def count_hota(sequences: Sequence[PreparedSequence]) -> list[dict[str, Any]]:
     from trackeval.metrics import HOTA
 
     counts = with_overall(HOTA(), [trackeval_input(sequence) for sequence in sequences])
-    return [{key: float(np.mean(count[field])) for key, field in HOTA_FIELDS.items()} for count in counts]
+    scores = [{key: float(np.mean(count[field])) for key, field in HOTA_FIELDS.items()} for count in counts]
+    for score, count in zip(scores, counts, strict=True):
+        if not np.any(count["HOTA_TP"]):  # TrackEval calls the place of no match perfect
+            score["loca"] = float("nan")
+    return scores
 
 
 def with_overall(metric: Any, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -132,6 +132,47 @@ def test_a_ratio_that_does_not_exist_is_a_dash_and_null(data, capsys):
     assert json.loads(json_path.read_text())["overall"]["motp"] is None
 
 
+def test_where_no_match_is_has_no_value(data, capsys):
+    """TrackEval gives 100 for the place of no match."""
+    for results in ("", "".join(f"{f},1,600,400,20,40,1,-1,-1,-1\n" for f in range(1, 11))):
+        (data / "results" / "a.txt").write_text(results)
+        json_path = data / "scores.json"
+        assert main([str(data / "truth" / "a"), str(data / "results"), "--json", str(json_path)]) == 0
+        header, line = rows(capsys.readouterr().out)
+        columns = dict(zip(header, line[1:], strict=True))
+        assert (columns["HOTA"], columns["LocA"], columns["MOTP"]) == ("0.00", "-", "-")
+        assert json.loads(json_path.read_text())["overall"]["loca"] is None
+
+
+@pytest.mark.parametrize("length", [10, 24, 395, None])
+def test_a_sequence_that_starts_late_is_counted_from_there(data, capsys, length):
+    late = make_sequence(data / "late", length)
+
+    def moved(text: str) -> str:
+        lines = (line.split(",", 1) for line in text.splitlines())
+        return "".join(f"{int(frame) + 371},{rest}\n" for frame, rest in lines)
+
+    (late / "gt" / "gt.txt").write_text(moved(TRUTH))
+    (data / "results" / "late.txt").write_text(moved(RESULTS))
+    assert main([str(late), str(data / "results")]) == 0
+    output = capsys.readouterr()
+    header, line = rows(output.out)
+    columns = dict(zip(header, line[1:], strict=True))
+    assert (columns["MOTA"], columns["IDSW"], columns["FP"]) == ("90.00", "1", "1")
+    assert columns["Frames"] == str(length or 10)
+    assert output.err == ""
+
+
+def test_of_several_sequences_those_with_nobody_are_left_out(data, capsys):
+    (data / "truth" / "a" / "gt" / "gt.txt").write_text("")
+    assert main([str(data / "truth"), str(data / "results")]) == 0
+    output = capsys.readouterr()
+    assert [line[0] for line in rows(output.out)[1:]] == ["b"]
+    assert output.err.endswith("gt.txt holds no boxes: left out\n")
+    (data / "truth" / "b" / "gt" / "gt.txt").write_text("1,1,5,5,10,10,0,1,1\n")
+    assert "holds nobody to evaluate" in error_of(capsys, data / "truth", data / "results")
+
+
 def test_results_beyond_the_ground_truth_are_ignored_and_said(data, capsys):
     (data / "truth" / "a" / "seqinfo.ini").unlink()
     beyond = "".join(f"{f},1,100,50,20,40,1,-1,-1,-1\n" for f in (11, 12))
