@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, dropwhile, islice
 from types import TracebackType
 
 import numpy as np
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 __all__ = ["Frame", "FrameSource", "Tally"]
+
+
+_MOST_FRAMES = 10_000_000  # of a source that does not say how many it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,53 @@ class FrameSource:
         return f"<FrameSource {self.name!r}: {size}, {rate}{length}>"
 
     @property
+    def first_frame(self) -> int:
+        """Number of the first frame."""
+        return self.frame_numbers[0] if self.frame_numbers else 1
+
+    @property
     def last_frame(self) -> int | None:
         """Number of the last frame; None when the source does not say."""
-        return self.frame_numbers[-1] if self.frame_numbers else self.frame_count
+        if self.frame_numbers and self.frame_count is not None:
+            return self.frame_numbers[self.frame_count - 1]
+        return self.frame_count
+
+    def every(self, step: int, first: int | None = None) -> FrameSource:
+        """The source of every ``step``-th frame; frames keep their numbers and times.
+
+        Args:
+            step: 1 or more.
+            first: number of the first frame to take; None: the source's first.
+
+        Raises:
+            ValueError: ``step`` is below 1, or the source has no frame ``first``.
+        """
+        first = self.first_frame if first is None else first
+        last = self.last_frame
+        if step < 1:
+            raise ValueError(f"every must be 1 or more, got {step}")
+        if first < self.first_frame or (last is not None and first > last):
+            end = "" if last is None else f" to {last}"
+            raise ValueError(f"{self.name} has frames {self.first_frame}{end}, got first frame {first}")
+        numbers: Sequence[int] = self.frame_numbers or range(1, 1 + (self.frame_count or _MOST_FRAMES))
+        numbers = numbers[next(place for place, number in enumerate(numbers) if number >= first) :: step]
+
+        def chosen() -> Iterator[Frame]:
+            later = dropwhile(lambda frame: frame.number < first, self)
+            with self:
+                yield from islice(later, 0, None, step)
+
+        return FrameSource(
+            chosen(),
+            self._tally,
+            name=self.name,
+            fps=None if self.fps is None else self.fps / step,
+            frame_count=None if self.frame_count is None else len(numbers),
+            size=(self.height, self.width),
+            live=self.live,
+            has_images=self.has_images,
+            frame_numbers=numbers,
+        )
 
     @property
     def broken(self) -> int:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.boxes import nms
 from deepsort_paddle.detection.candidates import class_confidences, expect_confidence
 from deepsort_paddle.detection.hog import HogDetector
 from deepsort_paddle.detection.onnx import OnnxDetector
@@ -38,19 +39,26 @@ class FileDetector:
 
     labels = ("person",)
 
-    def __init__(self, path: str | Path, *, confidence: float | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, confidence: float | None = None, max_iou: float | None = None
+    ) -> None:
         """Read a whole file.
 
         Args:
             path: the file; see `deepsort_paddle.motchallenge.text.read_detections`.
             confidence: detections below it are dropped; None takes 0.3, as the DeepSORT paper's MOT16 run.
+            max_iou: of two detections that overlap more, the less confident is dropped; None keeps all.
 
         Raises:
             OSError: the file can't be read.
-            ValueError: a line is wrong, or the threshold is outside [0, 1].
+            ValueError: a line is wrong, or a threshold is outside [0, 1].
         """
+        if max_iou is not None and not 0 <= max_iou <= 1:
+            raise ValueError(f"max_iou must be in [0, 1], got {max_iou}")
         self.confidence = expect_confidence(0.3 if confidence is None else confidence)
         self._by_frame = read_detections(path)
+        if max_iou is not None:
+            self._by_frame = {frame: _suppressed(all_, max_iou) for frame, all_ in self._by_frame.items()}
         self.last_frame = max(self._by_frame, default=0)
 
     def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
@@ -65,15 +73,28 @@ class FileDetector:
             return Detections.empty()
         return detections[detections.confidence >= self.confidence]
 
+    def by_frame(self) -> dict[int, Detections]:
+        """The detections that reach the threshold, by frame number."""
+        return {
+            number: found[found.confidence >= self.confidence] for number, found in self._by_frame.items()
+        }
+
     def all_boxes(self) -> NDArray[np.float64]:
         """``(N, 4)`` the boxes of all frames that reach the threshold."""
         kept = [one.boxes[one.confidence >= self.confidence] for one in self._by_frame.values()]
         return np.concatenate([np.zeros((0, 4)), *kept])
 
 
-def detection_file(path: str | Path, *, confidence: float | None = None) -> FileDetector:
+def _suppressed(detections: Detections, max_iou: float) -> Detections:
+    """Those that non-maximum suppression keeps, in the file's order."""
+    return detections[np.sort(nms(detections.boxes, detections.confidence, max_iou))]
+
+
+def detection_file(
+    path: str | Path, *, confidence: float | None = None, max_iou: float | None = None
+) -> FileDetector:
     """The same as ``FileDetector(path, ...)``."""
-    return FileDetector(path, confidence=confidence)
+    return FileDetector(path, confidence=confidence, max_iou=max_iou)
 
 
 def make_detector(
