@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import chain, dropwhile, islice
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from typing_extensions import Self
 __all__ = ["Frame", "FrameSource", "Tally"]
 
 
+_SQUARE = Fraction(1)
 _MOST_FRAMES = 10_000_000  # of a source that does not say how many it has
 
 
@@ -58,6 +60,7 @@ class FrameSource:
         live: whether it is a camera or a stream, which ends when it is gone.
         has_images: False for a sequence without pictures.
         frame_numbers: number of each frame in order, where file names give it; None: 1, 2, 3...
+        pixel_aspect: width over height of a stored pixel as a player shows it.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class FrameSource:
         live: bool = False,
         has_images: bool = True,
         frame_numbers: Sequence[int] | None = None,
+        pixel_aspect: Fraction = _SQUARE,
     ) -> None:
         self.name = name
         self.fps = fps
@@ -79,6 +83,7 @@ class FrameSource:
         self.live = live
         self.has_images = has_images
         self.frame_numbers = frame_numbers
+        self.pixel_aspect = pixel_aspect
         self.height, self.width = size
         self._tally = tally
         self._close = getattr(frames, "close", None)
@@ -137,6 +142,7 @@ class FrameSource:
             live=self.live,
             has_images=self.has_images,
             frame_numbers=numbers,
+            pixel_aspect=self.pixel_aspect,
         )
 
     @property

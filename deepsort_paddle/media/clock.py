@@ -18,7 +18,7 @@ from typing import Any
 
 import av
 
-__all__ = ["FrameClock", "frame_rate", "without_jumps"]
+__all__ = ["FrameClock", "frame_rate", "is_raw", "without_jumps"]
 
 _RESTARTING_JUMP = 10.0  # seconds; ffmpeg's -dts_delta_threshold
 _OTHER_JUMP = 30 * 3600.0  # seconds; ffmpeg's -dts_error_threshold
@@ -80,6 +80,11 @@ class FrameClock:
         return f"the file's clock jumps {times} by {self.first_jump:+.1f} s: each jump counts as one frame"
 
 
+def is_raw(container: Any) -> bool:
+    """Whether a file is a raw stream (``.h264``, ``.mjpeg``), which has no time stamps and often no rate."""
+    return bool(container.format.flags & av.format.Flags.no_timestamps.value)
+
+
 def frame_rate(address: str, container: Any, stream: Any) -> float | None:
     """Frames per second of a file; None when unknown.
 
@@ -91,9 +96,12 @@ def frame_rate(address: str, container: Any, stream: Any) -> float | None:
         container: the open container.
         stream: its video stream.
     """
-    rate = stream.average_rate or stream.guessed_rate
+    if is_raw(container):  # the average is FFmpeg's assumption, the guess that of the stream's own header
+        rate = stream.guessed_rate or stream.average_rate
+    else:
+        rate = stream.average_rate or stream.guessed_rate
     stated = float(rate) if rate else None
-    if not _may_restart(container):
+    if is_raw(container) or not _may_restart(container):
         return stated
     with av.open(address) as probed:
         packets = islice(probed.demux(probed.streams[stream.index]), _PROBED_PACKETS)

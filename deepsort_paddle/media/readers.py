@@ -13,6 +13,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame, Tally
-from deepsort_paddle.media.clock import FrameClock, without_jumps
+from deepsort_paddle.media.clock import FrameClock, is_raw, without_jumps
 from deepsort_paddle.media.image_header import worth_decoding
 
-__all__ = ["open_container", "read_camera", "read_file", "read_pictures", "read_stream"]
+__all__ = [
+    "open_container",
+    "pixel_aspect",
+    "read_camera",
+    "read_file",
+    "read_pictures",
+    "read_stream",
+    "upright",
+]
 
 _BROKEN_OFF = "reading stopped"
 _LATEST = (
@@ -56,6 +65,13 @@ def open_container(address: str, name: str, **options: Any) -> tuple[Any, Any]:
     raise ValueError(f"{name} is not a video: it has no video stream")
 
 
+def pixel_aspect(stream: Any) -> Fraction:
+    """Width over height of a pixel as a player shows it; 1 when unknown."""
+    codec = stream.codec_context  # None where a file breaks off in its header
+    aspect = stream.sample_aspect_ratio or (codec and codec.sample_aspect_ratio)
+    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+
 def read_file(
     container: Any, stream: Any, tally: Tally, fps: float | None, promised: int | None
 ) -> Iterator[Frame]:
@@ -71,7 +87,7 @@ def read_file(
     failures = number = 0
     damaged = fed = False
     latest: int | None = None
-    clock = FrameClock(1 / fps if fps else 0.0)
+    clock, raw = FrameClock(1 / fps if fps else 0.0), is_raw(container)
 
     def lost(count: int) -> Iterator[Frame]:
         nonlocal number
@@ -107,7 +123,7 @@ def read_file(
                 yield from lost(gap)
                 number += 1
                 tally.broken += picture.is_corrupt
-                if picture.time is not None:
+                if picture.time is not None and not raw:
                     seconds: float | None = clock.elapsed(picture.time)
                 else:
                     seconds = None if not fps else clock.skip() if number > 1 else 0.0
@@ -130,11 +146,27 @@ def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 
 
 def _image(picture: Any) -> NDArray[np.uint8]:
-    """``(H, W, 3)`` BGR of a decoded picture, upright also when a phone was held sideways."""
+    """``(H, W, 3)`` BGR of a decoded picture, turned and mirrored as a player shows it."""
     image: NDArray[np.uint8] = picture.to_ndarray(format="bgr24")
-    if picture.rotation % 360:
-        image = np.ascontiguousarray(np.rot90(image, picture.rotation // 90))
-    return image
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return image
+    return upright(image, np.frombuffer(bytes(matrix), np.int32).reshape(3, 3))
+
+
+def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """An image turned and mirrored by a display matrix, to the nearest of the eight upright views.
+
+    Args:
+        image: ``(H, W, 3)``, as stored.
+        matrix: ``(3, 3)``; a stored point ``x, y, 1`` times it is the shown point (ISO 14496-12).
+    """
+    (a, b), (c, d) = matrix[:2, :2].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        left, up = a < 0, d < 0
+    else:
+        image, left, up = image.swapaxes(0, 1), c < 0, b < 0
+    return np.ascontiguousarray(image[:: -1 if up else 1, :: -1 if left else 1])
 
 
 def read_stream(

@@ -14,9 +14,16 @@ import cv2
 
 from deepsort_paddle.frames import Frame, FrameSource, Tally
 from deepsort_paddle.media.addresses import ffmpeg_address, is_address
-from deepsort_paddle.media.clock import frame_rate
+from deepsort_paddle.media.clock import frame_rate, is_raw
 from deepsort_paddle.media.frame_numbers import first_frame, number_images
-from deepsort_paddle.media.readers import open_container, read_camera, read_file, read_pictures, read_stream
+from deepsort_paddle.media.readers import (
+    open_container,
+    pixel_aspect,
+    read_camera,
+    read_file,
+    read_pictures,
+    read_stream,
+)
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.media.watchdog import WatchedCapture
 from deepsort_paddle.motchallenge.sequence import SequenceInfo, is_sequence
@@ -42,7 +49,7 @@ def open_source(
         source: a video file, a folder of pictures (sorted naturally: 2.jpg before 10.jpg), a MOTChallenge
             sequence folder, with or without pictures, a camera (index or device file) or a stream's
             address (``rtsp://``, ``http://``...).
-        fps: frame rate of a folder's pictures, before that of ``seqinfo.ini``.
+        fps: frame rate of a folder's images, before that of ``seqinfo.ini``, or of a raw stream (``.h264``).
         retries: attempts to reach a lost stream or camera again before giving it up; the iterator ends then.
         backoff: seconds before the first attempt; doubles with each, up to 30.
         patience: seconds without a picture after which a stream or camera counts as lost, and that opening
@@ -67,7 +74,7 @@ def open_source(
         return _open_camera(text, path.name, retries, backoff, patience)
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {text}")
-    return _open_file(path)
+    return _open_file(path, fps)
 
 
 def without_password(address: str) -> str:
@@ -86,15 +93,28 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
 
 
-def _open_file(path: Path) -> FrameSource:
+def _open_file(path: Path, fps: float | None) -> FrameSource:
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
     container, stream = open_container(ffmpeg_address(path), str(path))
     tally = Tally()
-    fps = frame_rate(ffmpeg_address(path), container, stream)
+    rate = frame_rate(ffmpeg_address(path), container, stream)
+    if is_raw(container):
+        if fps is None:
+            stated = "unknown" if rate is None else f"taken as {rate:g}"
+            tally.add_note(f"a raw stream has no time stamps: its frame rate is {stated} (--fps N sets it)")
+        rate = fps or rate
+    aspect = pixel_aspect(stream)
+    if aspect != 1:
+        tally.add_note(f"pixels are {aspect} times as wide as high: boxes count pixels as they are stored")
     count = stream.frames or None
     return FrameSource(
-        read_file(container, stream, tally, fps, count), tally, name=path.stem, fps=fps, frame_count=count
+        read_file(container, stream, tally, rate, count),
+        tally,
+        name=path.stem,
+        fps=rate,
+        frame_count=count,
+        pixel_aspect=aspect,
     )
 
 
@@ -145,7 +165,8 @@ def _open_camera(device: int | str, name: str, retries: int, backoff: float, pat
 def _open_folder(folder: Path, fps: float | None) -> FrameSource:
     paths = _pictures(folder)
     if not paths:
-        videos = sum(path.suffix.lower() in _VIDEOS for path in folder.iterdir())
+        names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]  # macOS: ._x.mp4
+        videos = sum(Path(name).suffix.lower() in _VIDEOS for name in names)
         hint = f"; it holds {videos} videos: name each of them" if videos > 1 else ""
         hint = "; it holds a video: name that" if videos == 1 else hint
         raise ValueError(f"{folder} holds no pictures ({' '.join(sorted(_PICTURES))}){hint}")

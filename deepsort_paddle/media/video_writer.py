@@ -23,6 +23,7 @@ from deepsort_paddle.part_files import part_path, publish
 
 __all__ = ["VideoWriter"]
 
+_SQUARE = Fraction(1)
 _SUFFIXES = (".mp4", ".m4v", ".mov")
 
 
@@ -34,7 +35,15 @@ class VideoWriter:
     name also after Ctrl-C; after any other error ``NAME.part`` stays.
     """
 
-    def __init__(self, path: str | Path, *, fps: float, crf: int = 23, preset: str = "veryfast") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fps: float,
+        crf: int = 23,
+        preset: str = "veryfast",
+        pixel_aspect: Fraction = _SQUARE,
+    ) -> None:
         """Prepare a file; it is made when the first frame is written.
 
         Args:
@@ -42,6 +51,7 @@ class VideoWriter:
             fps: frames per second; 30000 / 1001 and the like stay exact.
             crf: x264's constant quality, 0 (lossless) to 51.
             preset: x264's speed, ``ultrafast`` to ``placebo``.
+            pixel_aspect: width over height of a pixel as a player is to show it.
 
         Raises:
             ValueError: the file name's ending, or fps is not positive.
@@ -56,6 +66,7 @@ class VideoWriter:
         ticks = -(-10_000 // self._rate.numerator)
         self._time_base = Fraction(1, self._rate.numerator * ticks)
         self._options = {"crf": str(crf), "preset": preset}
+        self._pixel_aspect = pixel_aspect
         self._container: Any = None
         self._stream: Any = None
         self._last: int | None = None
@@ -104,6 +115,8 @@ class VideoWriter:
         stream = self._container.add_stream("libx264", rate=self._rate, options=self._options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
+        if self._pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = self._pixel_aspect
         stream.time_base = stream.codec_context.time_base = self._time_base
         stream.codec_context.gop_size = max(1, round(2 * self._rate))
         self._stream = stream

@@ -67,7 +67,7 @@ class SequenceInfo:
         return cls(
             folder=folder,
             name=name,
-            frame_rate=_positive(ini, keys, "frameRate"),
+            frame_rate=_positive(ini, keys, "frameRate", zero_is_unknown=True),
             length=None if length is None else int(length),
             width=None if width is None else int(width),
             height=None if height is None else int(height),
@@ -99,15 +99,17 @@ def _read_ini(path: Path) -> dict[str, str]:
     return dict(parser["Sequence"])
 
 
-def _positive(path: Path, keys: dict[str, str], key: str) -> float | None:
-    """A positive number of seqinfo.ini, None when the key is absent."""
+def _positive(path: Path, keys: dict[str, str], key: str, *, zero_is_unknown: bool = False) -> float | None:
+    """A positive number of seqinfo.ini; None when the key is absent or has no value."""
     text = keys.get(key.lower())
-    if text is None:
+    if not text:
         return None
     try:
         number = float(text)
     except ValueError:
         number = float("nan")
+    if number == 0 and zero_is_unknown:  # what converters write
+        return None
     if not (0 < number <= LARGEST):
         raise ValueError(f"{path}: {key} must be a positive number up to {LARGEST}, got {text!r}")
     return number

@@ -23,6 +23,7 @@ def detections_as_motchallenge(table: NDArray[np.float64], path: str | Path) -> 
     Such rows have no id: their sixth column is a score and the last a class, where MOTChallenge has a height
     in pixels and a score.
     """
+    _warn_of_classes(table, path)
     if table.shape[1] != 7 or not len(table):
         return table
     score, class_id = table[:, 5], table[:, 6]
@@ -41,6 +42,18 @@ def detections_as_motchallenge(table: NDArray[np.float64], path: str | Path) -> 
     no_id = np.full(len(table), -1.0)
     boxes = table[:, 1:5] + np.array([1.0, 1.0, 0.0, 0.0])
     return np.column_stack([table[:, 0], no_id, boxes, score])
+
+
+def _warn_of_classes(table: NDArray[np.float64], path: str | Path) -> None:
+    """Warn where the eighth column of detections holds several classes."""
+    columns = table.shape[1]
+    if not len(table) or not (columns in (8, 9) or (columns == 10 and (table[:, 8:] == -1).all())):
+        return
+    class_id = table[:, 7]
+    numbers = np.unique(class_id)
+    if len(numbers) > 1 and (class_id >= 0).all() and (class_id % 1 == 0).all():
+        listed = shorten(", ".join(f"{number:g}" for number in numbers))
+        warnings.warn(f"{path}: column 8 holds classes {listed}: all count as people", stacklevel=4)
 
 
 def truth_as_motchallenge(table: NDArray[np.float64], path: str | Path) -> NDArray[np.float64]:

@@ -140,3 +140,11 @@ def test_the_evaluation_takes_variants_and_says_how_it_read_them(
     assert output.err == f"deepsort-eval: {truth}: read as VisDrone annotation, of which pedestrians count\n"
     header, line = (text.split() for text in output.out.splitlines())
     assert dict(zip(header, line[1:], strict=True))["MOTA"] == "100.00"
+
+
+@pytest.mark.parametrize("end", ["{}", "{},1", "{},-1,-1"])
+def test_several_classes_in_a_detection_file_are_said(tmp_path: Path, end: str) -> None:
+    rows = [f"1,-1,{10 * number},21,5,10,0.9,{end.format(number)}" for number in (0, 2, 5)]
+    with pytest.warns(UserWarning, match="column 8 holds classes 0, 2, 5: all count as people"):
+        assert len(read_detections(write(tmp_path / "det.txt", "\n".join(rows)))[1]) == 3
+    read_detections(write(tmp_path / "det.txt", rows[1]))  # one class is people
