@@ -3,10 +3,8 @@
 Boxes of the ground truth and of the results are compared once, frame by frame, into IoU
 matrices; everything else works on those. `prepare_sequence` does what the MOTChallenge evaluation
 does before it counts (which frames, which classes, results on distractors left out),
-`evaluate` counts. CLEAR and identity measures are left to the field's two reference implementations, fed
-directly with arrays; HOTA is counted in ``hota.py``, six times as fast as by TrackEval. Feeding motmetrics'
-accumulator with distances also goes around its ``distances.iou_matrix``, which
-calls ``np.asfarray``, a function that NumPy 2 no longer has.
+`evaluate` counts: CLEAR and identity measures in ``clear.py`` by the rules of motmetrics, or by TrackEval,
+fed directly with arrays; HOTA in ``hota.py``. The figures are those of the two reference implementations.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.boxes import iou
+from deepsort_paddle.motchallenge.clear import MIN_IOU, ClearCounts, count_clear
 from deepsort_paddle.motchallenge.hota import HotaCounts, count_hota
 from deepsort_paddle.motchallenge.text import TrackTable
 
@@ -35,23 +34,7 @@ CLASSES = range(1, 14)
 DISTRACTORS = (2, 7, 8, 12)
 # MOT20 adds the non-motorised vehicle (Dendorfer et al., arXiv 2003.09003).
 MOT20_DISTRACTORS = (*DISTRACTORS, 6)
-# A pair below this overlap is never a match, in all of MOTChallenge's measures but HOTA.
-MIN_IOU = 0.5
-
-# Fields of Scores by the names that motmetrics and TrackEval have for them.
-MOTMETRICS_COUNTS = {
-    "frames": "num_frames",
-    "truth_ids": "num_unique_objects",
-    "truth_boxes": "num_objects",
-    "result_boxes": "num_predictions",
-    "id_switches": "num_switches",
-    "fragmentations": "num_fragmentations",
-    "false_positives": "num_false_positives",
-    "false_negatives": "num_misses",
-    "mostly_tracked": "mostly_tracked",
-    "mostly_lost": "mostly_lost",
-}
-RATIOS = ("mota", "motp", "idf1", "idp", "idr", "recall", "precision")
+# Fields of Scores by the names that TrackEval has for them.
 TRACKEVAL_COUNTS = {
     "id_switches": "IDSW",
     "fragmentations": "Frag",
@@ -101,7 +84,7 @@ class Scores:
     al., IJCV 2021). ``mota`` is 1 - (misses + false positives + id switches) / truth boxes (Bernardin and
     Stiefelhagen, 2008), ``motp`` the mean IoU of the matches, ``idf1`` the F1 of the best one-to-one
     assignment of tracks to people (Ristani et al., 2016). Mostly tracked: found in at least 80 % of its
-    boxes; mostly lost: in under 20 %. A ratio of motmetrics that has nothing to divide by is NaN, and so is
+    boxes; mostly lost: in under 20 %. A ratio that has nothing to divide by is NaN, and so is
     ``loca`` without a match.
     """
 
@@ -212,7 +195,7 @@ def evaluate(sequences: Sequence[PreparedSequence], *, clear: ClearSource = "mot
 
     Args:
         sequences: at least one.
-        clear: who counts the CLEAR and identity measures. The two differ where somebody is found again
+        clear: whose rules count the CLEAR and identity measures. The two differ where somebody is found again
             after a gap and several tracks fit: motmetrics prefers the track that the person last had,
             TrackEval only the one of the frame before. They also differ a little in fragmentations and,
             at exactly 80 %, in mostly tracked.
@@ -224,7 +207,7 @@ def evaluate(sequences: Sequence[PreparedSequence], *, clear: ClearSource = "mot
         raise ValueError("sequences must hold at least one sequence")
     if clear not in get_args(ClearSource):
         raise ValueError(f"clear must be one of {', '.join(get_args(ClearSource))}, got {clear!r}")
-    counts = count_motmetrics(sequences) if clear == "motmetrics" else count_trackeval(sequences)
+    counts = clear_scores(sequences) if clear == "motmetrics" else count_trackeval(sequences)
     names = [sequence.name for sequence in sequences] + ["overall"]
     scores = [
         Scores(name=name, **count, **hota)
@@ -291,57 +274,10 @@ def renumber(
     return distinct, tuple(np.split(numbers.astype(np.int64), np.cumsum(lengths)[:-1]))
 
 
-def count_motmetrics(sequences: Sequence[PreparedSequence]) -> list[dict[str, Any]]:
-    """CLEAR and identity measures by motmetrics: one dict a sequence, then one overall."""
-    import motmetrics
-
-    wanted = [*MOTMETRICS_COUNTS.values(), *RATIOS, "num_detections"]
-    host = motmetrics.metrics.create()
-    host.register(
-        fragmentations,
-        name="num_fragmentations",
-        fnc_m=lambda counts: sum(count["num_fragmentations"] for count in counts),
-    )
-    counts = []
-    for sequence in sequences:
-        accumulator = motmetrics.MOTAccumulator()
-        frames = zip(sequence.truth_ids, sequence.result_ids, sequence.iou, strict=True)
-        for number, (truth, result, overlap) in enumerate(frames, sequence.first_frame):
-            distance = 1.0 - overlap
-            distance[distance > 1.0 - MIN_IOU] = np.nan
-            accumulator.update(truth, result, distance, frameid=number)
-        counts.append(host.compute(accumulator, metrics=wanted, return_dataframe=False, return_cached=True))
-    # The overall MOTP weighs each sequence's by its matches; without any, NaN * 0 would spoil the sum.
-    weighable = [{**count, "motp": count["motp"] if count["num_detections"] else 0.0} for count in counts]
-    counts.append(host.compute_overall(weighable, metrics=wanted, return_dataframe=False))
-    return [
-        {field: int(count[key]) for field, key in MOTMETRICS_COUNTS.items()}
-        | {field: ratio(count[field]) for field in RATIOS}
-        | {"motp": 1.0 - ratio(count["motp"])}  # motmetrics averages distances, 1 - IoU.
-        for count in counts
-    ]
-
-
-def ratio(value: float) -> float:
-    """A quotient of motmetrics as a plain float; one by zero (infinite or NaN) as NaN."""
-    return float(value) if np.isfinite(value) else float("nan")
-
-
-def fragmentations(events: Any) -> int:
-    """How often a person goes from found to missed and is found again later: motmetrics' definition.
-
-    Its own function selects every person's events from the table anew, two thirds of all the time that its
-    measures take; sorting the events by person once counts the same.
-    """
-    counted = events.noraw[events.noraw["OId"].notna()]
-    person = counted["OId"].to_numpy()
-    order = np.argsort(person, kind="stable")
-    person = person[order]
-    found = (counted["Type"] != "MISS").to_numpy()[order]
-    # A run of misses counts when a find stands before and after it: one for each step from found to found
-    # that skips rows of the same person.
-    rows = np.flatnonzero(found)
-    return int(((np.diff(rows) > 1) & (person[rows[1:]] == person[rows[:-1]])).sum())
+def clear_scores(sequences: Sequence[PreparedSequence]) -> list[dict[str, Any]]:
+    """CLEAR and identity measures as motmetrics has them: one dict a sequence, then one overall."""
+    counts = [count_clear(sequence.truth_ids, sequence.result_ids, sequence.iou) for sequence in sequences]
+    return [count.scores() for count in (*counts, ClearCounts.total(counts))]
 
 
 def count_trackeval(sequences: Sequence[PreparedSequence]) -> list[dict[str, Any]]:
