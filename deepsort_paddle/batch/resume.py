@@ -20,6 +20,7 @@ from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.command.option import options
 from deepsort_paddle.command.plan import INPUTS, OUTPUTS, RunPlan
+from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import without_password
 
 __all__ = ["Ledger", "fingerprint", "kept_names"]
@@ -85,7 +86,7 @@ class Ledger:
         inputs = [getattr(job.plan, name) for name in _INPUTS]
         if job.plan.reid is None:
             inputs.append(str(default_model()))
-        files = [self._files(path) for path in inputs if path is not None and "://" not in path]
+        files = [self._files(path) for path in inputs if path is not None and not is_address(path)]
         text = json.dumps([__version__, job.name, known, files], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -113,4 +114,4 @@ def fingerprint(path: str) -> list[tuple[str, int, int]]:
 
 def _place(status: StatusFile, path: str) -> str:
     """A path seen from the status file; an address without its password."""
-    return without_password(path) if "://" in path else status.place(path)
+    return without_password(path) if is_address(path) else status.place(path)

@@ -19,6 +19,7 @@ from deepsort_paddle.batch.jobs import Job
 from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.checks import expect_video
 from deepsort_paddle.command.plan import PLACEHOLDERS
+from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import stream_name
 
 __all__ = ["make_jobs", "read_sources", "unique_names"]
@@ -42,7 +43,7 @@ def read_sources(batch: BatchPlan) -> list[str]:
         where = f"--sources {batch.list_file}" if batch.list_file else "the list of sources"
         raise ValueError(f"{where} names no video")
     for source in sources:
-        if "://" in source:
+        if is_address(source):
             if not source.startswith(_FILMS):
                 raise ValueError(f"{stream_name(source)} is live and has no end: track it by itself")
         elif Path(source).is_char_device() or (source.isdecimal() and not Path(source).exists()):
@@ -130,21 +131,21 @@ def _read(path: str) -> str:
 
 def _full(path: str) -> str:
     """An absolute path without ``..``; links stay links. Addresses stay as they are."""
-    return path if "://" in path else os.path.normpath(Path(path).absolute())
+    return path if is_address(path) else os.path.normpath(Path(path).absolute())
 
 
 def _folder(source: str) -> str:
-    return "" if "://" in source else str(Path(_full(source)).parent)
+    return "" if is_address(source) else str(Path(_full(source)).parent)
 
 
 def _file_name(source: str) -> str:
-    return stream_name(source) if "://" in source else Path(_full(source)).name
+    return stream_name(source) if is_address(source) else Path(_full(source)).name
 
 
 def _stem(source: str) -> str:
     """The file's name without its ending, a folder's name, an address as a file name."""
     name = _file_name(source)
-    return name if "://" in source or Path(source).is_dir() else Path(name).stem
+    return name if is_address(source) or Path(source).is_dir() else Path(name).stem
 
 
 def _filled(template: str, source: str, name: str) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "class_list",
     "confidences",
     "count",
+    "every",
     "ids",
     "line",
     "number",
@@ -93,6 +94,19 @@ def count(low: int) -> Callable[[str | int], int]:
         return parsed
 
     return parse
+
+
+def every(value: str | int | Iterable[int]) -> tuple[int, ...]:
+    """The numbers of ``N`` or ``N:FIRST``; one number or two."""
+    if isinstance(value, str):
+        parts: Iterable[str | int] = value.split(":")
+    else:
+        parts = value if isinstance(value, Iterable) else (value,)
+    parse = count(1)
+    found = tuple(parse(part) for part in parts)
+    if len(found) > 2:
+        raise OptionError(f"expected N or N:FIRST, got {value!r}")
+    return found
 
 
 def ids(value: str | int | Iterable[int]) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from deepsort_paddle.command.plan import FILES, RunPlan
 from deepsort_paddle.command.tracker_settings import tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.part_files import check_writable, real_path
 
 __all__ = [
@@ -85,7 +86,7 @@ def expect_video(source: str) -> None:
         ValueError: it is; the message names the option.
     """
     named = _OTHERS.get(Path(source).suffix.lower())
-    if named and "://" not in source and Path(source).is_file():
+    if named and not is_address(source) and Path(source).is_file():
         raise ValueError(f"{source} is no video: {named}")
 
 
@@ -143,7 +144,7 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
     from deepsort_paddle.output.draw_counts import shown_name  # imports OpenCV
 
     warnings = []
-    if plan.fps is not None and not Path(plan.source).is_dir():
+    if plan.fps not in (None, source.fps) and not Path(plan.source).is_dir():
         rate = "" if source.fps is None else f" {source.fps:g}"
         warnings.append(f"--fps is for folders of pictures: {source.name} keeps its own rate{rate}")
     size = (source.width, source.height)

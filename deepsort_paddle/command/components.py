@@ -14,6 +14,7 @@ from deepsort_paddle.command.tracker_settings import thresholds, tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.candidates import PEOPLE, class_confidences, class_ids
 from deepsort_paddle.detection.detector import FileDetector, detection_file, make_detector
+from deepsort_paddle.detection.file_checks import file_warnings
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.pipeline.stages import Detect, Encode, skip_broken
@@ -77,7 +78,8 @@ def open_frames(plan: RunPlan) -> FrameSource:
         OSError: there is no such source, or it cannot be opened.
         ValueError: it holds no frame that can be read.
     """
-    return open_source(plan.source, fps=plan.fps)
+    source = open_source(plan.source, fps=plan.fps)
+    return source if plan.every is None else source.every(*plan.every)
 
 
 def open_components(
@@ -121,7 +123,7 @@ def open_components(
         values["frame_rate"] = min(source.fps or _UNKNOWN_FPS, _MOST_FPS)
     tracker = DeepSort(**values)
     if plan.explain or plan.explain_csv:
-        tracker.journal = Journal()
+        tracker.journal = Journal(source.frame_numbers)
     options = tracker.options
     values.update(max_age=options.max_age, iou_max_age=options.iou_max_age)  # may have been in seconds
     settings = {
@@ -172,10 +174,9 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
     least, named = thresholds(plan)
     if plan.detections:
         people = class_confidences(named, FileDetector.labels, (0,))
-        found = detection_file(plan.detections, confidence=people.get(0, least))
-        if source.frame_count is not None and found.last_frame > source.frame_count:
-            frames = f"{source.name} has {source.frame_count} frames"
-            note(f"detections go to frame {found.last_frame}, {frames}")
+        found = detection_file(plan.detections, confidence=people.get(0, least), max_iou=plan.nms)
+        for warning in file_warnings(found.by_frame(), source):
+            note(f"{plan.detections}: {warning}")
         for warning in box_warnings(found.all_boxes(), found.confidence, source.width, source.height):
             note(f"{plan.detections}: {warning}")
         return OpenedDetector(

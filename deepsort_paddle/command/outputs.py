@@ -139,7 +139,9 @@ def _open_images(plan: RunPlan, source: FrameSource, components: Components, sta
     painter = TrackPainter(source.height or 1, source.width or 1, labels)
     targets: list[Callable[[NDArray[np.uint8], float | None], None]] = []
     if plan.save_video:
-        video = stack.enter_context(VideoWriter(plan.save_video, fps=source.fps or _UNKNOWN_FPS))
+        video = stack.enter_context(
+            VideoWriter(plan.save_video, fps=source.fps or _UNKNOWN_FPS, pixel_aspect=source.pixel_aspect)
+        )
         targets.append(video.write)
     if plan.show:
         window = _Window()

@@ -20,6 +20,7 @@ from deepsort_paddle.command.argument_types import (
     class_list,
     confidences,
     count,
+    every,
     ids,
     line,
     number,
@@ -110,6 +111,20 @@ class RunPlan:
         group=_MODELS,
         metavar="PIXELS",
         kind=number(0),
+    )
+    nms: float | None = option(
+        None,
+        "of two detections of --detections that overlap more, keep the more confident [all]",
+        group=_MODELS,
+        metavar="IOU",
+        kind=number(0, 1),
+    )
+    every: tuple[int, ...] | None = option(
+        None,
+        "track every N-th frame only, from frame FIRST on, as where the detector ran on these [1]",
+        group=_MODELS,
+        metavar="N[:FIRST]",
+        kind=every,
     )
     device: str = option("auto", "auto, cpu, gpu or gpu:N [{default}]", group=_MODELS, metavar="NAME")
     threads: int | None = option(

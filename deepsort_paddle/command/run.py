@@ -33,6 +33,7 @@ from deepsort_paddle.command.signals import Stop
 from deepsort_paddle.frames import Frame, FrameSource
 from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.part_files import naming
+from deepsort_paddle.pipeline.confirmation import ConfirmationCheck
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
 from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame, track_frames
@@ -89,7 +90,8 @@ def run_plan(
 
         run = _Run(plan, source, components, notes, outputs, signals)
         progress, recorder = Progress(source, components.counter), Recorder()
-        tracked_frames = run.track()
+        check = ConfirmationCheck()
+        tracked_frames = check.watch(run.track())
         stack.enter_context(closing(tracked_frames))  # ends its threads before the source is closed
         if plan.offline:
             stopped_by = run.record(tracked_frames, recorder)
@@ -98,8 +100,9 @@ def run_plan(
             stopped_by = run.write(tracked_frames, progress)
         tracked_frames.close()  # the tracker may have been at work in a thread
 
-        if source.note:
-            notes(source.note)
+        for remark in (source.note, check.warning(components.tracker.options.n_init)):
+            if remark:
+                notes(remark)
         decisions = components.tracker.journal
         if decisions is not None and plan.explain_csv:
             with naming(plan.explain_csv):
