@@ -20,13 +20,16 @@ from reid_train.checkpoints.pretrained import load_pretrained
 from reid_train.checkpoints.run_files import newest_checkpoint
 from reid_train.config import Stage, TrainConfig, config_from_dict, resolve, shown
 from reid_train.data.datasets import (
+    Identity,
     ImageIndex,
+    identities,
+    identities_by_dataset,
     leak_between,
-    original_pids,
     persons_only,
     read_dataset,
+    recorded_identities,
+    require_no_leak,
 )
-from reid_train.data.market1501 import MARKET_NAME
 from reid_train.data.preparation import prepare
 from reid_train.evaluation.features import infer as infer_features
 from reid_train.evaluation.features import list_images, write_npz, write_text
@@ -79,9 +82,7 @@ def eval(
         assert query is not None
         assert gallery is not None
         query_index, gallery_index = read_dataset(query), read_dataset(gallery)
-    leak = leak_between(checkpoint.origin.get("pids", []), _market_pids(query_index))
-    if leak.seen:
-        raise ValueError(str(leak))
+    require_no_leak(recorded_identities(checkpoint.origin), identities(query_index))
 
     def evaluate(pictures: Path | None) -> Report:
         return evaluate_network(
@@ -156,9 +157,7 @@ def export(
     _choose_device(use_gpu)
     checkpoint = _open(pretrained_model, expected)
     dev = persons_only(read_dataset(_list_in(data, "dev.txt")))
-    leak = leak_between(checkpoint.origin.get("pids", []), _market_pids(dev))
-    if leak.seen:
-        raise ValueError(str(leak))
+    require_no_leak(recorded_identities(checkpoint.origin), identities(dev))
     figures, recall, calibration = export_network(
         checkpoint, dev, model_save_dir, onnx=onnx, batch_size=batch_size
     )
@@ -234,7 +233,7 @@ def _train(
     _choose_device(use_gpu)
     index = read_dataset(train_list)
     dev_index = None if dev_list is None else read_dataset(dev_list)
-    pids = _persons_seen(index, (resume, source), config.teacher)
+    known = _persons_seen(index, (resume, source), config.teacher)
     world = join()
     log = _print if world.rank == 0 else _silent
     log(json.dumps(config.as_dict(), indent=2))
@@ -242,7 +241,7 @@ def _train(
         log("note: amp has no effect on CPUs")
     if dev_index is None:
         log("note: no dev set, so no evaluation and no best checkpoint")
-    elif leak := leak_between(pids, _market_pids(dev_index)).seen:
+    elif leak := leak_between(known, identities(dev_index)).seen:
         log(
             f"warning: {len(leak)} persons of the dev set are in the training set, of this run or of weights "
             "that it uses: its figures mean nothing"
@@ -268,9 +267,10 @@ def _train(
         resume=resume,
         start=start,
         origin={
-            "data": _data_name(index),
+            "data": ", ".join(_datasets(index)),
             **images,
-            "pids": pids,
+            "identities": identities_by_dataset(known),
+            "datasets": _datasets(index),
             **_beginning(resume, pretrained_model, config.teacher),
             "command": _command(command_line),
             "machine": _machine(world),
@@ -281,15 +281,17 @@ def _train(
         yield f"written: {last}"
 
 
-def _persons_seen(index: ImageIndex, checkpoints: Sequence[Checkpoint | None], teacher: str) -> list[int]:
-    """Market-1501's ids of the training set, and of those that the weights at work here come from."""
-    seen = set(_market_pids(index))
+def _persons_seen(
+    index: ImageIndex, checkpoints: Sequence[Checkpoint | None], teacher: str
+) -> frozenset[Identity]:
+    """Identities of the training set, and of those that the weights at work here come from."""
+    seen = identities(index)
     if teacher:
         checkpoints = [*checkpoints, read_weights(Path(teacher))]
     for checkpoint in checkpoints:
         if checkpoint is not None:
-            seen.update(checkpoint.origin.get("pids", []))
-    return sorted(seen)
+            seen |= recorded_identities(checkpoint.origin)
+    return seen
 
 
 def _beginning(resume: Checkpoint | None, pretrained_model: Path | None, teacher: str) -> dict[str, str]:
@@ -360,15 +362,14 @@ def _list_in(path: Path, name: str) -> Path:
     return path / name if (path / name).is_file() else path
 
 
-def _market_pids(index: ImageIndex) -> list[int]:
-    """Market-1501's own person ids; images of other data, whose numbering cannot be compared, give none."""
-    rows = np.array([bool(MARKET_NAME.match(path.name)) for path in index.paths], np.bool_)
-    return original_pids(index[rows]).tolist()
-
-
-def _data_name(index: ImageIndex) -> str:
-    market = all(MARKET_NAME.match(path.name) for path in index.paths)
-    return "Market-1501" if market else index.paths[0].parent.name
+def _datasets(index: ImageIndex) -> dict[str, dict[str, int]]:
+    """Images and persons of each data set, by its name; data without a name goes by its folder."""
+    found = {}
+    for domain in np.unique(index.domains).tolist():
+        rows = index[index.domains == domain]
+        name = index.domain_names[domain] or rows.paths[0].parent.name
+        found[name] = {"images": len(rows), "ids": len(np.unique(rows.pids))}
+    return found
 
 
 def _figures(report: Mapping[str, Any]) -> Iterator[str]:

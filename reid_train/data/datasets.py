@@ -5,37 +5,44 @@ Each reader gives an `ImageIndex`; see the modules for the layouts that they rea
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from reid_train.data.archives import extract_archive
-from reid_train.data.cuhk import CUHK01_NAME, CUHK03_NAME, CUHK03_NP_NAME, read_cuhk01, read_cuhk03
+from reid_train.data.cuhk import read_cuhk01, read_cuhk03, read_named
+from reid_train.data.identities import (
+    Identity,
+    Leak,
+    identities,
+    identities_by_dataset,
+    leak_between,
+    recorded_identities,
+    require_no_leak,
+)
 from reid_train.data.image_cache import ImageCache, decode_images, read_image
+from reid_train.data.image_files import image_files
 from reid_train.data.image_index import (
     ImageIndex,
     concatenate_indexes,
     empty_index,
     labels_of,
     merge_indexes,
+    of_dataset,
     persons_only,
 )
 from reid_train.data.list_files import read_list_file, write_list_file
 from reid_train.data.market1501 import (
     MARKET_FOLDERS,
-    MARKET_NAME,
-    Leak,
     Market1501,
     OfficialSplit,
-    leak_between,
     official_split,
-    original_pids,
     read_market1501,
     read_market1501_folder,
-    require_no_leak,
 )
+from reid_train.data.naming import naming_of
 from reid_train.data.splits import article_split, hold_out_ids
 
 __all__ = [
+    "Identity",
     "ImageCache",
     "ImageIndex",
     "Leak",
@@ -48,11 +55,13 @@ __all__ = [
     "extract_archive",
     "first_image",
     "hold_out_ids",
+    "identities",
+    "identities_by_dataset",
     "labels_of",
     "leak_between",
     "merge_indexes",
+    "of_dataset",
     "official_split",
-    "original_pids",
     "persons_only",
     "read_cuhk01",
     "read_cuhk03",
@@ -61,17 +70,10 @@ __all__ = [
     "read_list_file",
     "read_market1501",
     "read_market1501_folder",
+    "recorded_identities",
     "require_no_leak",
     "write_list_file",
 ]
-
-READERS = (
-    (MARKET_NAME, read_market1501_folder),
-    (CUHK01_NAME, read_cuhk01),
-    (CUHK03_NAME, read_cuhk03),
-    (CUHK03_NP_NAME, read_cuhk03),
-)
-IMAGE_NAME = re.compile(r"\.(?:jpg|jpeg|png|bmp)$")
 
 
 def read_dataset(source: str | Path, root: str | Path | None = None) -> ImageIndex:
@@ -101,9 +103,9 @@ def read_dataset(source: str | Path, root: str | Path | None = None) -> ImageInd
             raise ValueError(f"{source}: holds several folders of images, name one of {names}")
         source = folders[0]
         first = first_image(source)
-    for pattern, read in READERS:
-        if pattern.match(first):
-            return read(source)
+    naming = naming_of(first)
+    if naming is not None:
+        return read_cuhk03(source) if naming.dataset.startswith("CUHK03") else read_named(source, naming)
     raise ValueError(
         f"{source}: {first} is not named as in {', '.join(MARKET_FOLDERS)} of Market-1501, CUHK01 or CUHK03; "
         "write a list file for other data sets"
@@ -112,4 +114,4 @@ def read_dataset(source: str | Path, root: str | Path | None = None) -> ImageInd
 
 def first_image(folder: Path) -> str:
     """Name of the first image of a folder; empty without any."""
-    return min((path.name for path in folder.iterdir() if IMAGE_NAME.search(path.name)), default="")
+    return next((path.name for path in image_files(folder)), "")

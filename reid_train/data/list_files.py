@@ -1,28 +1,59 @@
-"""Data lists in the original trainer's format.
+"""Data lists: the original trainer's format, with a column for the camera.
 
-A text file with the header ``image_id class_id super_class_id path`` and a row for each image, separated
-by spaces. Ids count from 1; the last column may itself hold spaces. Super classes are not used.
+A text file with the header ``image_id class_id super_class_id path camera_id`` and a row for each image,
+separated by spaces. ``class_id`` counts persons from 1, ``camera_id`` cameras from 1 (0: unknown). The path
+may itself hold spaces: the header says how many columns come before and after it. Super classes are not
+used. Two more columns may follow, ``dataset`` and ``person_id``: the person's number in that data set, by
+which persons are compared between lists. Lists of the original trainer end with the path.
+
+Where the columns are absent, file names of known data sets (`reid_train.data.naming`) stand in for them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reid_train.data.image_index import ImageIndex, labels_of
-from reid_train.data.market1501 import MARKET_NAME
+from reid_train.data.image_index import ImageIndex
+from reid_train.data.naming import identify
 from reid_train.writing import replacing
 
-__all__ = ["LIST_HEADER", "read_list_file", "write_list_file"]
+__all__ = ["LIST_HEADER", "list_columns", "read_list_file", "split_row", "write_list_file"]
 
 LIST_HEADER = "image_id class_id super_class_id path"
+CAMERA = "camera_id"
+IDENTITY = ("dataset", "person_id")
+
+
+def list_columns(line: str) -> tuple[str, ...]:
+    """The columns that a header line names; none where it is no header of a list."""
+    columns = tuple(line.split())
+    optional = {CAMERA, *IDENTITY}
+    required = LIST_HEADER.split()
+    known = len(set(columns)) == len(columns) and set(columns) - optional == set(required)
+    in_order = [column for column in columns if column in required] == required
+    return columns if known and in_order and ("dataset" in columns) == ("person_id" in columns) else ()
+
+
+def split_row(line: str, columns: Sequence[str]) -> dict[str, str]:
+    """Fields of a row by column; empty where there are too few."""
+    place = columns.index("path")
+    before = line.split(maxsplit=place)
+    if len(before) <= place:
+        return {}
+    after = len(columns) - place - 1
+    rest = before[place].rsplit(maxsplit=after) if after else [before[place].rstrip()]
+    fields = [*before[:place], *rest]
+    return dict(zip(columns, fields, strict=True)) if len(fields) == len(columns) else {}
 
 
 def read_list_file(path: str | Path, root: str | Path | None = None) -> ImageIndex:
     """Index the images of a list, in its order; person ids are its class ids.
 
-    Cameras are read from file names where these are Market-1501's, and unknown (0) elsewhere.
+    A list with cameras may hold a gallery: class 0 marks distractors, -1 junk.
 
     Args:
         path: of the list.
@@ -30,7 +61,7 @@ def read_list_file(path: str | Path, root: str | Path | None = None) -> ImageInd
 
     Raises:
         FileNotFoundError: the list or one of its images is missing.
-        ValueError: it is not such a list, or has no rows; the message tells the line.
+        ValueError: it is not such a list, or has no rows; the message names the line.
     """
     path = Path(path)
     if not path.is_file():
@@ -40,56 +71,108 @@ def read_list_file(path: str | Path, root: str | Path | None = None) -> ImageInd
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file: {error.reason} at byte {error.start}") from error
-    if not lines or lines[0].split() != LIST_HEADER.split():
-        raise ValueError(f"{path}: line 1 must be '{LIST_HEADER}'")
-    paths: list[Path] = []
-    pids: list[int] = []
-    for number, line in enumerate(lines[1:], start=2):
-        fields = line.split(maxsplit=3)
-        if not fields:
-            continue
-        if len(fields) != 4 or not all(field.isascii() and field.isdigit() for field in fields[:3]):
-            raise ValueError(f"{path}: line {number} must be '{LIST_HEADER}', three numbers and a path")
-        if len(fields[1]) > 18 or int(fields[1]) < 1:  # beyond that it is no int64
-            raise ValueError(f"{path}: line {number}: class_id counts from 1, got {fields[1][:20]}")
-        paths.append(base / fields[3].rstrip())
-        pids.append(int(fields[1]))
-    if not paths:
+    columns = list_columns(lines[0]) if lines else ()
+    if not columns:
+        raise ValueError(f"{path}: line 1 must be '{LIST_HEADER}', with or without {CAMERA} after it")
+    rows = [
+        _checked(split_row(line, columns), columns, f"{path}: line {number}")
+        for number, line in enumerate(lines[1:], start=2)
+        if line.strip()
+    ]
+    if not rows:
         raise ValueError(f"{path}: the list is empty, it has only a header")
+    paths = tuple(base / row["path"] for row in rows)
     missing = [image for image in paths if not image.is_file()]
     if missing:
         raise FileNotFoundError(
             f"{path}: {len(missing)} of {len(paths)} images are missing, the first is {missing[0]}; "
             f"is {base} the right root?"
         )
-    matches = [MARKET_NAME.match(image.name) for image in paths]
-    camids = [int(match[2]) if match else 0 for match in matches]
-    return ImageIndex(tuple(paths), np.array(pids, np.int64), np.array(camids, np.int64))
+    pids = np.array([int(row["class_id"]) for row in rows], np.int64)
+    named = identify(paths, pids)
+    camids, datasets, source_pids = named.cameras, named.datasets, named.persons
+    if CAMERA in columns:
+        camids = np.array([int(row[CAMERA]) for row in rows], np.int64)
+    if "dataset" in columns:
+        datasets = tuple(row["dataset"] for row in rows)
+        source_pids = np.array([int(row["person_id"]) for row in rows], np.int64)
+    names = tuple(dict.fromkeys(datasets))
+    domains = np.array([names.index(dataset) for dataset in datasets], np.int64)
+    unnamed = np.array([not dataset for dataset in datasets], np.bool_)
+    return ImageIndex(paths, pids, camids, domains, names, np.where(unnamed, pids, source_pids))
 
 
-def write_list_file(path: str | Path, index: ImageIndex, root: str | Path | None = None) -> None:
+def _checked(row: dict[str, str], columns: Sequence[str], where: str) -> dict[str, str]:
+    """A row whose numbers are numbers.
+
+    Raises:
+        ValueError: a field is missing, no number, or out of range.
+    """
+    numbers = [name for name in columns if name not in ("path", "dataset")]
+    if not row or not all(_is_number(row[name]) for name in numbers):
+        raise ValueError(f"{where} must be '{' '.join(columns)}': numbers, and a path")
+    least = -1 if CAMERA in columns else 1
+    for name, lowest in (("class_id", least), (CAMERA, 0), ("person_id", -1)):
+        text = row.get(name, "1")
+        if len(text) > 18 or int(text) < lowest:  # beyond that it is no int64
+            count = "counts from 1" if lowest == 1 else f"must be at least {lowest}"
+            raise ValueError(f"{where}: {name} {count}, got {text[:20]}")
+    return row
+
+
+def _is_number(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit()
+
+
+def write_list_file(
+    path: str | Path,
+    index: ImageIndex,
+    root: str | Path | None = None,
+    *,
+    numbering: NDArray[np.int64] | None = None,
+) -> None:
     """Write an index as a list; persons are numbered anew from 1 in ascending order of their ids.
+
+    Data set and person number are written too, unless the file names say the same.
 
     Args:
         path: of the list; replaced when it exists.
-        index: images of persons only.
+        index: images with persons among them.
         root: what image paths are written relative to, the list's folder by default; an image
             outside of it is written with its absolute path.
+        numbering: person ids to number by, those of query and gallery together, for a list of one of
+            them: junk and distractors then keep -1 and 0.
 
     Raises:
-        ValueError: the index is empty or holds junk or distractors.
+        ValueError: the index is empty, or holds junk or distractors without a ``numbering``.
         OSError: the file cannot be written.
     """
     path = Path(path)
     if len(index) == 0:
         raise ValueError(f"{path}: not written, the index is empty")
-    if (index.pids < 1).any():
+    if numbering is None and (index.pids < 1).any():
         raise ValueError(f"{path}: not written, a list holds persons only, no junk or distractors")
     base = (path.parent if root is None else Path(root)).resolve()
-    rows = [LIST_HEADER]
-    for number, (label, image) in enumerate(zip(labels_of(index.pids)[0], index.paths, strict=True), start=1):
+    persons = np.unique(index.pids if numbering is None else numbering)
+    labels = 1 + np.searchsorted(persons[persons > 0], index.pids)
+    classes = np.where(index.pids > 0, labels, index.pids)
+    datasets = [index.domain_names[domain] for domain in index.domains.tolist()]
+    with_identity = all(datasets) and not _names_say_the_same(index, datasets)
+    rows = [" ".join([LIST_HEADER, CAMERA, *(IDENTITY if with_identity else ())])]
+    for row, image in enumerate(index.paths):
         image = image.resolve()
         shown = image.relative_to(base) if image.is_relative_to(base) else image
-        rows.append(f"{number} {label + 1} {label + 1} {shown.as_posix()}")
+        line = f"{row + 1} {classes[row]} {classes[row]} {shown.as_posix()} {index.camids[row]}"
+        rows.append(f"{line} {datasets[row]} {index.source_pids[row]}" if with_identity else line)
     with replacing(path) as file:
         file.write("".join(f"{row}\n" for row in rows).encode())
+
+
+def _names_say_the_same(index: ImageIndex, datasets: Sequence[str]) -> bool:
+    named = identify(index.paths, index.pids)
+    return (
+        not named.borrowed
+        and list(named.datasets) == list(datasets)
+        and bool(np.array_equal(named.persons, index.source_pids))
+    )

@@ -4,37 +4,29 @@ The data set comes as folders of images whose names tell person and camera. `bou
 `query` and `bounding_box_test` are the official split (detected boxes); `gt_bbox` holds hand-drawn
 boxes of all 1,501 persons and is what the article's split is made of. The two splits overlap: the
 article's training set contains at least 670 of the 750 official test persons, so a network trained
-on it must not be judged on the official test set. `leak_between` finds this.
+on it must not be judged on the official test set. `reid_train.data.identities` finds this.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from reid_train.data.cuhk import read_named
 from reid_train.data.image_index import ImageIndex, empty_index
+from reid_train.data.naming import MARKET_1501
 
 __all__ = [
     "MARKET_FOLDERS",
-    "Leak",
     "Market1501",
     "OfficialSplit",
-    "leak_between",
     "official_split",
-    "original_pids",
     "read_market1501",
     "read_market1501_folder",
-    "require_no_leak",
 ]
 
-# PPPP_cCsS_FFFFFF_BB.jpg; the person is -1 for junk and 0000 for distractors. A few files of the
-# data set end in .jpg twice.
-MARKET_NAME = re.compile(r"^(-1|\d{4})_c(\d)s\d_\d{6}_\d{2}\.jpg(\.jpg)?$")
 MARKET_FOLDERS = {
     "bounding_box_train": "train",
     "query": "query",
@@ -80,52 +72,14 @@ class OfficialSplit:
     differences: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Leak:
-    """Persons of a test set that were in training.
-
-    Attributes:
-        seen: their ids, ascending.
-        test_ids: persons of the test set.
-    """
-
-    seen: tuple[int, ...]
-    test_ids: int
-
-    def __str__(self) -> str:
-        """One line for a warning or an error; empty without a leak."""
-        if not self.seen:
-            return ""
-        examples = ", ".join(f"{pid:04d}" for pid in self.seen[:3])
-        return (
-            f"the network has seen {len(self.seen)} of the {self.test_ids} test ids in training "
-            f"({examples}{', ...' if len(self.seen) > 3 else ''}): its figures on them mean nothing; "
-            "evaluate on ids that were not in its training set"
-        )
-
-
 def read_market1501_folder(folder: str | Path) -> ImageIndex:
     """Index one Market-1501 folder (``bounding_box_train``, ``query``, ...), sorted by file name.
 
     Raises:
         FileNotFoundError: the folder is missing.
-        ValueError: it holds no image, or a jpg whose name is not ``PPPP_cCsS_FFFFFF_BB.jpg``.
+        ValueError: it holds no image, or one whose name is not ``PPPP_cCsS_FFFFFF_BB.jpg``.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
-    paths = sorted(folder.glob("*.jpg"))
-    if not paths:
-        raise ValueError(f"{folder}: holds no .jpg image")
-    matches = [MARKET_NAME.match(path.name) for path in paths]
-    for path, match in zip(paths, matches, strict=True):
-        if match is None:
-            raise ValueError(f"{path}: name must be PPPP_cCsS_FFFFFF_BB.jpg as in Market-1501")
-    return ImageIndex(
-        tuple(paths),
-        np.array([int(match[1]) for match in matches if match], np.int64),
-        np.array([int(match[2]) for match in matches if match], np.int64),
-    )
+    return read_named(Path(folder), MARKET_1501)
 
 
 def read_market1501(root: str | Path) -> Market1501:
@@ -172,38 +126,3 @@ def official_split(market: Market1501) -> OfficialSplit:
                 f"{name}: {found[0]} images of {found[1]} ids, the data set has {images} of {ids}"
             )
     return OfficialSplit(market.train, market.query, gallery, tuple(differences))
-
-
-def original_pids(index: ImageIndex) -> NDArray[np.int64]:
-    """Person ids as Market-1501 numbers them, read from the file names.
-
-    A list file may have numbered the persons anew; where a name is not Market-1501's, the index' own id
-    stands.
-    """
-    matches = [MARKET_NAME.match(path.name) for path in index.paths]
-    return np.array(
-        [int(match[1]) if match else pid for match, pid in zip(matches, index.pids.tolist(), strict=True)],
-        np.int64,
-    )
-
-
-def leak_between(trained: Iterable[int], test: Iterable[int]) -> Leak:
-    """Persons of a test set that a network was trained on; junk and distractors do not count.
-
-    Args:
-        trained: person ids of the training set, as `original_pids` gives them.
-        test: person ids of the test set in the same numbering.
-    """
-    tested = {int(pid) for pid in test if pid > 0}
-    return Leak(tuple(sorted(tested.intersection(int(pid) for pid in trained))), len(tested))
-
-
-def require_no_leak(trained: Iterable[int], test: Iterable[int]) -> None:
-    """Refuse to judge a network on persons that it was trained on.
-
-    Raises:
-        ValueError: the sets share persons; the message tells how many.
-    """
-    leak = leak_between(trained, test)
-    if leak.seen:
-        raise ValueError(str(leak))

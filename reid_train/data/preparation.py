@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from reid_train.data.archives import extract_archive
 from reid_train.data.datasets import (
+    ImageIndex,
     article_split,
     first_image,
     hold_out_ids,
     merge_indexes,
+    of_dataset,
     official_split,
     persons_only,
     read_dataset,
     read_market1501,
     write_list_file,
 )
+from reid_train.data.naming import dataset_name
 from reid_train.data.splits import ARTICLE_DEV_IMAGES
 from reid_train.data.validation import validate
 
@@ -51,7 +55,9 @@ def prepare(source: list[Path], output: Path, split: str, held_out_ids: int, see
             if chosen != root:
                 yield f"the {split} split is made of {chosen}"
                 folders[at] = chosen
-        index = persons_only(merge_indexes([read_dataset(folder) for folder in folders]))
+        index = persons_only(
+            merge_indexes(_named_apart([read_dataset(folder) for folder in folders], folders))
+        )
         train, dev = article_split(index) if split == "article" else hold_out_ids(index, held_out_ids, seed)
         if split == "article" and len(dev) != ARTICLE_DEV_IMAGES:
             yield (
@@ -81,6 +87,24 @@ def prepare(source: list[Path], output: Path, split: str, held_out_ids: int, see
     for name, part in lists.items():
         write_list_file(output / f"{name}.txt", part)
         yield f"written: {output / name}.txt"
+
+
+def _named_apart(indexes: Sequence[ImageIndex], folders: Sequence[Path]) -> list[ImageIndex]:
+    """The indexes, those that only borrow a data set's file names under names of their own.
+
+    Sources of one data set are its parts, with persons in common. A file name comes once in a data set, so
+    sources that share file names are no such parts: they are named after their folders.
+    """
+    files = Counter((index.domain_names, name) for index in indexes for name in {p.name for p in index.paths})
+    shared = {names for (names, _), count in files.items() if count > 1}
+    found: list[ImageIndex] = []
+    for index, folder in zip(indexes, folders, strict=True):
+        if len(index.domain_names) == 1 and index.domain_names in shared:
+            own = dataset_name(folder.resolve(), None)
+            taken = sum(name.partition("#")[0] == own for other in found for name in other.domain_names)
+            index = of_dataset(index, f"{own}#{taken + 1}" if taken else own)
+        found.append(index)
+    return found
 
 
 def _folder_of_split(root: Path, split: str) -> Path:

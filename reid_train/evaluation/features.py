@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from reid_train.data.image_cache import read_image
-from reid_train.data.list_files import LIST_HEADER
+from reid_train.data.image_files import IMAGE_SUFFIXES, image_files_below
+from reid_train.data.list_files import list_columns, split_row
 from reid_train.writing import replacing
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ __all__ = [
     "write_npz",
     "write_text",
 ]
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +155,8 @@ def list_images(source: str | Path) -> list[Path]:
     """The image files that a folder, a list file or an image file stands for.
 
     A folder gives the images in it and below it, sorted by path. A list file is UTF-8 text with one
-    path a line, relative to the list's own folder, in its order; empty lines are skipped. Lists of the
-    original trainer (header ``image_id class_id super_class_id path``) are known by their header.
+    path a line, relative to the list's own folder, in its order; empty lines are skipped. Lists of a
+    training (`reid_train.data.list_files`) are known by their header.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -165,7 +164,7 @@ def list_images(source: str | Path) -> list[Path]:
     """
     source = Path(source)
     if source.is_dir():
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        paths = image_files_below(source)
     elif not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder")
     elif source.suffix.lower() in IMAGE_SUFFIXES:
@@ -175,8 +174,10 @@ def list_images(source: str | Path) -> list[Path]:
             lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
         except UnicodeDecodeError as error:
             raise ValueError(f"{source}: neither an image nor a text list of images") from error
-        if lines and lines[0].split() == LIST_HEADER.split():
-            lines = [line.split(maxsplit=3)[-1] for line in lines[1:] if line]
+        columns = list_columns(lines[0]) if lines else ()
+        if columns:
+            rows = [split_row(line, columns) for line in lines[1:] if line]
+            lines = [row["path"] for row in rows if row]
         paths = [source.parent / line for line in lines if line]
     if not paths:
         raise ValueError(f"{source}: names no image")

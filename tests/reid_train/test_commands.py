@@ -93,7 +93,11 @@ def test_all_commands_work_together(write_people, command, tmp_path):
     origin = read_checkpoint(pair / "checkpoint_0000004.safetensors").origin
     assert origin["start"] == "From elem"
     assert origin["data"] == "Market-1501"
-    assert (origin["train_images"], origin["train_ids"], len(origin["pids"])) == (42, 7, 7)
+    assert (origin["train_images"], origin["train_ids"], len(origin["identities"]["Market-1501"])) == (
+        42,
+        7,
+        7,
+    )
     assert str(tmp_path) not in origin["command"]
 
     report = tmp_path / "report"
@@ -233,7 +237,7 @@ def test_persons_that_earlier_weights_have_seen_are_not_forgotten(
         told = refused("eval", "--pretrained_model", run, "--data", seen)
         assert "the network has seen 3 of the 3" in told
         origin = read_checkpoint(run / "checkpoint_0000002.safetensors").origin
-        assert origin["pids"] == [*range(1, 11), *range(21, 25)]
+        assert origin["identities"] == {"Market-1501": [*range(1, 11), *range(21, 25)]}
         assert origin["train_ids"] == 4
 
 

@@ -38,7 +38,14 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 
 from reid_train.config import TrainConfig, add_flags, config_from_dict, resolve
-from reid_train.data.datasets import ImageCache, ImageIndex, decode_images, original_pids, read_dataset
+from reid_train.data.datasets import (
+    ImageCache,
+    ImageIndex,
+    decode_images,
+    identities,
+    identities_by_dataset,
+    read_dataset,
+)
 from reid_train.evaluation.figures import market_figures, query_rows, recall_at
 from reid_train.training.batches import stream
 from reid_train.training.samplers import make_sampler
@@ -363,10 +370,10 @@ def main() -> None:
     threads = f"{options.threads} CPU thread{'s' if options.threads > 1 else ''}"
     precision = ", bfloat16" if options.bf16 else ""
     origin = {
-        "data": "Market-1501",
+        "data": ", ".join(sorted(identities_by_dataset(identities(index)))) or "unnamed data",
         "train_images": len(index),
         "train_ids": persons,
-        "pids": sorted({int(pid) for pid in original_pids(index)}),
+        "identities": identities_by_dataset(identities(index)),
         "start": start,
         "command": shlex.join(["python", "tools/torch_twin/train.py", *map(without_folders, sys.argv[1:])]),
         "machine": f"{threads}, PyTorch {torch.__version__}{precision}",

@@ -101,7 +101,7 @@ def test_training_starts_from_an_export_and_imitates_one(exported, people, tmp_p
     # A vanishing rate leaves what was loaded.
     before = read_export(exported).part("network")["embedding.weight"]
     np.testing.assert_allclose(checkpoint.part("network")["embedding.weight"], before, atol=1e-6)
-    assert {7, *range(1, 11)} <= set(checkpoint.origin["pids"])
+    assert {7, *range(1, 11)} == set(checkpoint.origin["identities"]["Market-1501"])
 
 
 def test_an_export_is_evaluated_and_exported_again(exported, strangers, tmp_path, capsys):

@@ -23,11 +23,13 @@ from reid_train.data.datasets import (
     empty_index,
     extract_archive,
     hold_out_ids,
+    identities,
+    identities_by_dataset,
     labels_of,
     leak_between,
     merge_indexes,
+    of_dataset,
     official_split,
-    original_pids,
     persons_only,
     read_cuhk01,
     read_cuhk03,
@@ -36,6 +38,7 @@ from reid_train.data.datasets import (
     read_list_file,
     read_market1501,
     read_market1501_folder,
+    recorded_identities,
     require_no_leak,
     write_list_file,
 )
@@ -104,32 +107,91 @@ def test_official_split_needs_query_and_gallery(market: Path) -> None:
         official_split(read_market1501(market))
 
 
+def market_ids(*pids: int) -> list[tuple[str, int]]:
+    return [("Market-1501", pid) for pid in pids]
+
+
 def test_leak_of_the_articles_split_into_the_official_test_set_is_found_and_refused() -> None:
     # The article trains on all but the last 80 of 1501 ids; the official test ids are every second one.
-    trained, test = range(1, 1422), [-1, 0, *range(2, 1502, 2)]
+    trained, test = market_ids(*range(1, 1422)), market_ids(*range(2, 1502, 2))
     leak = leak_between(trained, test)
     assert (len(leak.seen), leak.test_ids) == (710, 750)
     with pytest.raises(
-        ValueError, match=r"seen 710 of the 750 test ids in training \(0002, 0004, 0006, ...\)"
+        ValueError, match=r"seen 710 of the 750 test ids in training \(0002, 0004, 0006, ... of Market-1501\)"
     ):
         require_no_leak(trained, test)
     assert "\n" not in str(leak)
 
 
 def test_no_leak_says_nothing() -> None:
-    require_no_leak([-1, 0, 1, 2], [-1, 0, 3])
-    assert str(leak_between([1], [2])) == ""
+    require_no_leak(market_ids(1, 2), market_ids(3))
+    assert str(leak_between(market_ids(1), market_ids(2))) == ""
     assert leak_between([], []).seen == ()
 
 
-def test_original_ids_come_from_the_file_names_where_a_list_renumbered(market: Path, tmp_path: Path) -> None:
-    index = persons_only(read_market1501(market).gallery)
+def test_equal_numbers_of_two_data_sets_are_two_persons() -> None:
+    require_no_leak([("CUHK03", 729), ("CUHK01", 3)], market_ids(729, 3))
+    with pytest.raises(ValueError, match="seen 1 of the 2 test ids"):
+        require_no_leak([("CUHK03", 729), *market_ids(3)], market_ids(729, 3))
+
+
+def test_identities_survive_lists_that_number_persons_anew(market: Path, tmp_path: Path) -> None:
+    make_images(tmp_path / "campus", "0003001.png", "0007003.png")
+    index = merge_indexes([persons_only(read_market1501(market).gallery), read_cuhk01(tmp_path / "campus")])
     write_list_file(tmp_path / "list.txt", index)
     read = read_list_file(tmp_path / "list.txt")
-    assert read.pids.tolist() == [1, 2]
-    assert original_pids(read).tolist() == [1, 3]
+    assert read.pids.tolist() == [1, 2, 3, 4]
+    assert read.domain_names == ("Market-1501", "CUHK01")
+    assert read.domains.tolist() == [0, 0, 1, 1]
+    assert identities(read) == identities(index) == {*market_ids(1, 3), ("CUHK01", 3), ("CUHK01", 7)}
     other = ImageIndex((Path("a.jpg"),), np.array([5]), np.array([0]))
-    assert original_pids(other).tolist() == [5]
+    assert identities(other) == frozenset()
+    assert identities(of_dataset(other, "mine")) == {("mine", 5)}
+    assert identities(market_with_junk(market)) == set(market_ids(1, 3))
+
+
+def market_with_junk(market: Path) -> ImageIndex:
+    return read_market1501(market).gallery
+
+
+def test_identities_are_recorded_by_data_set_and_old_records_are_market1501s() -> None:
+    known = {("CUHK01", 7), *market_ids(3, 1)}
+    record = identities_by_dataset(known)
+    assert record == {"CUHK01": [7], "Market-1501": [1, 3]}
+    assert recorded_identities({"identities": record}) == known
+    assert recorded_identities({"pids": [1, 3]}) == set(market_ids(1, 3))
+    assert recorded_identities({}) == frozenset()
+    with pytest.raises(ValueError, match="identities of the training set are unreadable"):
+        recorded_identities({"identities": [1, 2]})
+
+
+def test_names_that_contradict_the_labels_are_of_another_data_set(tmp_path: Path) -> None:
+    # VehicleID counts images through: seven digits, as CUHK01 has.
+    make_images(tmp_path, "0001001.jpg", "0001002.jpg", "0001003.jpg")
+    rows = ["image_id class_id super_class_id path", "1 1 1 0001001.jpg", "2 2 2 0001002.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(rows))
+    read = read_list_file(tmp_path / "list.txt")
+    assert (read.domain_names, read.camids.tolist()) == (("",), [0, 0])
+    rows = ["image_id class_id super_class_id path", "1 9 1 0001001.jpg", "2 9 2 0001003.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(rows))
+    read = read_list_file(tmp_path / "list.txt")
+    assert (read.domain_names, read.camids.tolist()) == (("CUHK01",), [1, 2])
+
+
+def test_a_data_set_with_borrowed_names_is_known_by_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "pku_reid_dev" / "bounding_box_test"
+    index = read_dataset(make_images(folder, "0001_c1s1_000001_00.jpg", "0001_c2s1_000001_00.jpg"))
+    assert identities(index) == {("PKU-Reid", 1)}
+    write_list_file(tmp_path / "dev.txt", index)
+    assert (tmp_path / "dev.txt").read_text().splitlines()[0].split()[4:] == [
+        "camera_id",
+        "dataset",
+        "person_id",
+    ]
+    folder.parent.rename(tmp_path / "moved")
+    moved = (tmp_path / "dev.txt").read_text().replace("pku_reid_dev/", "moved/")
+    (tmp_path / "dev.txt").write_text(moved)
+    assert identities(read_list_file(tmp_path / "dev.txt")) == {("PKU-Reid", 1)}
 
 
 def test_cuhk01_takes_person_and_camera_from_the_name(tmp_path: Path) -> None:
@@ -145,8 +207,16 @@ def test_cuhk03_keeps_persons_and_cameras_of_its_pairs_apart(tmp_path: Path) -> 
         tmp_path / "images_labeled", "1_001_1_01.png", "1_001_2_06.png", "2_001_1_01.png", "5_049_2_10.png"
     )
     index = read_cuhk03(tmp_path / "images_labeled")
-    assert index.pids.tolist() == [1001, 1001, 2001, 5049]
+    assert index.pids.tolist() == [1, 1, 844, 1467]
     assert index.camids.tolist() == [1, 2, 3, 10]
+
+
+def test_cuhk03_numbered_through_has_the_same_persons_and_cameras(tmp_path: Path) -> None:
+    folder = make_images(tmp_path / "a", "0000_00.jpg", "0000_05.jpg", "0843_04.jpg", "1466_09.jpg")
+    index = read_dataset(folder)
+    assert index.pids.tolist() == [1, 1, 844, 1467]
+    assert index.camids.tolist() == [1, 2, 3, 10]
+    assert index.domain_names == ("CUHK03",)
 
 
 def test_cuhk03_new_protocol(tmp_path: Path) -> None:
@@ -161,7 +231,7 @@ def test_read_dataset_knows_a_data_set_by_its_names(market: Path, tmp_path: Path
     write_list_file(tmp_path / "list.txt", read_market1501(market).train, market)
     assert read_dataset(market / "query").pids.tolist() == [1, 3]
     assert read_dataset(tmp_path / "cuhk01").pids.tolist() == [1]
-    assert read_dataset(tmp_path / "cuhk03").pids.tolist() == [1001]
+    assert read_dataset(tmp_path / "cuhk03").pids.tolist() == [1]
     assert read_dataset(tmp_path / "list.txt", market).pids.tolist() == [1, 2]
 
 
@@ -196,9 +266,9 @@ def test_list_file_round_trip_numbers_persons_from_one(market: Path, tmp_path: P
     path = tmp_path / "data" / "train list.txt"
     write_list_file(path, index)
     assert path.read_text().splitlines() == [
-        "image_id class_id super_class_id path",
-        "1 1 1 Market-1501/bounding_box_train/0002_c1s1_000451_03.jpg",
-        "2 2 2 Market-1501/bounding_box_train/0007_c3s2_000001_01.jpg",
+        "image_id class_id super_class_id path camera_id",
+        "1 1 1 Market-1501/bounding_box_train/0002_c1s1_000451_03.jpg 1",
+        "2 2 2 Market-1501/bounding_box_train/0007_c3s2_000001_01.jpg 3",
     ]
     read = read_list_file(path)
     assert read.paths == index.paths
@@ -302,6 +372,25 @@ def test_merged_data_sets_keep_persons_and_cameras_apart() -> None:
     assert len(merge_indexes([])) == 0
 
 
+def test_merged_data_sets_are_domains_and_parts_of_one_data_set_are_one() -> None:
+    market, more, other = (
+        of_dataset(index_of(*pids), name)
+        for name, *pids in (("Market-1501", 1, 5), ("Market-1501", 5, 9), ("CUHK01", 5, 6))
+    )
+    merged = merge_indexes([market, other, more, index_of(5), index_of(5)])
+    assert merged.domain_names == ("Market-1501", "CUHK01", "", "")
+    assert merged.domains.tolist() == [0, 0, 1, 1, 0, 0, 2, 3]
+    assert merged.pids[:6].tolist() == [1, 5, 10, 11, 5, 20]
+    assert len(np.unique(merged.pids)) == 7
+    assert merged.source_pids.tolist() == [1, 5, 5, 6, 5, 9, 5, 5]
+    assert merged.camids[:6].tolist() == [1, 2, 3, 4, 1, 2]
+    again = merge_indexes([merged, market])
+    assert again.domains.tolist() == [*merged.domains.tolist(), 0, 0]
+    assert again.pids.tolist() == [*merged.pids.tolist(), 1, 5]
+    assert merged[merged.domains == 1].source_pids.tolist() == [5, 6]
+    assert identities(merged) == {*market_ids(1, 5, 9), ("CUHK01", 5), ("CUHK01", 6)}
+
+
 def test_concatenated_folders_of_one_data_set_share_persons() -> None:
     assert concatenate_indexes([index_of(1, 5), index_of(5)]).pids.tolist() == [1, 5, 5]
 
@@ -315,6 +404,10 @@ def test_labels_are_consecutive_in_order_of_the_ids() -> None:
 def test_index_columns_must_have_one_length() -> None:
     with pytest.raises(ValueError, match=r"pids and camids must be \(1,\)"):
         ImageIndex((Path("a"),), np.array([1, 2]), np.array([1]))
+    with pytest.raises(ValueError, match=r"domains must be in \[0, 0\]"):
+        ImageIndex((Path("a"),), np.array([1]), np.array([1]), np.array([1]))
+    with pytest.raises(ValueError, match=r"domains and source_pids must be \(1,\)"):
+        ImageIndex((Path("a"),), np.array([1]), np.array([1]), np.array([0, 0]))
 
 
 def add_to_tar(tar: tarfile.TarFile, name: str, content: bytes = b"x", **fields: object) -> None:
