@@ -33,7 +33,7 @@ from reid_train.data.datasets import (
 from reid_train.data.preparation import prepare
 from reid_train.evaluation.features import infer as infer_features
 from reid_train.evaluation.features import list_images, write_npz, write_text
-from reid_train.evaluation.figures import query_rows
+from reid_train.evaluation.figures import CAMERAS_UNKNOWN, PROTOCOL, query_rows, unknown_cameras
 from reid_train.evaluation.report import Report
 from reid_train.evaluation.report import evaluate as evaluate_network
 from reid_train.evaluation.report_page import write_report_page
@@ -161,11 +161,22 @@ def export(
     figures, recall, calibration = export_network(
         checkpoint, dev, model_save_dir, onnx=onnx, batch_size=batch_size
     )
-    yield from _figures({"market": None if figures is None else vars(figures), "recall": {"recall1": recall}})
+    yield from _figures(
+        {
+            "market": None if figures is None else vars(figures),
+            "protocol": CAMERAS_UNKNOWN if unknown_cameras(dev) else PROTOCOL,
+            "recall": {"recall1": recall},
+        }
+    )
     yield (
         f"max_cosine_distance {calibration.max_cosine_distance}: false accepts "
         f"{calibration.false_accept_rate:.2%}, false rejects {calibration.false_reject_rate:.1%}"
     )
+    if not calibration.across_cameras:
+        yield (
+            "note: cameras unknown: the threshold was calibrated with images of the same camera too; between "
+            "cameras it rejects more; name cameras in the column camera_id of a list"
+        )
     yield f"written: {model_save_dir}"
 
 
@@ -182,7 +193,7 @@ def quantize(folder: Path, data: Path, calibration: Path | None, images: int, se
             "" if one.figures is None else f"rank-1 {one.figures.rank1:.2%}, mAP {one.figures.mean_ap:.2%}, "
         )
         yield (
-            f"{one.name}: {ranking}Recall@1 {one.recall1:.2%}, "
+            f"{one.name}: {ranking}Recall@Rank-1 {one.recall1:.2%}, "
             f"cosine with float32 {one.min_cosine:.4f} at least, {one.mean_cosine:.5f} on average"
         )
     yield f"written: {folder}"
@@ -373,7 +384,7 @@ def _datasets(index: ImageIndex) -> dict[str, dict[str, int]]:
 
 
 def _figures(report: Mapping[str, Any]) -> Iterator[str]:
-    for title, key in (("Market-1501 protocol", "market"), ("re-ranked, k-reciprocal", "reranked")):
+    for title, key in ((report["protocol"], "market"), ("re-ranked, k-reciprocal", "reranked")):
         figures = report.get(key)
         if figures:
             yield (
@@ -381,8 +392,13 @@ def _figures(report: Mapping[str, Any]) -> Iterator[str]:
                 f"rank-10 {figures['rank10']:.2%}, mAP {figures['mean_ap']:.2%}, "
                 f"mINP {figures['mean_inp']:.2%} ({figures['queries']} queries)"
             )
-    yield f"all against all: Recall@1 {report['recall']['recall1']:.2%}"
-    yield from report.get("notes", ())
+    yield f"all against all: Recall@Rank-1 {report['recall']['recall1']:.2%}"
+    if roc := report.get("roc"):
+        yield (
+            f"ROC: true accept rate {roc['tar_at_far_0_001']:.2%} at 0.1 % false accepts, "
+            f"{roc['tar_at_far_0_01']:.2%} at 1 %"
+        )
+    yield from (f"note: {note}" for note in report.get("notes", ()))
 
 
 def _print(line: str) -> None:

@@ -1,10 +1,11 @@
-"""From distances of same and different persons to a matching threshold.
+"""From distances of same and different persons to a matching threshold, and to the ROC.
 
-A tracker takes two pictures for one person when their cosine distance is at most
+A tracker takes two images for one person when their cosine distance is at most
 ``max_cosine_distance``. The right value belongs to the network: a better network spreads persons
 differently, and an old threshold would throw its gain away. The distances here are between images
 of different cameras for the same person (the hard case: a person who comes back looks different)
-and between all images of different persons.
+and between all images of different persons. Where cameras are unknown, images of one camera are among
+the pairs of a person, which makes the person look easier to match than a tracker finds it.
 
 Pairs are counted on a grid of thousandths, block by block: 20,000 images have 200 million pairs.
 """
@@ -17,7 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Calibration", "PairCounts", "calibrate", "count_pairs"]
+from reid_train.evaluation.ranking import GalleryRules, score_blocks
+
+__all__ = [
+    "Calibration",
+    "PairCounts",
+    "RocFigures",
+    "calibrate",
+    "count_pairs",
+    "count_ranked_pairs",
+    "roc_figures",
+]
 
 # Thresholds are thousandths of a cosine distance, from 0 to 2.
 STEPS = 1000
@@ -33,10 +44,29 @@ class PairCounts:
     Attributes:
         same: ``(2001,)`` pairs of one person with a cosine distance of at most i / 1000.
         different: ``(2001,)`` pairs of different persons, likewise.
+        across_cameras: whether pairs of one person are of different cameras only.
     """
 
     same: NDArray[np.int64]
     different: NDArray[np.int64]
+    across_cameras: bool = True
+
+
+@dataclass(frozen=True)
+class RocFigures:
+    """Two points of the ROC (receiver operating characteristic) of pairs of images.
+
+    Attributes:
+        tar_at_far_0_001: true accept rate, the share of pairs of one person that a threshold accepts which
+            accepts at most 0.1 % of pairs of different persons.
+        tar_at_far_0_01: the same at 1 %.
+        same_pairs, different_pairs: number of pairs that the rates are shares of.
+    """
+
+    tar_at_far_0_001: float
+    tar_at_far_0_01: float
+    same_pairs: int
+    different_pairs: int
 
 
 @dataclass(frozen=True)
@@ -51,6 +81,8 @@ class Calibration:
         same_pairs, different_pairs: number of pairs that the rates are shares of.
         histogram_edges: ``(B + 1,)`` cosine distances.
         same, different: ``(B,)`` shares of pairs in each bin.
+        across_cameras: whether pairs of the same person are of different cameras only; False where cameras
+            are unknown, and the threshold then is tighter than a tracker needs.
     """
 
     max_cosine_distance: float
@@ -62,6 +94,7 @@ class Calibration:
     histogram_edges: tuple[float, ...]
     same: tuple[float, ...]
     different: tuple[float, ...]
+    across_cameras: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """For ``encoder.json``."""
@@ -76,22 +109,74 @@ def count_pairs(
     Args:
         embeddings: ``(N, D)`` unit rows.
         pids: ``(N,)`` persons.
-        camids: ``(N,)`` cameras. Where nobody is in two of them, all pairs of a person count as same.
+        camids: ``(N,)`` cameras, 0 where unknown. Where nobody is in two known cameras, all pairs of a person
+            count as same; else only those of two known cameras.
     """
-    keys = np.unique(np.stack([pids, camids], axis=1), axis=0)
+    known = camids > 0
+    keys = np.unique(np.stack([pids, camids], axis=1)[known], axis=0)
     across = len(np.unique(keys[:, 0])) < len(keys)
     same, different = np.zeros((2, 2 * STEPS + 1), np.int64)
     for start in range(0, len(embeddings), BLOCK):
         block = slice(start, start + BLOCK)
-        distances = 1.0 - embeddings[block] @ embeddings[start:].T  # (b, N - start)
-        steps = np.clip(np.ceil(distances * STEPS), 0, 2 * STEPS).astype(np.int32)
-        # Each pair once: columns behind the row.
+        steps = _steps(embeddings[block] @ embeddings[start:].T)  # (b, N - start)
+        # Each pair once: columns after the row.
         once = np.arange(len(steps))[:, None] < np.arange(steps.shape[1])
         one_person = pids[block, None] == pids[None, start:]
-        compared = one_person & (camids[block, None] != camids[None, start:]) if across else one_person
+        compared = one_person
+        if across:
+            apart = camids[block, None] != camids[None, start:]
+            compared = one_person & apart & known[block, None] & known[None, start:]
         same += np.bincount(steps[once & compared], minlength=2 * STEPS + 1)
         different += np.bincount(steps[once & ~one_person], minlength=2 * STEPS + 1)
-    return PairCounts(np.cumsum(same), np.cumsum(different))
+    return PairCounts(np.cumsum(same), np.cumsum(different), across)
+
+
+def count_ranked_pairs(
+    query_embeddings: NDArray[np.float32],
+    gallery_embeddings: NDArray[np.float32],
+    rules: GalleryRules,
+    *,
+    across_cameras: bool = True,
+) -> PairCounts:
+    """Count the pairs of query and gallery image that a protocol ranks.
+
+    Args:
+        query_embeddings: ``(Q, D)`` unit rows.
+        gallery_embeddings: ``(G, D)`` unit rows.
+        rules: of these queries and gallery.
+        across_cameras: whether all cameras are known, so that the rules remove images of the query's own.
+    """
+    every, same = np.zeros((2, 2 * STEPS + 1), np.int64)
+
+    def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return query_embeddings[rows] @ gallery_embeddings.T
+
+    for _, row_scores, right in score_blocks(scores, rules, len(gallery_embeddings)):
+        every += np.bincount(_steps(row_scores[np.isfinite(row_scores)]), minlength=2 * STEPS + 1)
+        same += np.bincount(_steps(row_scores[right]), minlength=2 * STEPS + 1)
+    return PairCounts(np.cumsum(same), np.cumsum(every - same), across_cameras)
+
+
+def _steps(similarity: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The smallest threshold, in thousandths, that takes each pair for one person."""
+    steps = np.clip(np.ceil((1.0 - similarity) * STEPS), 0, 2 * STEPS)
+    return steps.astype(np.int32)
+
+
+def roc_figures(counts: PairCounts) -> RocFigures | None:
+    """True accept rates at 0.1 % and 1 % false accepts; None without pairs of both kinds.
+
+    The threshold is in thousandths; where even 0 accepts more different pairs, nothing is accepted.
+    """
+    same_pairs, different_pairs = int(counts.same[-1]), int(counts.different[-1])
+    if same_pairs == 0 or different_pairs == 0:
+        return None
+    accepts = counts.different / different_pairs
+    rates = []
+    for allowed in (0.001, 0.01):
+        step = int(np.count_nonzero(accepts <= allowed)) - 1
+        rates.append(float(counts.same[step] / same_pairs) if step >= 0 else 0.0)
+    return RocFigures(rates[0], rates[1], same_pairs, different_pairs)
 
 
 def calibrate(counts: PairCounts, *, false_accept_rate: float = 0.01) -> Calibration:
@@ -139,4 +224,5 @@ def calibrate(counts: PairCounts, *, false_accept_rate: float = 0.01) -> Calibra
         histogram_edges=tuple(np.round(np.linspace(0.0, 2.0, BINS + 1), 6).tolist()),
         same=shares(counts.same),
         different=shares(counts.different),
+        across_cameras=counts.across_cameras,
     )

@@ -19,6 +19,8 @@ from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.ranking import GalleryRules, QueryRanks, RankingFigures, rank_queries, score_blocks
 
 __all__ = [
+    "CAMERAS_UNKNOWN",
+    "PROTOCOL",
     "DistanceHistogram",
     "RankList",
     "RankingFigures",
@@ -33,7 +35,11 @@ __all__ = [
     "ranking_figures",
     "recall_at",
     "recall_figures",
+    "unknown_cameras",
 ]
+
+PROTOCOL = "Market-1501 protocol"
+CAMERAS_UNKNOWN = "cameras unknown, images of the query's own camera count"
 
 
 @dataclass(frozen=True)
@@ -255,6 +261,11 @@ def across_cameras(index: ImageIndex) -> bool:
     known = (index.pids > 0) & (index.camids > 0)
     seen = np.unique(np.stack([index.pids, index.camids], axis=1)[known], axis=0)
     return len(np.unique(seen[:, 0])) < len(seen)
+
+
+def unknown_cameras(*indexes: ImageIndex) -> int:
+    """Images of persons whose camera is unknown; with any, figures are not those of the protocol."""
+    return sum(int(np.count_nonzero((index.pids > 0) & (index.camids == 0))) for index in indexes)
 
 
 def ranking_figures(embeddings: NDArray[np.float32], index: ImageIndex) -> RankingFigures | None:

@@ -200,7 +200,7 @@ def draw_distances(path: Path, histogram: DistanceHistogram, *, threshold: float
     edges = np.array(histogram.edges)
     same, different = 100 * np.array(histogram.same), 100 * np.array(histogram.different)
     for shares, color, label in (
-        (same, BLUE, f"same person, other camera ({histogram.same_pairs:,} pairs)"),
+        (same, BLUE, f"same person ({histogram.same_pairs:,} pairs)"),
         (different, ORANGE, f"different persons ({histogram.different_pairs:,} pairs)"),
     ):
         axes.stairs(shares, edges, fill=True, color=color, alpha=0.35)

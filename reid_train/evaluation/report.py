@@ -15,14 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_train.data.image_index import ImageIndex
+from reid_train.evaluation.calibration import RocFigures, count_pairs, count_ranked_pairs, roc_figures
 from reid_train.evaluation.features import infer
 from reid_train.evaluation.figures import (
+    CAMERAS_UNKNOWN,
+    PROTOCOL,
     DistanceHistogram,
     RecallFigures,
     distance_histogram,
     market_ranks,
     rank_lists,
     recall_figures,
+    unknown_cameras,
 )
 from reid_train.evaluation.ranking import NO_MATCH, GalleryRules, QueryRanks, RankingFigures, rank_queries
 from reid_train.evaluation.reranking import ReRanker, reranking_memory
@@ -56,6 +60,9 @@ class Report:
         distances: of same and of different persons.
         notes: what was left out, and why.
         pictures: names of the files drawn.
+        protocol: by which rules the figures were made.
+        unknown_cameras: images of persons whose camera is unknown, among queries and gallery.
+        roc: true accept rates, or None without pairs of one person and of different persons.
     """
 
     query_images: int
@@ -73,6 +80,9 @@ class Report:
     distances: DistanceHistogram
     notes: tuple[str, ...] = ()
     pictures: tuple[str, ...] = ()
+    protocol: str = PROTOCOL
+    unknown_cameras: int = 0
+    roc: RocFigures | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``json.dumps``."""
@@ -156,8 +166,12 @@ def evaluate_embeddings(
     # Junk is in no one's gallery, so it may not vouch for anyone in the re-ranking either.
     kept = np.concatenate([gallery_index.pids != -1, np.ones(np.count_nonzero(new), np.bool_)])
     need = reranking_memory(int(kept.sum()), together.shape[1])
+    unknown = unknown_cameras(gallery_index, query_index[new])
+    if unknown:
+        notes.append(_note_of_unknown(unknown, len(together)))
     if not rules.any_match():
-        notes.append(f"figures of the Market-1501 protocol left out: {NO_MATCH}")
+        protocol = "ranking" if unknown else f"the {PROTOCOL}"
+        notes.append(f"figures of {protocol} left out: {NO_MATCH}")
     else:
         ranks = market_ranks(
             query_embeddings, *columns[:2], gallery_embeddings, *columns[2:], own_rows=own_rows
@@ -171,6 +185,13 @@ def evaluate_embeddings(
             places = np.where(new, len(gallery_index) + np.cumsum(new) - 1, own_rows)
             reranked = _reranked_ranks(together, kept, places, rules, len(gallery_index), rerank_memory)
     histogram = distance_histogram(query_embeddings, gallery_embeddings, rules)
+    if new.any():
+        pairs = count_ranked_pairs(query_embeddings, gallery_embeddings, rules, across_cameras=not unknown)
+    else:  # one set: all pairs, as the calibration of an export counts them
+        persons = gallery_index.pids > 0
+        pairs = count_pairs(
+            gallery_embeddings[persons], gallery_index.pids[persons], gallery_index.camids[persons]
+        )
     drawn: tuple[str, ...] = ()
     if pictures is not None:
         from reid_train.evaluation.pictures import draw_pictures
@@ -199,6 +220,17 @@ def evaluate_embeddings(
         distances=histogram,
         notes=tuple(notes),
         pictures=drawn,
+        protocol=CAMERAS_UNKNOWN if unknown else PROTOCOL,
+        unknown_cameras=unknown,
+        roc=roc_figures(pairs),
+    )
+
+
+def _note_of_unknown(unknown: int, images: int) -> str:
+    return (
+        f"cameras unknown ({unknown:,} of {images:,} images): images of the query's own camera count as "
+        "right answers, so these figures are too high and cannot be compared with published ones; name "
+        "cameras in the column camera_id of a list"
     )
 
 

@@ -53,7 +53,7 @@ figcaption { margin-top: .35rem; }
 """
 CAPTIONS = {
     "cmc.png": "Share of queries with a right image up to each rank.",
-    "distances.png": "Cosine distances of the same person in another camera and of different persons. No "
+    "distances.png": "Cosine distances of one person's images and of different persons'. No "
     "threshold is right where the two overlap.",
     "rank_lists.png": "Each query with its nearest gallery images. Green: right; red and dashed: wrong.",
     "rank_lists_worst.png": "What the network confuses, and labels that are wrong.",
@@ -137,13 +137,38 @@ def _figures(report: Report) -> str:
     shares = (f"{value:.2%}" for value in (recall.recall1, recall.recall5, recall.recall10))
     return (
         (
-            "<p>Market-1501 protocol: images of the query's own camera do not count.</p>"
+            f"<p>{escape(_protocol(report))}</p>"
             + _table(("", "Rank-1", "Rank-5", "Rank-10", "mAP", "mINP", "Queries"), rows)
             if rows
             else ""
         )
         + "<p>All images against all, whatever the camera; says little about finding a person elsewhere.</p>"
-        + _table(("", "Recall@1", "Recall@5", "Recall@10", "Images"), [("plain", *shares, recall.images)])
+        + _table(
+            ("", "Recall@Rank-1", "Recall@Rank-5", "Recall@Rank-10", "Images"),
+            [("plain", *shares, recall.images)],
+        )
+        + _roc(report)
+    )
+
+
+def _protocol(report: Report) -> str:
+    if report.unknown_cameras:
+        return "Cameras unknown: images of the query's own camera count as right answers."
+    return f"{report.protocol}: images of the query's own camera do not count."
+
+
+def _roc(report: Report) -> str:
+    if report.roc is None:
+        return ""
+    rates = (report.roc.tar_at_far_0_001, report.roc.tar_at_far_0_01)
+    pairs = (f"{count:,}" for count in (report.roc.same_pairs, report.roc.different_pairs))
+    return (
+        "<p>ROC: share of pairs of one person that a threshold accepts, at which 0.1 % and 1 % of pairs of "
+        "different persons are accepted too.</p>"
+        + _table(
+            ("", "at 0.1 %", "at 1 %", "Pairs of one person", "of different persons"),
+            [("true accept rate", *(f"{rate:.2%}" for rate in rates), *pairs)],
+        )
     )
 
 

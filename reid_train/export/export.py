@@ -27,9 +27,9 @@ from reid_train.checkpoints.probe import PARITY_TOLERANCE, probe_image
 from reid_train.config import config_from_dict
 from reid_train.data.datasets import ImageIndex
 from reid_train.data.image_cache import decode_images
-from reid_train.evaluation.calibration import Calibration, calibrate, count_pairs
+from reid_train.evaluation.calibration import Calibration, calibrate, count_pairs, roc_figures
 from reid_train.evaluation.features import embed
-from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at
+from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at, unknown_cameras
 from reid_train.export.model_card import model_card
 from reid_train.models import parameter_count
 from reid_train.models.network import unit_rows
@@ -96,7 +96,10 @@ def export(
         embeddings = np.concatenate([run(images[start : start + batch_size]) for start in starts])
         figures = ranking_figures(embeddings, dev)
         recall = recall_at(embeddings, dev.pids)
-        calibration = calibrate(count_pairs(embeddings, dev.pids, dev.camids))
+        pairs = count_pairs(embeddings, dev.pids, dev.camids)
+        calibration = calibrate(pairs)
+        roc = roc_figures(pairs)
+        rates = {} if roc is None else {k: v for k, v in asdict(roc).items() if k.startswith("tar")}
         description = {
             **_description(folder.name, prepare, embeddings.shape[1], part),
             "max_cosine_distance": calibration.max_cosine_distance,
@@ -106,6 +109,8 @@ def export(
             "evaluation": {
                 **({} if figures is None else asdict(figures)),
                 "recall1": recall,
+                **rates,
+                "unknown_cameras": unknown_cameras(dev),
                 "images": len(dev),
                 "ids": len(np.unique(dev.pids)),
             },

@@ -8,7 +8,8 @@ from typing import Any
 __all__ = ["model_card", "with_precisions"]
 
 RANKING = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mean_ap": "mAP", "mean_inp": "mINP"}
-RECALL = {"recall1": "Recall@1 (all against all)"}
+RECALL = {"recall1": "Recall@Rank-1 (all against all)"}
+ROC = {"tar_at_far_0_001": "accepted at 0.1 % false", "tar_at_far_0_01": "accepted at 1 % false"}
 OFFICIAL_IDS = 750
 
 MARKET_LIMITS = """The weights were trained on Market-1501, which its authors give out for research; check
@@ -38,7 +39,7 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
     resize = (
         "stretched" if description["resize"]["mode"] == "stretch" else "resized by its short side and cut"
     )
-    ranked = "rank1" in description["evaluation"]
+    across = calibration.get("across_cameras", "rank1" in description["evaluation"])
     limits = (MARKET_LIMITS if _data(origin) == "Market-1501" else OTHER_LIMITS).format(data=_data(origin))
     return f"""# {description["name"]}
 
@@ -61,8 +62,8 @@ alike two persons look.
 Threshold: at a cosine distance of {description["max_cosine_distance"]},
 {calibration["false_accept_rate"]:.2%} of {calibration["different_pairs"]:,} pairs of different persons are
 taken for one, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
-{"in different cameras " if ranked else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
-
+{"in different cameras " if across else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
+{_camera_note(across)}
 Exported against trained network, largest difference of any value: {parity}.
 
 ## Training
@@ -120,9 +121,16 @@ training set; it runs with `--precision int8` only. bfloat16 {half_text}
 {training}{after}"""
 
 
+def _camera_note(across: bool) -> str:
+    if across:
+        return ""
+    return "Cameras unknown: pairs of one camera are among them; between cameras more are rejected.\n"
+
+
 def _figures(figures: Mapping[str, Any]) -> str:
     ranked = "rank1" in figures
     shown = {**(RANKING if ranked else {}), **RECALL}
+    shown |= {name: title for name, title in ROC.items() if name in figures}
     protocol = (
         f"; one query for each person and camera,\nimages of the same person in the same camera removed "
         f"({figures['queries']} queries)"
@@ -135,6 +143,11 @@ def _figures(figures: Mapping[str, Any]) -> str:
         if figures["ids"] < OFFICIAL_IDS
         else ""
     )
+    if ranked and figures.get("unknown_cameras"):
+        protocol += (
+            f";\nthe camera of {figures['unknown_cameras']} images is unknown, so figures cannot be compared "
+            "with published ones"
+        )
     return f"""On {figures["images"]:,} images of {figures["ids"]} persons kept out of training{protocol}:
 
 | {" | ".join(shown.values())} |

@@ -222,6 +222,38 @@ def test_figures_on_persons_seen_in_training_are_refused(refused, people, traine
         assert "the network has seen 10 of the 10" in told
 
 
+def test_cameras_of_a_list_are_used_and_unknown_ones_are_said(write_people, command, trained, tmp_path):
+    folder = write_people(tmp_path / "mine", ids=4, each=4, first=101)
+    rows = {
+        0: ["image_id class_id super_class_id path"],
+        1: ["image_id class_id super_class_id path camera_id"],
+    }
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / f"a person {number:02d}.jpg")
+        for cameras, lines in rows.items():
+            line = f"{number + 1} {number // 4 + 1} 1 mine/a person {number:02d}.jpg"
+            lines.append(f"{line} {number % 2 + 1}" if cameras else line)
+    for cameras, lines in rows.items():
+        (tmp_path / "list.txt").write_text("\n".join(lines))
+        page, report = tmp_path / "report.html", tmp_path / "report"
+        code, out, err = command(
+            *("eval", "--pretrained_model", trained, "--data", tmp_path / "list.txt"),
+            *("--report", page, "--report_dir", report),
+        )
+        assert (code, err) == (0, "")
+        told = (out, page.read_text(), (report / "report.json").read_text())
+        assert all(("Market-1501 protocol" in text) == bool(cameras) for text in told)
+        assert all(("cameras unknown" in text) != bool(cameras) for text in told)
+        code, out, _ = command(
+            *("export", "--pretrained_model", trained, "--data", tmp_path / "list.txt"),
+            *("--model_save_dir", tmp_path / "toy"),
+        )
+        assert code == 0
+        card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
+        assert ("note: cameras unknown: the threshold was calibrated" in out) != bool(cameras)
+        assert ("Cameras unknown" in card) != bool(cameras)
+
+
 def test_persons_that_earlier_weights_have_seen_are_not_forgotten(
     write_people, command, refused, trained, tmp_path
 ):

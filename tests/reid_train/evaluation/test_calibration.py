@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from reid_train.evaluation import calibration
-from reid_train.evaluation.calibration import PairCounts, calibrate, count_pairs
+from reid_train.evaluation.calibration import (
+    PairCounts,
+    calibrate,
+    count_pairs,
+    count_ranked_pairs,
+    roc_figures,
+)
+from reid_train.evaluation.ranking import GalleryRules
 
 
 def counts_of(same, different):
@@ -87,12 +94,41 @@ def test_pairs_are_counted_as_a_loop_counts_them(monkeypatch, block, cameras):
             distance = float(1 - embeddings[i] @ embeddings[j])
             if pids[i] != pids[j]:
                 different.append(distance)
-            elif cameras == 1 or camids[i] != camids[j]:
+            elif cameras == 1 or (camids[i] != camids[j] and camids[i] and camids[j]):  # 0: unknown
                 same.append(distance)
     found = count_pairs(embeddings, pids, camids)
     want = counts_of(same, different)
     np.testing.assert_array_equal(found.same, want.same)
     np.testing.assert_array_equal(found.different, want.different)
+
+
+def test_ranked_pairs_are_counted_as_a_loop_counts_them():
+    rng = np.random.default_rng(4)
+    query, gallery = unit(rng.standard_normal((9, 4))), unit(rng.standard_normal((30, 4)))
+    columns = [rng.integers(-1, 4, 9), rng.integers(1, 3, 9), rng.integers(-1, 4, 30), rng.integers(1, 3, 30)]
+    same, different = [], []
+    for i, j in itertools.product(range(9), range(30)):
+        if columns[0][i] < 1 or columns[2][j] == -1:
+            continue
+        distance = float(1 - query[i] @ gallery[j])
+        if columns[0][i] != columns[2][j]:
+            different.append(distance)
+        elif columns[1][i] != columns[3][j]:
+            same.append(distance)
+    found, want = count_ranked_pairs(query, gallery, GalleryRules(*columns)), counts_of(same, different)
+    np.testing.assert_array_equal(found.same, want.same)
+    np.testing.assert_array_equal(found.different, want.different)
+
+
+def test_true_accept_rates_are_those_of_the_threshold_that_lets_so_many_strangers_in():
+    # 1000 strangers at 0.001, 0.002, ...: one is at most 0.001 away, ten at most 0.010.
+    strangers = np.arange(1, 1001) / 1000
+    found = roc_figures(counts_of([0.001, 0.01, 0.011, 0.5], strangers))
+    assert (found.tar_at_far_0_001, found.tar_at_far_0_01) == (1 / 4, 2 / 4)
+    assert (found.same_pairs, found.different_pairs) == (4, 1000)
+    nothing = roc_figures(counts_of([0.0], [0.0] * 5))
+    assert (nothing.tar_at_far_0_001, nothing.tar_at_far_0_01) == (0.0, 0.0)
+    assert roc_figures(counts_of([], [0.5])) is None
 
 
 def test_where_nobody_changes_the_camera_all_pairs_of_a_person_count():

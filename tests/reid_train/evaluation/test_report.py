@@ -12,6 +12,7 @@ from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.figures import market_figures, query_rows
 from reid_train.evaluation.ranking import RankingFigures
 from reid_train.evaluation.report import evaluate, evaluate_embeddings
+from reid_train.evaluation.report_page import report_page
 from reid_train.evaluation.reranking import rerank
 
 with warnings.catch_warnings():
@@ -83,6 +84,22 @@ def test_queries_out_of_the_gallery_are_one_image_each():
     assert report.market.rank1 < 1.0
     assert report.reranked is not None
     assert report.reranked.rank1 < 1.0
+
+
+def test_unknown_cameras_are_said_and_the_protocol_is_not_named():
+    index, embeddings = random_set(8, 80, "image")
+    unknown = ImageIndex(index.paths, index.pids, np.where(np.arange(80) < 3, 0, index.camids))
+    rows = query_rows(unknown)
+    report = evaluate_embeddings(embeddings[rows], unknown[rows], embeddings, unknown)
+    assert report.unknown_cameras == np.sum(index.pids[:3] > 0) > 0
+    assert "Market-1501" not in report.protocol
+    assert report.notes[0].startswith(f"cameras unknown ({report.unknown_cameras} of 80 images)")
+    page = report_page(report, {}, {})
+    assert "<b>Note:</b> cameras unknown" in page
+    assert "Market-1501 protocol" not in page
+    assert (
+        evaluate_embeddings(embeddings[:5], index[:5], embeddings, index).protocol == "Market-1501 protocol"
+    )
 
 
 def test_reranking_that_does_not_fit_is_left_out_with_a_note():

@@ -198,10 +198,15 @@ def test_data_without_cameras_gives_recall_and_a_threshold(checkpoint, dev_index
     assert figures is None
     assert 0 <= recall <= 1
     description = json.loads((tmp_path / "toy" / "encoder.json").read_text())
-    assert description["evaluation"].keys() == {"recall1", "images", "ids"}
+    assert description["evaluation"].keys() == {
+        *("recall1", "images", "ids", "unknown_cameras", "tar_at_far_0_001", "tar_at_far_0_01")
+    }
+    assert description["evaluation"]["unknown_cameras"] == 5
+    assert not description["calibration"]["across_cameras"]
     card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
-    assert "Rank-1" not in card
-    assert "| Recall@1 (all against all) |" in card
+    assert "| Rank-1 |" not in card
+    assert "| Recall@Rank-1 (all against all) |" in card
+    assert "Cameras unknown: pairs of one camera are among them" in card
 
 
 def test_the_card_tells_what_is_known_and_no_more(checkpoint, dev_index, tmp_path):
