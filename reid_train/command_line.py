@@ -273,18 +273,57 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
         "source",
         type=Path,
         nargs="+",
-        help="archive, folder or list file; several are merged, ids kept apart",
+        help="archive, folder or list file; several are merged, ids and data sets kept apart",
     )
-    _dashed(parser, "--output", type=Path, required=True, help="folder to write train.txt and dev.txt into")
+    _dashed(parser, "--output", type=Path, required=True, help="folder to write the lists into")
     _dashed(
         parser,
         "--split",
         choices=("held-out", "article", "official"),
         default="held-out",
-        help="held-out: some ids by --seed; article: the last 1014 images; official: Market's own [held-out]",
+        help="held-out: some ids by --seed; article: the last 1014 images; official: training, query and "
+        "gallery as the data set's authors gave them [held-out]",
     )
-    _dashed(parser, "--held_out_ids", type=int, default=60, help="held-out: ids kept out of training [60]")
+    _dashed(
+        parser,
+        "--held_out_ids",
+        type=_whole_numbers,
+        default=(60,),
+        metavar="IDS[,IDS]",
+        help="held-out: ids kept out of training, of all sources together or of each: 60,0,40 [60]",
+    )
     _dashed(parser, "--seed", type=int, default=0, help="held-out: which ids [0]")
+    _pattern(parser)
+    _dashed(
+        parser,
+        "--names",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        metavar="NAME[,NAME]",
+        help="name of each source's data set; persons are compared within a data set [by what it is]",
+    )
+    _dashed(
+        parser, "--skip_unreadable", action="store_true", help="leave unreadable images out, and list them"
+    )
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(item) for item in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number, or several with commas between them, got {text!r}"
+        ) from None
+
+
+def _pattern(parser: argparse.ArgumentParser) -> None:
+    _dashed(
+        parser,
+        "--pattern",
+        metavar="REGEX",
+        help="person and camera from the path of each image in a folder, by named groups: "
+        r"'cam(?P<camid>\d)/(?P<pid>\d+)_'; groups seq and frame may be named too",
+    )
 
 
 def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:

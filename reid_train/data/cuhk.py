@@ -15,21 +15,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+from reid_train.data.image_index import ImageIndex
+from reid_train.data.layouts import read_named
+from reid_train.data.naming import CUHK01, CUHK03, CUHK03_NEW_PROTOCOL, CUHK03_NUMBERED, naming_of
 
-from reid_train.data.image_files import image_files
-from reid_train.data.image_index import ImageIndex, of_dataset
-from reid_train.data.naming import (
-    CUHK01,
-    CUHK03,
-    CUHK03_NEW_PROTOCOL,
-    CUHK03_NUMBERED,
-    Naming,
-    dataset_name,
-    naming_of,
-)
-
-__all__ = ["read_cuhk01", "read_cuhk03", "read_named"]
+__all__ = ["read_cuhk01", "read_cuhk03"]
 
 
 def read_cuhk01(folder: str | Path) -> ImageIndex:
@@ -62,30 +52,3 @@ def read_cuhk03(folder: str | Path) -> ImageIndex:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     found = {naming_of(name) for name in names}
     return read_named(folder, next((layout for layout in layouts if layout in found), CUHK03))
-
-
-def read_named(folder: Path, naming: Naming) -> ImageIndex:
-    """Index the images of a folder by how the data set names them.
-
-    Args:
-        folder: looked into without its subfolders.
-        naming: of the data set.
-
-    Raises:
-        FileNotFoundError: the folder is missing.
-        ValueError: it holds no image, or one with another name.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
-    paths = image_files(folder)
-    if not paths:
-        raise ValueError(f"{folder}: holds no image")
-    columns = []
-    for path in paths:
-        match = naming.pattern.match(path.name)
-        if match is None:
-            raise ValueError(f"{path}: name must be {naming.words}")
-        columns.append(naming.ids(match))
-    pids, camids = np.array(columns, np.int64).T
-    index = ImageIndex(tuple(paths), pids.copy(), camids.copy())
-    return of_dataset(index, dataset_name(paths[0].parent, naming))

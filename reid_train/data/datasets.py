@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reid_train.data.archives import extract_archive
-from reid_train.data.cuhk import read_cuhk01, read_cuhk03, read_named
+from reid_train.data.cuhk import read_cuhk01, read_cuhk03
 from reid_train.data.identities import (
     Identity,
     Leak,
@@ -29,6 +29,14 @@ from reid_train.data.image_index import (
     of_dataset,
     persons_only,
 )
+from reid_train.data.layouts import (
+    folders_with_images,
+    is_vehicle_id,
+    read_named,
+    read_pattern,
+    read_person_folders,
+    read_vehicle_id,
+)
 from reid_train.data.list_files import read_list_file, write_list_file
 from reid_train.data.market1501 import (
     MARKET_FOLDERS,
@@ -38,7 +46,7 @@ from reid_train.data.market1501 import (
     read_market1501,
     read_market1501_folder,
 )
-from reid_train.data.naming import naming_of
+from reid_train.data.naming import CUHK01, is_generic, naming_of
 from reid_train.data.splits import article_split, hold_out_ids
 
 __all__ = [
@@ -76,13 +84,17 @@ __all__ = [
 ]
 
 
-def read_dataset(source: str | Path, root: str | Path | None = None) -> ImageIndex:
-    """Index a list file or a folder of images, known by how its first image is named.
+def read_dataset(
+    source: str | Path, root: str | Path | None = None, *, pattern: str | None = None
+) -> ImageIndex:
+    """Index a list file or a folder of images, known by its layout and by how its images are named.
 
     Args:
-        source: a list file, a folder of images of Market-1501, CUHK01 or CUHK03, or a folder with exactly
-            one such folder in it.
+        source: a list file; a folder of images of a known data set (`reid_train.data.naming`), or with
+            exactly one such folder in it; one folder a person; or the root of VehicleID.
         root: what a list's relative paths start from.
+        pattern: a regular expression with named groups that gives person and camera of each image below the
+            folder, see `read_pattern`.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or a listed image is missing.
@@ -90,25 +102,44 @@ def read_dataset(source: str | Path, root: str | Path | None = None) -> ImageInd
     """
     source = Path(source)
     if source.is_file():
+        if pattern is not None:
+            raise ValueError(f"{source}: a list names persons and cameras itself, a pattern is for folders")
         return read_list_file(source, root)
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such list file or folder")
+    if pattern is not None:
+        return read_pattern(source, pattern)
+    for folder in (source, source.parent):
+        if is_vehicle_id(folder) and (folder == source or source.name == "image"):
+            return read_vehicle_id(folder)
     first = first_image(source)
     if not first:
-        folders = sorted(path for path in source.iterdir() if path.is_dir() and first_image(path))
+        folders = folders_with_images(source)
         if not folders:
             raise ValueError(f"{source}: holds no images; name the folder that does")
-        if len(folders) > 1:
+        if len(folders) > 1 and any(is_generic(path.name) for path in folders):
             names = ", ".join(path.name for path in folders[:6])
             raise ValueError(f"{source}: holds several folders of images, name one of {names}")
+        if len(folders) > 1:
+            return read_person_folders(source)
         source = folders[0]
         first = first_image(source)
     naming = naming_of(first)
+    if naming is CUHK01 and _is_counted_through(source):
+        naming = None
     if naming is not None:
         return read_cuhk03(source) if naming.dataset.startswith("CUHK03") else read_named(source, naming)
     raise ValueError(
-        f"{source}: {first} is not named as in {', '.join(MARKET_FOLDERS)} of Market-1501, CUHK01 or CUHK03; "
-        "write a list file for other data sets"
+        f"{source}: {first} is not named as in {', '.join(MARKET_FOLDERS)} of Market-1501 or another known "
+        "data set; give a pattern, put each person into a folder of its own, or write a list file"
+    )
+
+
+def _is_counted_through(folder: Path) -> bool:
+    """Whether seven digits are numbers of images, as in VehicleID, not person and image, as in CUHK01."""
+    return any(
+        path.stem.isdigit() and len(path.stem) == 7 and not CUHK01.pattern.match(path.name)
+        for path in image_files(folder)
     )
 
 

@@ -9,15 +9,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "image_files", "image_files_below", "is_image_name"]
+__all__ = ["IMAGE_SUFFIXES", "image_files", "image_files_below", "is_image_name", "is_leftover"]
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _LEFTOVERS = frozenset({"__MACOSX"})
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder of that name is hidden, or was left behind by an archive of macOS."""
+    return name.startswith(".") or name in _LEFTOVERS
+
+
 def is_image_name(name: str) -> bool:
     """Whether a file of that name is an image of a data set."""
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+    return not is_leftover(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -29,6 +34,6 @@ def image_files_below(folder: Path) -> list[Path]:
     """The images in a folder and below it, sorted by path; hidden folders are left out."""
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _LEFTOVERS]
+        folders[:] = [name for name in folders if not is_leftover(name)]
         found += [Path(place) / name for name in names if is_image_name(name)]
     return sorted(found)

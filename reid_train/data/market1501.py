@@ -9,19 +9,22 @@ on it must not be judged on the official test set. `reid_train.data.identities` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from reid_train.data.cuhk import read_named
 from reid_train.data.image_index import ImageIndex, empty_index
+from reid_train.data.layouts import read_named
 from reid_train.data.naming import MARKET_1501
 
 __all__ = [
     "MARKET_FOLDERS",
+    "OFFICIAL_COUNTS",
     "Market1501",
     "OfficialSplit",
+    "count_differences",
     "official_split",
     "read_market1501",
     "read_market1501_folder",
@@ -117,12 +120,18 @@ def official_split(market: Market1501) -> OfficialSplit:
         if len(index) == 0:
             raise ValueError(f"the official split needs the folder {name} of Market-1501")
     gallery = market.gallery[market.gallery.pids >= 0]
-    differences = []
-    for name, index in (("train", market.train), ("query", market.query), ("gallery", gallery)):
-        images, ids = OFFICIAL_COUNTS[name]
+    differences = count_differences(OFFICIAL_COUNTS, market.train, market.query, gallery)
+    return OfficialSplit(market.train, market.query, gallery, differences)
+
+
+def count_differences(
+    published: Mapping[str, tuple[int, int]], train: ImageIndex, query: ImageIndex, gallery: ImageIndex
+) -> tuple[str, ...]:
+    """A line for each part of a split whose images and persons are not so many as published."""
+    lines = []
+    for name, index in (("train", train), ("query", query), ("gallery", gallery)):
         found = len(index), len(np.unique(index.pids[index.pids > 0]))
+        images, ids = published.get(name, found)
         if found != (images, ids) and len(index):
-            differences.append(
-                f"{name}: {found[0]} images of {found[1]} ids, the data set has {images} of {ids}"
-            )
-    return OfficialSplit(market.train, market.query, gallery, tuple(differences))
+            lines.append(f"{name}: {found[0]} images of {found[1]} ids, the data set has {images} of {ids}")
+    return tuple(lines)

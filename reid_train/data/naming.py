@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NAMINGS", "Identified", "Naming", "dataset_name", "identify", "naming_of"]
+__all__ = ["NAMINGS", "Identified", "Naming", "dataset_name", "identify", "is_generic", "naming_of"]
 
 _SUFFIX = r"\.(?:png|jpg|jpeg|bmp|tif|tiff|webp)$"
 
@@ -86,15 +86,63 @@ CUHK03_NUMBERED = _named(
     "PPPP_II.jpg as in CUHK03, numbered through",
     lambda match: _cuhk03_numbered(int(match[1]), int(match[2])),
 )
-NAMINGS = (MARKET_1501, CUHK01, CUHK03, CUHK03_NEW_PROTOCOL, CUHK03_NUMBERED)
+DUKE = _named(
+    "DukeMTMC-reID",
+    r"(\d{4})_c(\d)_f\d{7}",
+    "PPPP_cC_fFFFFFFF.jpg as in DukeMTMC-reID",
+    lambda match: (int(match[1]), int(match[2])),
+)
+# Persons of train and of test are both counted from 0.
+MSMT17 = _named(
+    "MSMT17",
+    r"(\d{4})_\d{3}_(\d{2})_\d{4}[a-z]+_\d{4}_\d(?:_\w+)?",
+    "PPPP_III_CC_MMDDtime_FFFF_N.jpg as in MSMT17",
+    lambda match: (int(match[1]) + 1, int(match[2])),
+)
+VERI = _named(
+    "VeRi-776",
+    r"(\d{4})_c(\d{3})_\d{8}_\d+",
+    "VVVV_cCCC_FFFFFFFF_N.jpg as in VeRi-776",
+    lambda match: (int(match[1]), int(match[2])),
+)
+# Person 00-1 is junk, 0000 distractors.
+MARS = _named(
+    "MARS",
+    r"(\d{4}|00-1)C(\d)T\d{4}F\d{3,}",
+    "PPPPCcTtttFfff.jpg as in MARS",
+    lambda match: (int(match[1].removeprefix("00")), int(match[2])),
+)
+# Rendered people: each scene has cameras of its own, persons are counted from 0.
+RANDPERSON = _named(
+    "RandPerson",
+    r"(\d+)_s(\d+)_c(\d+)_f\d+",
+    "P_sS_cC_fF.jpg as in RandPerson",
+    lambda match: (int(match[1]) + 1, 1 + 1000 * int(match[2]) + int(match[3])),
+)
+NAMINGS = (
+    MARKET_1501,
+    CUHK01,
+    CUHK03,
+    CUHK03_NEW_PROTOCOL,
+    CUHK03_NUMBERED,
+    DUKE,
+    MSMT17,
+    VERI,
+    MARS,
+    RANDPERSON,
+)
 
 # Data sets that borrow another one's file names, known by a folder's name.
-_BORROWED = ((MARKET_1501, re.compile(r"pku(?:v1a)?(?:$|[-_ ])", re.IGNORECASE), "PKU-Reid"),)
+_BORROWED = (
+    (MARKET_1501, re.compile(r"pku(?:v1a)?(?:[-_ ].*)?", re.IGNORECASE), "PKU-Reid"),
+    (MSMT17, re.compile(r"(?:mask_)?test(?:_v\d)?", re.IGNORECASE), "MSMT17-test"),
+    (RANDPERSON, re.compile(r"cloned_?person.*", re.IGNORECASE), "ClonedPerson"),
+)
 # Folder names that say nothing about the data set in them.
 _GENERIC = frozenset(
     {"images", "image", "img", "data", "dataset", "train", "test", "query", "gallery", "val", "dev"}
     | {"bounding_box_train", "bounding_box_test", "bbox_train", "bbox_test"}
-    | {"image_train", "image_test", "image_query"}
+    | {"image_train", "image_test", "image_query", "images_detected", "images_labeled", "detected", "labeled"}
 )
 
 
@@ -120,6 +168,11 @@ def naming_of(name: str) -> Naming | None:
     return next((naming for naming in NAMINGS if naming.pattern.match(name)), None)
 
 
+def is_generic(folder: str) -> bool:
+    """Whether a folder's name is that of a part of a data set, or says nothing."""
+    return folder.lower() in _GENERIC or folder == "gt_bbox"
+
+
 def dataset_name(path: Path, naming: Naming | None) -> str:
     """Name of the data set of a folder, or of an image.
 
@@ -130,7 +183,7 @@ def dataset_name(path: Path, naming: Naming | None) -> str:
     folders = [part for part in path.parts if part not in ("/", ".", "..")]
     if naming is not None:
         for borrower, pattern, dataset in _BORROWED:
-            if naming is borrower and any(pattern.match(folder) for folder in folders[-4:]):
+            if naming is borrower and any(pattern.fullmatch(folder) for folder in folders[-4:]):
                 return dataset
         return naming.dataset
     kept = folders[-2:] if folders and folders[-1].lower() in _GENERIC else folders[-1:]

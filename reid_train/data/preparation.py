@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from reid_train.data.archives import extract_archive
@@ -16,23 +17,50 @@ from reid_train.data.datasets import (
     hold_out_ids,
     merge_indexes,
     of_dataset,
-    official_split,
     persons_only,
     read_dataset,
-    read_market1501,
     write_list_file,
 )
+from reid_train.data.layouts import is_vehicle_id
 from reid_train.data.naming import dataset_name
+from reid_train.data.official import read_official_split
 from reid_train.data.splits import ARTICLE_DEV_IMAGES
 from reid_train.data.validation import validate
 
 __all__ = ["prepare"]
 
 
-def prepare(source: list[Path], output: Path, split: str, held_out_ids: int, seed: int) -> Iterator[str]:
-    """Unpack, index and split; write ``train.txt`` and ``dev.txt``, print a table of what is there."""
+def prepare(
+    source: list[Path],
+    output: Path,
+    split: str,
+    held_out_ids: Sequence[int],
+    seed: int,
+    pattern: str | None = None,
+    names: Sequence[str] = (),
+    skip_unreadable: bool = False,
+) -> Iterator[str]:
+    """Unpack, index and split; write the lists of the split, print a table of what is there.
+
+    Args:
+        source: archives, folders or list files.
+        output: receives ``train.txt`` and ``dev.txt``, or of the official split ``query.txt`` and
+            ``gallery.txt``.
+        split: held-out, article or official.
+        held_out_ids: ids kept out of training: one number for all sources together, or one for each.
+        seed: which ids.
+        pattern: person and camera of the images of folders, see `reid_train.data.layouts.read_pattern`.
+        names: a name for the data set of each source, in their order; empty to name them by what they are.
+        skip_unreadable: leave unreadable images out.
+    """
     if split == "official" and len(source) > 1:
-        raise ValueError("the official split is of one Market-1501 folder, several sources were named")
+        raise ValueError("the official split is of one data set, several sources were named")
+    if names and len(names) != len(source):
+        raise ValueError(f"names must be one for each of the {len(source)} sources, got {len(names)}")
+    if any(not name or len(name.split()) != 1 for name in names):
+        raise ValueError("names must be words without spaces, separated by commas")
+    if len(held_out_ids) not in (1, len(source)):
+        raise ValueError(f"held_out_ids must be one number, or {len(source)}, got {len(held_out_ids)}")
     output.mkdir(parents=True, exist_ok=True)
     folders = []
     for item in source:
@@ -45,47 +73,88 @@ def prepare(source: list[Path], output: Path, split: str, held_out_ids: int, see
         else:
             folders.append(item)
     if split == "official":
-        found = official_split(read_market1501(folders[0]))
+        found = read_official_split(folders[0], seed)
         yield from found.differences
         splits = {"train": found.train, "query": found.query, "gallery": found.gallery}
-        lists = {"train": persons_only(found.train)}
+        if names:
+            splits = {name: of_dataset(part, names[0]) for name, part in splits.items()}
     else:
         for at, root in enumerate(folders):
-            chosen = _folder_of_split(root, split)
+            chosen = root if pattern else _folder_of_split(root, split)
             if chosen != root:
                 yield f"the {split} split is made of {chosen}"
                 folders[at] = chosen
-        index = persons_only(
-            merge_indexes(_named_apart([read_dataset(folder) for folder in folders], folders))
-        )
-        train, dev = article_split(index) if split == "article" else hold_out_ids(index, held_out_ids, seed)
+        indexes = [persons_only(read_dataset(folder, pattern=pattern)) for folder in folders]
+        if names:
+            indexes = [of_dataset(index, name) for index, name in zip(indexes, names, strict=True)]
+        indexes = _named_apart(indexes, folders)
+        train, dev = _split(indexes, split, held_out_ids, seed)
         if split == "article" and len(dev) != ARTICLE_DEV_IMAGES:
             yield (
                 f"note: the last {ARTICLE_DEV_IMAGES} images begin inside a person, who is kept out of "
                 "training whole: this is not all of gt_bbox, so figures are not comparable with the article's"
             )
-        splits = lists = {"train": train, "dev": dev}
+        splits = {"train": train, "dev": dev}
     splits = {name: part for name, part in splits.items() if len(part)}
-    images = sum(map(len, splits.values()))
-    with tqdm(total=images, unit="image", disable=None, leave=False) as bar:
+    with tqdm(total=sum(map(len, splits.values())), unit="image", disable=None, leave=False) as bar:
         report = validate(splits, progress=bar.update)
     yield str(report)
-    if report.unreadable:
+    if report.unreadable and not skip_unreadable:
         raise ValueError(
-            f"no list written, {len(report.unreadable)} images are unreadable, the first: "
-            f"{report.unreadable[0].reason}"
+            f"no list written, {len(report.unreadable)} images are unreadable (--skip_unreadable leaves them "
+            f"out), the first: {report.unreadable[0].reason}"
         )
+    if report.unreadable:
+        yield from (f"left out: {image.reason}" for image in report.unreadable)
+        lost = {image.path for image in report.unreadable}
+        splits = {
+            name: part[np.array([path not in lost for path in part.paths], np.bool_)]
+            for name, part in splits.items()
+        }
     if split == "article":
         yield (
             "note: a network trained on the article's split has seen at least 670 of the 750 persons of the "
             "official Market-1501 test set; never report official figures of it"
         )
+    yield from _cameras(splits)
+    yield from _write_lists(output, splits)
+
+
+def _split(
+    indexes: Sequence[ImageIndex], split: str, held_out_ids: Sequence[int], seed: int
+) -> tuple[ImageIndex, ImageIndex]:
+    """Training and development images of all sources."""
+    if split == "article":
+        return article_split(merge_indexes(indexes))
+    if len(held_out_ids) == 1:
+        return hold_out_ids(merge_indexes(indexes), held_out_ids[0], seed)
+    kept = [hold_out_ids(index, count, seed) for index, count in zip(indexes, held_out_ids, strict=True)]
+    return merge_indexes([train for train, _ in kept]), merge_indexes([dev for _, dev in kept])
+
+
+def _cameras(splits: Mapping[str, ImageIndex]) -> Iterator[str]:
+    """A note for each split without all cameras."""
+    for name, part in splits.items():
+        unknown = int(np.count_nonzero((part.pids > 0) & (part.camids == 0)))
+        if unknown and name != "train":
+            yield (
+                f"note: {name}: cameras unknown ({unknown:,} of {len(part):,} images): figures will count "
+                "images of the query's own camera; --pattern reads cameras from paths"
+            )
+
+
+def _write_lists(output: Path, splits: Mapping[str, ImageIndex]) -> Iterator[str]:
+    lists = {name: persons_only(part) if name == "train" else part for name, part in splits.items()}
     lists = {name: part for name, part in lists.items() if len(part)}
-    for name in {"train", "dev"} - lists.keys():
+    for name in sorted({"train", "dev", "query", "gallery"} - lists.keys()):
         if (output / f"{name}.txt").is_file():
             raise ValueError(f"{output / name}.txt: of an earlier split, this one has none: remove it")
+    tested = [part.pids for name, part in lists.items() if name in ("query", "gallery")]
+    numbering = np.concatenate(tested) if tested else None
     for name, part in lists.items():
-        write_list_file(output / f"{name}.txt", part)
+        write_list_file(
+            output / f"{name}.txt", part, numbering=numbering if name in ("query", "gallery") else None
+        )
         yield f"written: {output / name}.txt"
 
 
@@ -108,14 +177,15 @@ def _named_apart(indexes: Sequence[ImageIndex], folders: Sequence[Path]) -> list
 
 
 def _folder_of_split(root: Path, split: str) -> Path:
-    """The folder of a Market-1501 root that a split is made of; ``root`` where it is no such root.
+    """The folder of a data set's root that a split is made of; ``root`` where it is no such root.
 
-    The article's is made of all hand-drawn boxes, the held-out ids are of the training images; each stands in
-    for the other where that is absent. CUHK03's new protocol names its folders alike.
+    The article's is made of all hand-drawn boxes of Market-1501, the held-out ids are of the training images;
+    each stands in for the other where that is absent.
     """
-    if not root.is_dir() or first_image(root):
+    if not root.is_dir() or is_vehicle_id(root) or first_image(root):
         return root
-    names = ("gt_bbox", "bounding_box_train") if split == "article" else ("bounding_box_train", "gt_bbox")
+    names = ["bounding_box_train", "gt_bbox", "image_train", "bbox_train", "mask_train_v2", "train"]
+    names = ["gt_bbox", *names] if split == "article" else names
     within = sorted(path for path in root.iterdir() if path.is_dir())
     found = [base / name for base in (root, *within) for name in names if (base / name).is_dir()]
     return found[0] if found else root
