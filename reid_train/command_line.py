@@ -218,18 +218,10 @@ def build_parser() -> argparse.ArgumentParser:
         commands.add_parser("elem", help="train with a classification-type loss", epilog=DEFAULTS), "elem"
     )
     _training(commands.add_parser("pair", help="fine-tune with a pair loss", epilog=DEFAULTS), "pair")
-    evaluate = commands.add_parser("eval", help="Rank-k, mAP, mINP and Recall@k of a network")
-    _network(evaluate)
-    _dashed(evaluate, "--data", type=Path, help="images that are query and gallery at once: list or folder")
-    _dashed(evaluate, "--query", type=Path, help="query images: list file or folder")
-    _dashed(evaluate, "--gallery", type=Path, help="gallery images: list file or folder")
-    _dashed(evaluate, "--rerank", action="store_true", help="also report k-reciprocal re-ranking")
-    evaluate.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="one page with figures, rank lists and curves"
-    )
-    _dashed(evaluate, "--report_dir", type=Path, help="write report.json and pictures into this folder")
+    _eval(commands.add_parser("eval", help="Rank-k, mAP, mINP, Recall@Rank-1 and ROC of a network"))
     infer = commands.add_parser("infer", help="write the features of images, tied to their files")
     _network(infer)
+    _precision(infer)
     _dashed(infer, "--data", type=Path, required=True, help="list file, folder of images, or one image")
     _dashed(
         infer, "--output", type=Path, required=True, help="features as .npz, or as text by any other ending"
@@ -252,6 +244,59 @@ def build_parser() -> argparse.ArgumentParser:
     onnx.add_argument("folder", type=Path, help="folder that export wrote, such as weights/resnet50vd")
     _dashed(onnx, "--output", type=Path, help="folder to write; the one given stays as it is")
     return parser
+
+
+def _eval(parser: argparse.ArgumentParser) -> None:
+    _network(parser)
+    _precision(parser)
+    _dashed(
+        parser,
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        help="what to evaluate on: a folder made by prepare (query.txt and gallery.txt, or dev.txt), the "
+        "root of a data set with an official split, or a list or folder that is query and gallery at once; "
+        "may come several times, for one table",
+    )
+    _dashed(parser, "--query", type=Path, help="query images: list file or folder")
+    _dashed(parser, "--gallery", type=Path, help="gallery images: list file or folder")
+    _pattern(parser)
+    _dashed(parser, "--rerank", action="store_true", help="also report k-reciprocal re-ranking")
+    _dashed(
+        parser,
+        "--casts",
+        type=_percentages,
+        default=(0.15, 0.3),
+        metavar="PERCENT[,PERCENT]",
+        help="also report figures with a colour cast of its own in each camera, a gain of each channel "
+        "within these percent of 1; 0 leaves them out [15,30]",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="one page with figures, rank lists and curves"
+    )
+    _dashed(parser, "--report_dir", type=Path, help="write report.json and pictures into this folder")
+
+
+def _percentages(text: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(item) / 100 for item in text.split(",") if float(item))
+    except ValueError:
+        shares = (-1.0,)
+    if not all(0 < share < 1 for share in shares):
+        raise argparse.ArgumentTypeError(f"must be percentages below 100 with commas between, got {text!r}")
+    return shares
+
+
+def _precision(parser: argparse.ArgumentParser) -> None:
+    _dashed(
+        parser,
+        "--precision",
+        choices=("auto", "float32", "bfloat16", "int8"),
+        default="auto",
+        help="of an exported folder, which its fastest library runs: auto is bfloat16 where the embeddings "
+        "are the same but for rounding [auto]",
+    )
 
 
 def _quantize(parser: argparse.ArgumentParser) -> None:
@@ -329,7 +374,14 @@ def _pattern(parser: argparse.ArgumentParser) -> None:
 def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:
     _dashed(parser, "--data", type=Path, help="folder made by prepare, with train.txt and dev.txt")
     _dashed(parser, "--train", type=Path, help="training images instead: list file or folder")
-    _dashed(parser, "--dev", type=Path, help="images to evaluate on instead: list file or folder")
+    _dashed(
+        parser,
+        "--dev",
+        type=Path,
+        action="append",
+        default=[],
+        help="images to evaluate on instead: list file or folder; may come several times, for one table",
+    )
     _dashed(parser, "--recipe", help="seed, strong, refine, quick or a YAML file; flags override it")
     _dashed(
         parser, "--model_save_dir", type=Path, help="folder of the run [that of --checkpoint, else output]"

@@ -18,7 +18,7 @@ from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint, resto
 from reid_train.checkpoints.exported import read_weights, weights_path
 from reid_train.checkpoints.pretrained import load_pretrained
 from reid_train.checkpoints.run_files import newest_checkpoint
-from reid_train.config import Stage, TrainConfig, config_from_dict, resolve, shown
+from reid_train.config import Stage, TrainConfig, config_from_dict, resolve
 from reid_train.data.datasets import (
     Identity,
     ImageIndex,
@@ -30,19 +30,15 @@ from reid_train.data.datasets import (
     recorded_identities,
     require_no_leak,
 )
+from reid_train.data.evaluation_sets import named_sets, read_evaluation_set
 from reid_train.data.preparation import prepare
-from reid_train.evaluation.features import infer as infer_features
-from reid_train.evaluation.features import list_images, write_npz, write_text
-from reid_train.evaluation.figures import CAMERAS_UNKNOWN, PROTOCOL, query_rows, unknown_cameras
-from reid_train.evaluation.report import Report
-from reid_train.evaluation.report import evaluate as evaluate_network
-from reid_train.evaluation.report_page import write_report_page
+from reid_train.evaluate_commands import choose_device, eval, infer, open_checkpoint
+from reid_train.evaluation.figures import CAMERAS_UNKNOWN, PROTOCOL, unknown_cameras
+from reid_train.evaluation.tables import figure_lines
 from reid_train.export.export import export as export_network
 from reid_train.training.engine import train as train_run
 from reid_train.training.parallel import World, join
-from reid_train.training.trainer import Trainer, network_of, require_same_network
-from reid_train.training.transforms import preprocessing_of
-from reid_train.writing import replacing
+from reid_train.training.trainer import Trainer, require_same_network
 
 __all__ = ["elem", "eval", "export", "infer", "pair", "prepare"]
 
@@ -57,93 +53,6 @@ def pair(**options: Any) -> Iterator[str]:
     return _train("pair", **options)
 
 
-def eval(
-    pretrained_model: Path,
-    data: Path | None,
-    query: Path | None,
-    gallery: Path | None,
-    rerank: bool,
-    report: Path | None,
-    report_dir: Path | None,
-    use_gpu: str,
-    batch_size: int,
-    **expected: Any,
-) -> Iterator[str]:
-    """Figures of a network: within one set of images, or of queries against a gallery."""
-    if (data is None) == (query is None) or (query is None) != (gallery is None):
-        raise ValueError("name either --data, or both --query and --gallery")
-    _choose_device(use_gpu)
-    checkpoint = _open(pretrained_model, expected)
-    prepare_image = preprocessing_of(config_from_dict(checkpoint.config, str(pretrained_model)))
-    if data is not None:
-        gallery_index = read_dataset(_list_in(data, "dev.txt"))
-        query_index = gallery_index[query_rows(gallery_index)]
-    else:
-        assert query is not None
-        assert gallery is not None
-        query_index, gallery_index = read_dataset(query), read_dataset(gallery)
-    require_no_leak(recorded_identities(checkpoint.origin), identities(query_index))
-
-    def evaluate(pictures: Path | None) -> Report:
-        return evaluate_network(
-            network_of(checkpoint),
-            query_index,
-            gallery_index,
-            prepare_image,
-            batch_size=batch_size,
-            rerank=rerank,
-            pictures=pictures,
-            progress=True,
-        )
-
-    if report is None:
-        figures = evaluate(report_dir)
-    else:
-        settings = {
-            "network": pretrained_model.name,
-            "iteration": checkpoint.iteration,
-            "model": checkpoint.config.get("model"),
-            "query": (query or data or Path()).name,
-            "gallery": (gallery or data or Path()).name,
-        }
-        figures = write_report_page(report, evaluate, settings, pictures=report_dir)
-    yield from _figures(figures.as_dict())
-    if report_dir is not None:
-        path = report_dir / "report.json"
-        with replacing(path) as file:
-            file.write(f"{json.dumps(figures.as_dict(), indent=2)}\n".encode())
-        yield f"written: {path} and {', '.join(figures.pictures)}"
-    if report is not None:
-        yield f"written: {report}"
-
-
-def infer(
-    pretrained_model: Path, data: Path, output: Path, use_gpu: str, batch_size: int, **expected: Any
-) -> Iterator[str]:
-    """Features of a list, a folder or an image, in order, tied to file names."""
-    paths = list_images(data)
-    if output.resolve() in {data.resolve(), *(path.resolve() for path in paths)}:
-        raise ValueError(f"--output {output} would replace an input")
-    _choose_device(use_gpu)
-    checkpoint = _open(pretrained_model, expected)
-    features = infer_features(
-        network_of(checkpoint),
-        paths,
-        preprocessing_of(config_from_dict(checkpoint.config, str(pretrained_model))),
-        batch_size=batch_size,
-        progress=True,
-    )
-    if not len(features):
-        first = features.unreadable[0]
-        raise ValueError(
-            f"{data}: none of {len(paths)} images can be read, the first is {first.name}: {first.reason}"
-        )
-    (write_npz if output.suffix == ".npz" else write_text)(output, features)
-    for image in features.unreadable:
-        yield f"left out: {image.name}: {image.reason}"
-    yield f"written: {output}, {len(features.names)} of {len(paths)} images"
-
-
 def export(
     pretrained_model: Path,
     data: Path,
@@ -154,14 +63,14 @@ def export(
     **expected: Any,
 ) -> Iterator[str]:
     """Write the folder that the tracker opens."""
-    _choose_device(use_gpu)
-    checkpoint = _open(pretrained_model, expected)
+    choose_device(use_gpu)
+    checkpoint = open_checkpoint(pretrained_model, expected)
     dev = persons_only(read_dataset(_list_in(data, "dev.txt")))
     require_no_leak(recorded_identities(checkpoint.origin), identities(dev))
     figures, recall, calibration = export_network(
         checkpoint, dev, model_save_dir, onnx=onnx, batch_size=batch_size
     )
-    yield from _figures(
+    yield from figure_lines(
         {
             "market": None if figures is None else vars(figures),
             "protocol": CAMERAS_UNKNOWN if unknown_cameras(dev) else PROTOCOL,
@@ -212,7 +121,7 @@ def _train(
     stage: Stage,
     data: Path | None,
     train: Path | None,
-    dev: Path | None,
+    dev: Sequence[Path],
     recipe: str | None,
     model_save_dir: Path,
     checkpoint: Path | None,
@@ -239,24 +148,30 @@ def _train(
             f"{data / 'train.txt'}: no such list; reid-train prepare makes it, or name images with --train"
         )
     train_list = data / "train.txt" if data is not None else train
-    dev_list = dev or (data / "dev.txt" if data is not None and (data / "dev.txt").is_file() else None)
+    dev_lists = list(dev)
+    if not dev_lists and data is not None and (data / "dev.txt").is_file():
+        dev_lists = [data / "dev.txt"]
     assert train_list is not None
-    _choose_device(use_gpu)
+    choose_device(use_gpu)
     index = read_dataset(train_list)
-    dev_index = None if dev_list is None else read_dataset(dev_list)
+    dev_sets = {
+        each.name: each.gallery for each in named_sets([read_evaluation_set(source) for source in dev_lists])
+    }
     known = _persons_seen(index, (resume, source), config.teacher)
     world = join()
     log = _print if world.rank == 0 else _silent
     log(json.dumps(config.as_dict(), indent=2))
     if config.amp and not paddle.device.get_device().startswith("gpu"):
         log("note: amp has no effect on CPUs")
-    if dev_index is None:
+    if not dev_sets:
         log("note: no dev set, so no evaluation and no best checkpoint")
-    elif leak := leak_between(known, identities(dev_index)).seen:
-        log(
-            f"warning: {len(leak)} persons of the dev set are in the training set, of this run or of weights "
-            "that it uses: its figures mean nothing"
-        )
+    for name, dev_index in dev_sets.items():
+        if leak := leak_between(known, identities(dev_index)).seen:
+            which = f"the dev set {name}" if len(dev_sets) > 1 else "the dev set"
+            log(
+                f"warning: {len(leak)} persons of {which} are in the training set, of this run or of weights "
+                "that it uses: its figures mean nothing"
+            )
     images = {"train_images": len(index), "train_ids": len(np.unique(index.pids))}
     if resume is not None:
         before = {**resume.config, **{name: resume.origin.get(name, images[name]) for name in images}}
@@ -272,7 +187,7 @@ def _train(
     last = train_run(
         config,
         index,
-        dev_index,
+        dev_sets,
         model_save_dir,
         world,
         resume=resume,
@@ -346,28 +261,6 @@ def _load_weights(trainer: Trainer, config: TrainConfig, checkpoint: Checkpoint,
     return f"weights of {path}, iteration {checkpoint.iteration}"
 
 
-def _open(path: Path, expected: Mapping[str, Any]) -> Checkpoint:
-    """Read weights and refuse some that are not what the flags say."""
-    checkpoint = read_weights(path)
-    config = config_from_dict(checkpoint.config, str(path))
-    for name, value in expected.items():
-        if getattr(config, name) != value:
-            raise ValueError(
-                f"{path}: {name} is {shown(getattr(config, name))}, --{name} says {shown(value)}"
-            )
-    return checkpoint
-
-
-def _choose_device(use_gpu: str) -> None:
-    wanted = use_gpu in ("true", "1")
-    gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
-    if wanted and not gpu:
-        raise ValueError(
-            "use_gpu is true, but this Paddle sees no GPU: install paddlepaddle-gpu, or leave it out"
-        )
-    paddle.set_device("gpu" if gpu and use_gpu not in ("false", "0") else "cpu")
-
-
 def _list_in(path: Path, name: str) -> Path:
     """A list of a folder that prepare made, or the path itself."""
     return path / name if (path / name).is_file() else path
@@ -381,24 +274,6 @@ def _datasets(index: ImageIndex) -> dict[str, dict[str, int]]:
         name = index.domain_names[domain] or rows.paths[0].parent.name
         found[name] = {"images": len(rows), "ids": len(np.unique(rows.pids))}
     return found
-
-
-def _figures(report: Mapping[str, Any]) -> Iterator[str]:
-    for title, key in ((report["protocol"], "market"), ("re-ranked, k-reciprocal", "reranked")):
-        figures = report.get(key)
-        if figures:
-            yield (
-                f"{title}: rank-1 {figures['rank1']:.2%}, rank-5 {figures['rank5']:.2%}, "
-                f"rank-10 {figures['rank10']:.2%}, mAP {figures['mean_ap']:.2%}, "
-                f"mINP {figures['mean_inp']:.2%} ({figures['queries']} queries)"
-            )
-    yield f"all against all: Recall@Rank-1 {report['recall']['recall1']:.2%}"
-    if roc := report.get("roc"):
-        yield (
-            f"ROC: true accept rate {roc['tar_at_far_0_001']:.2%} at 0.1 % false accepts, "
-            f"{roc['tar_at_far_0_01']:.2%} at 1 %"
-        )
-    yield from (f"note: {note}" for note in report.get("notes", ()))
 
 
 def _print(line: str) -> None:

@@ -31,6 +31,7 @@ FLOORS = {
     "reid_train": (
         {"command_line"},
         {"commands"},
+        {"evaluate_commands"},
         {"export"},
         {"training"},
         {"checkpoints"},

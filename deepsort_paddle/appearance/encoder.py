@@ -101,6 +101,7 @@ class AppearanceEncoder:
             described = ["encoder.json"] if (folder / "encoder.json").is_file() else []
             verify_checksums(folder, [*described, *files])
         self._batch_size = batch_size
+        self._choice = choice
         self._predictor = Predictor(
             folder / choice.file,
             None if onnx or not spec.params else folder / spec.params,
@@ -224,6 +225,35 @@ class AppearanceEncoder:
             for (at, row), embedding in zip(part, self._embed(batch), strict=True):
                 rows[at][row] = embedding
         return rows
+
+    def embed_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed crops that are already resized as the network wants them.
+
+        Args:
+            crops: ``(N, height, width, 3)`` uint8 BGR, as from `crop_boxes`.
+
+        Returns:
+            ``(N, D)`` unit rows.
+
+        Raises:
+            ValueError: the crops have another shape or dtype.
+        """
+        wanted = (self.spec.height, self.spec.width, 3)
+        if crops.shape[1:] != wanted or crops.dtype != np.uint8:
+            raise ValueError(
+                f"crops must be (N, {wanted[0]}, {wanted[1]}, 3) uint8, got {crops.shape} {crops.dtype}"
+            )
+        rows = [
+            self._embed(crops[start : start + self._batch_size])
+            for start in range(0, len(crops), self._batch_size)
+        ]
+        return np.concatenate(rows) if rows else np.zeros((0, self.embedding_size), np.float32)
+
+    @property
+    def computed_by(self) -> str:
+        """Library and precision that compute the embeddings, such as ``openvino in bfloat16``."""
+        precision = "int8" if self._choice.file == self.spec.int8 else "float32"
+        return f"{self._choice.backend} in {'bfloat16' if self._predictor.bfloat16 else precision}"
 
     def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Unit rows of a batch of crops."""

@@ -12,25 +12,43 @@ import json
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paddle
+from numpy.typing import NDArray
 from paddle import nn
 
 from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from reid_train.checkpoints.probe import PARITY_TOLERANCE, probe_image
 from reid_train.checkpoints.run_files import newest_checkpoint
-from reid_train.config import config_from_dict
+from reid_train.config import TrainConfig, config_from_dict
 from reid_train.evaluation.features import embed
 from reid_train.models import build_network
 
-__all__ = ["is_export", "read_export", "read_weights", "weights_path"]
+__all__ = ["ExportDescription", "describe_export", "is_export", "read_export", "read_weights", "weights_path"]
 
 DESCRIPTION = "encoder.json"
 PARAMETER = re.compile(r"(.+)_(\d+)\.([wb]_\d+)")
+
+
+@dataclass(frozen=True)
+class ExportDescription:
+    """What ``encoder.json`` says of an export of this project.
+
+    Attributes:
+        checkpoint: iteration, settings and origin, without arrays.
+        config: the settings.
+        params: file of the arrays.
+        probe: ``(D,)`` embedding that the network must give for the probe image.
+    """
+
+    checkpoint: Checkpoint
+    config: TrainConfig
+    params: Path
+    probe: NDArray[np.float32]
 
 
 def is_export(path: Path) -> bool:
@@ -58,12 +76,11 @@ def read_weights(path: Path) -> Checkpoint:
     return read_export(path) if is_export(path) else read_checkpoint(path)
 
 
-def read_export(folder: Path) -> Checkpoint:
-    """The network of an export, without optimiser and class weights.
+def describe_export(folder: Path) -> ExportDescription:
+    """What an export says of its network and its training, without opening the network.
 
     Raises:
-        FileNotFoundError: a file of the export is missing.
-        ValueError: it was not made by this project, or its files do not belong together.
+        ValueError: it was not made by this project.
     """
     source = folder / DESCRIPTION
     try:
@@ -75,10 +92,24 @@ def read_export(folder: Path) -> Checkpoint:
         params = folder / str(description["files"]["params"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{source}: not an export of reid-train: {type(error).__name__} {error}") from error
-    if not params.is_file():
-        raise FileNotFoundError(f"{params}: no such file, which {DESCRIPTION} names")
     # The arrays are the deployed ones: the average, where the run had one.
     config = replace(config_from_dict(settings, str(source)), ema_decay=0.0)
+    checkpoint = Checkpoint(iteration, {}, config.as_dict(), best={}, origin=provenance)
+    return ExportDescription(checkpoint, config, params, probe)
+
+
+def read_export(folder: Path) -> Checkpoint:
+    """The network of an export, without optimiser and class weights.
+
+    Raises:
+        FileNotFoundError: a file of the export is missing.
+        ValueError: it was not made by this project, or its files do not belong together.
+    """
+    description = describe_export(folder)
+    params, probe = description.params, description.probe
+    if not params.is_file():
+        raise FileNotFoundError(f"{params}: no such file, which {DESCRIPTION} names")
+    config = description.config
     network = build_network(
         config.model,
         config.embedding_size,
@@ -92,7 +123,7 @@ def read_export(folder: Path) -> Checkpoint:
     if found.shape != probe.shape or not np.abs(found - probe).max() <= PARITY_TOLERANCE:
         raise ValueError(f"{folder}: its network does not give the probe embedding of {DESCRIPTION}")
     arrays = {f"network/{name}": value.numpy() for name, value in network.state_dict().items()}
-    return Checkpoint(iteration, arrays, config.as_dict(), best={}, origin=provenance)
+    return replace(description.checkpoint, arrays=arrays)
 
 
 def _fill(network: nn.Layer, params: Path) -> None:

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["checkpoint_path", "newest_checkpoint", "numbered_checkpoints", "remove_old_checkpoints"]
+__all__ = [
+    "BEST",
+    "best_hint",
+    "checkpoint_path",
+    "newest_checkpoint",
+    "numbered_checkpoints",
+    "remove_old_checkpoints",
+]
 
 NUMBERED = "checkpoint_*.safetensors"
+BEST = "best.safetensors"
 
 
 def checkpoint_path(folder: Path, iteration: int) -> Path:
@@ -43,3 +51,16 @@ def remove_old_checkpoints(folder: Path, iteration: int, keep: int) -> None:
     older = [path for number, path in numbered_checkpoints(folder) if number < iteration]
     for path in older[: max(len(older) - keep, 0)]:
         path.unlink()
+
+
+def best_hint(path: Path) -> tuple[str, ...]:
+    """Which checkpoint of a run's folder is meant, and how to name the best one; nothing for a file.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+    """
+    if not path.is_dir():
+        return ()
+    line = f"{path}: took {newest_checkpoint(path).name}, the newest"
+    best = path / BEST
+    return (f"{line}; {best} is the best on the development set" if best.is_file() else line,)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from deepsort_paddle import AppearanceEncoder
 from reid_train.data.image_cache import read_image
 from reid_train.data.image_files import IMAGE_SUFFIXES, image_files_below
 from reid_train.data.list_files import list_columns, split_row
@@ -96,7 +97,7 @@ def embed(network: paddle.nn.Layer, images: NDArray[np.uint8], batch_size: int =
 
 
 def infer(
-    network: paddle.nn.Layer,
+    network: paddle.nn.Layer | AppearanceEncoder,
     paths: Sequence[Path],
     preprocessing: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
     *,
@@ -105,11 +106,13 @@ def infer(
     strict: bool = False,
     threads: int = 2,
     progress: bool = False,
+    change: Callable[[Path, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
 ) -> Features:
     """Features of image files.
 
     Args:
         network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``; has ``embedding_size`` D. Left in its mode.
+            Or the encoder of an export, which gives unit rows by its fastest backend.
         paths: the files, in the order of the result; a file may come twice.
         preprocessing: ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
         batch_size: images a forward pass.
@@ -117,6 +120,7 @@ def infer(
         strict: an unreadable file is an error instead of an entry in ``unreadable``.
         threads: threads that read images.
         progress: show a bar on stderr where that is a terminal.
+        change: applied to each preprocessed image, with its path.
 
     Raises:
         ValueError: ``strict`` and a file is unreadable, or an embedding is not finite; the message
@@ -129,7 +133,7 @@ def infer(
     parts: list[NDArray[np.float32]] = []
     bar = tqdm(total=len(paths), unit="images", disable=None if progress else True)
     with _evaluation_mode(network), bar:
-        for batch_paths, images in _read_ahead(paths, preprocessing, batch_size, threads):
+        for batch_paths, images in _read_ahead(paths, preprocessing, batch_size, threads, change):
             good = []
             for path, image in zip(batch_paths, images, strict=True):
                 if isinstance(image, str):
@@ -261,7 +265,10 @@ def write_text(path: str | Path, features: Features) -> None:
 
 
 @contextmanager
-def _evaluation_mode(network: paddle.nn.Layer) -> Iterator[None]:
+def _evaluation_mode(network: paddle.nn.Layer | AppearanceEncoder) -> Iterator[None]:
+    if isinstance(network, AppearanceEncoder):
+        yield
+        return
     training = network.training
     network.eval()
     try:
@@ -271,7 +278,9 @@ def _evaluation_mode(network: paddle.nn.Layer) -> Iterator[None]:
             network.train()
 
 
-def _forward(network: paddle.nn.Layer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _forward(network: paddle.nn.Layer | AppearanceEncoder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    if isinstance(network, AppearanceEncoder):
+        return network.embed_crops(images)
     import paddle
 
     with paddle.no_grad():
@@ -287,6 +296,7 @@ def _read_ahead(
     preprocessing: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
     batch_size: int,
     threads: int,
+    change: Callable[[Path, NDArray[np.uint8]], NDArray[np.uint8]] | None,
 ) -> Iterator[tuple[Sequence[Path], list[NDArray[np.uint8] | str]]]:
     """Batches of paths and their images, a reason in words in place of an unreadable one."""
 
@@ -294,7 +304,8 @@ def _read_ahead(
         try:
             if is_cut_off(path):
                 return "the file is cut off"
-            return preprocessing(read_image(path))
+            image = preprocessing(read_image(path))
+            return image if change is None else change(path, image)
         except OSError as error:
             return error.strerror or str(error)
         except ValueError as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reid_train.data.evaluation_sets import query_rows
 from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.ranking import GalleryRules, QueryRanks, RankingFigures, rank_queries, score_blocks
 
@@ -244,16 +245,6 @@ def distance_histogram(
         int(same.sum()),
         int(different.sum()),
     )
-
-
-def query_rows(index: ImageIndex) -> NDArray[np.int64]:
-    """One query for each person and camera: its first image by name; junk and distractors give none."""
-    names = np.array([path.name for path in index.paths])
-    order = np.argsort(names, kind="stable")
-    order = order[index.pids[order] > 0]
-    keys = np.stack([index.pids, index.camids], axis=1)[order]
-    _, first = np.unique(keys, axis=0, return_index=True)
-    return np.sort(order[first])
 
 
 def across_cameras(index: ImageIndex) -> bool:

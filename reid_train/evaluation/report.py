@@ -6,8 +6,8 @@ ids held out of training; an image that is in both is embedded once and never it
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.calibration import RocFigures, count_pairs, count_ranked_pairs, roc_figures
+from reid_train.evaluation.colour_cast import CastFigures, cast, cast_table
 from reid_train.evaluation.features import infer
 from reid_train.evaluation.figures import (
     CAMERAS_UNKNOWN,
@@ -35,10 +36,13 @@ from reid_train.writing import writing
 if TYPE_CHECKING:
     import paddle
 
+    from deepsort_paddle import AppearanceEncoder
+
 __all__ = ["Report", "evaluate", "evaluate_embeddings"]
 
 RERANK_MEMORY = 4 * 2**30
 LISTED_QUERIES = 8
+Change = Callable[[Path, NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Report:
         protocol: by which rules the figures were made.
         unknown_cameras: images of persons whose camera is unknown, among queries and gallery.
         roc: true accept rates, or None without pairs of one person and of different persons.
+        casts: figures with a colour cast of its own in each camera.
     """
 
     query_images: int
@@ -83,6 +88,7 @@ class Report:
     protocol: str = PROTOCOL
     unknown_cameras: int = 0
     roc: RocFigures | None = None
+    casts: tuple[CastFigures, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``json.dumps``."""
@@ -90,7 +96,7 @@ class Report:
 
 
 def evaluate(
-    network: paddle.nn.Layer,
+    network: paddle.nn.Layer | AppearanceEncoder,
     query_index: ImageIndex,
     gallery_index: ImageIndex,
     preprocessing: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
@@ -100,12 +106,14 @@ def evaluate(
     rerank_memory: int = RERANK_MEMORY,
     pictures: Path | None = None,
     threshold: float | None = None,
+    casts: Sequence[float] = (),
     progress: bool = False,
 ) -> Report:
     """Evaluate a network on image files.
 
     Args:
-        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``; left in its mode.
+        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``, and is left in its mode; or the encoder of an
+            export.
         query_index: the queries; they may be part of the gallery and are then embedded once.
         gallery_index: the gallery.
         preprocessing: ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
@@ -114,6 +122,8 @@ def evaluate(
         rerank_memory: bytes that re-ranking may take; beyond that it is left out with a note.
         pictures: folder for the pictures, made when missing.
         threshold: ``max_cosine_distance``, drawn into the picture of distances.
+        casts: strengths of colour casts to report figures under, see `colour_cast`; left out where cameras
+            are unknown, or no query has a right image.
         progress: show a bar on stderr where that is a terminal.
 
     Raises:
@@ -125,17 +135,52 @@ def evaluate(
     extra = [path for path in query_index.paths if path not in known]
     paths = (*gallery_index.paths, *extra)
     rows = {path: row for row, path in enumerate(paths)}
-    features = infer(network, paths, preprocessing, batch_size=batch_size, strict=True, progress=progress)
-    return evaluate_embeddings(
-        features.embeddings[[rows[path] for path in query_index.paths]],
+    places = [rows[path] for path in query_index.paths]
+
+    def embedded(change: Change | None = None) -> NDArray[np.float32]:
+        return infer(
+            network,
+            paths,
+            preprocessing,
+            batch_size=batch_size,
+            strict=True,
+            progress=progress,
+            change=change,
+        ).embeddings
+
+    embeddings = embedded()
+    report = evaluate_embeddings(
+        embeddings[places],
         query_index,
-        features.embeddings[: len(gallery_index)],
+        embeddings[: len(gallery_index)],
         gallery_index,
         rerank=rerank,
         rerank_memory=rerank_memory,
         pictures=pictures,
         threshold=threshold,
     )
+    if not casts:
+        return report
+    if report.unknown_cameras or report.market is None:
+        why = "cameras are unknown" if report.unknown_cameras else NO_MATCH
+        return replace(report, notes=(*report.notes, f"colour casts left out: {why}"))
+    cameras = dict(zip(query_index.paths, query_index.camids.tolist(), strict=True))
+    cameras |= dict(zip(gallery_index.paths, gallery_index.camids.tolist(), strict=True))
+    found = []
+    for strength in casts:
+        tables = {camera: cast_table(camera, strength) for camera in set(cameras.values())}
+        changed = embedded(lambda path, image, tables=tables: cast(image, tables[cameras[path]]))  # type: ignore[misc]
+        figures = market_ranks(
+            changed[places],
+            query_index.pids,
+            query_index.camids,
+            changed[: len(gallery_index)],
+            gallery_index.pids,
+            gallery_index.camids,
+            own_rows=np.array([known.get(path, -1) for path in query_index.paths], np.int64),
+        ).figures()
+        found.append(CastFigures(strength, figures.rank1, figures.mean_ap))
+    return replace(report, casts=tuple(found))
 
 
 def evaluate_embeddings(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from reid_train.evaluation.report import Report
 from reid_train.writing import replacing
 
-__all__ = ["report_page", "write_report_page"]
+__all__ = ["joint_page", "report_page", "write_joint_page", "write_report_page"]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --faint: #59636e; --ground: #f6f7f9; --card: #fff;
@@ -78,16 +78,35 @@ def write_report_page(
     Raises:
         OSError: the page can't be written.
     """
+    return write_joint_page(path, [(evaluate, settings, pictures)])[0]
+
+
+def write_joint_page(
+    path: Path, evaluations: Sequence[tuple[Callable[[Path], Report], Mapping[str, Any], Path | None]]
+) -> list[Report]:
+    """Evaluate on several sets, and write one page with a section for each.
+
+    Args:
+        path: of the page; its folder is made when missing.
+        evaluations: function, settings and folder of the pictures of each set, as of `write_report_page`.
+
+    Raises:
+        OSError: the page can't be written.
+    """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, a file name was wanted")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = pictures or Path(temporary)
-        report = evaluate(folder)
-        drawn = {name: (folder / name).read_bytes() for name in report.pictures}
+    reports, sections = [], []
+    for evaluate, settings, pictures in evaluations:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pictures or Path(temporary)
+            report = evaluate(folder)
+            drawn = {name: (folder / name).read_bytes() for name in report.pictures}
+        reports.append(report)
+        sections.append((report, drawn, settings))
     with replacing(path) as file:
-        file.write(report_page(report, drawn, settings).encode())
-    return report
+        file.write(joint_page(sections).encode())
+    return reports
 
 
 def report_page(report: Report, pictures: Mapping[str, bytes], settings: Mapping[str, Any]) -> str:
@@ -98,26 +117,41 @@ def report_page(report: Report, pictures: Mapping[str, bytes], settings: Mapping
         pictures: PNG files by their name in ``report.pictures``; those without a caption here are left out.
         settings: names and values for the last table.
     """
-    title = escape(f"Evaluation of {settings.get('network', 'a network')}")
+    return joint_page([(report, pictures, settings)])
+
+
+def joint_page(sections: Sequence[tuple[Report, Mapping[str, bytes], Mapping[str, Any]]]) -> str:
+    """The HTML of a page with a section for each report, with the arguments of `report_page`."""
+    title = escape(f"Evaluation of {sections[0][2].get('network', 'a network')}")
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
-    curves = "".join(_figure(name, pictures) for name in ("cmc.png", "distances.png"))
-    lists = "".join(_figure(name, pictures) for name in ("rank_lists.png", "rank_lists_worst.png"))
-    notes = "".join(f"<p><b>Note:</b> {escape(note)}</p>" for note in report.notes)
+    several = len(sections) > 1
+    body = "".join(
+        (f"<h1>{escape(str(settings.get('set', '')))}</h1>\n" if several else "")
+        + _section(report, pictures, settings)
+        for report, pictures, settings in sections
+    )
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>{title}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
+    )
+
+
+def _section(report: Report, pictures: Mapping[str, bytes], settings: Mapping[str, Any]) -> str:
+    curves = "".join(_figure(name, pictures) for name in ("cmc.png", "distances.png"))
+    lists = "".join(_figure(name, pictures) for name in ("rank_lists.png", "rank_lists_worst.png"))
+    notes = "".join(f"<p><b>Note:</b> {escape(note)}</p>" for note in report.notes)
+    return (
         f'<p class="faint">{report.query_images:,} queries of {report.query_ids:,} persons, '
         f"{report.gallery_images:,} gallery images</p>\n{notes}\n"
         f"<h2>Figures</h2>\n{_figures(report)}\n<h2>Curves</h2>\n"
         f'<div class="pair">{curves}</div>\n'
         f"{lists and '<h2>Rank lists</h2>'}{lists}\n"
         f"<h2>What was evaluated</h2>\n{_table(('', ''), [*_counts(report), *settings.items()])}\n"
-        f"</body>\n</html>\n"
     )
 
 
@@ -148,6 +182,7 @@ def _figures(report: Report) -> str:
             [("plain", *shares, recall.images)],
         )
         + _roc(report)
+        + _casts(report)
     )
 
 
@@ -155,6 +190,19 @@ def _protocol(report: Report) -> str:
     if report.unknown_cameras:
         return "Cameras unknown: images of the query's own camera count as right answers."
     return f"{report.protocol}: images of the query's own camera do not count."
+
+
+def _casts(report: Report) -> str:
+    if not report.casts:
+        return ""
+    rows = [
+        (f"±{figures.strength:.0%}", f"{figures.rank1:.2%}", f"{figures.mean_ap:.2%}")
+        for figures in report.casts
+    ]
+    return (
+        "<p>A colour cast of its own in each camera: every channel is multiplied by a gain up to that far "
+        "from 1.</p>" + _table(("", "Rank-1", "mAP"), rows)
+    )
 
 
 def _roc(report: Report) -> str:

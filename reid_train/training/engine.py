@@ -29,13 +29,19 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from reid_train.checkpoints.checkpoint import Checkpoint, write_checkpoint
-from reid_train.checkpoints.run_files import checkpoint_path, numbered_checkpoints, remove_old_checkpoints
+from reid_train.checkpoints.run_files import (
+    BEST,
+    checkpoint_path,
+    numbered_checkpoints,
+    remove_old_checkpoints,
+)
 from reid_train.config import TrainConfig
 from reid_train.data.datasets import ImageIndex, labels_of
 from reid_train.data.image_cache import ImageCache, decode_images
 from reid_train.data.validation import check_training
 from reid_train.evaluation.features import embed
 from reid_train.evaluation.figures import across_cameras, ranking_figures, recall_at
+from reid_train.evaluation.tables import dev_table
 from reid_train.training.batches import stream
 from reid_train.training.losses import LOSSES
 from reid_train.training.parallel import World
@@ -47,15 +53,15 @@ from reid_train.training.trainer import Trainer
 from reid_train.training.transforms import preprocessing_of
 from reid_train.writing import replacing
 
-__all__ = ["train"]
+__all__ = ["DevEvaluator", "train"]
 
-BEST = "best.safetensors"
+DECODED_AT_ONCE = 256
 
 
 def train(
     config: TrainConfig,
     index: ImageIndex,
-    dev: ImageIndex | None,
+    dev: Mapping[str, ImageIndex] | ImageIndex | None,
     folder: Path,
     world: World,
     *,
@@ -69,7 +75,8 @@ def train(
     Args:
         config: the settings.
         index: training images.
-        dev: images of persons kept out of training, or None.
+        dev: images of persons kept out of training: a set, several by name, or None. The best checkpoint is
+            the one with the highest mean of their mAP (Recall@Rank-1 where cameras are unknown).
         folder: receives ``config.json``, numbered checkpoints, ``best.safetensors``, ``log.jsonl`` and
             TensorBoard events.
         world: the processes that share the work; only the first writes and logs.
@@ -104,7 +111,8 @@ def train(
     if done >= config.total_iter_num:
         raise ValueError(f"the checkpoint is at iteration {done} of {config.total_iter_num}: nothing to do")
     _require_own_folder(folder, done)
-    judge = None if dev is None else _Judge(config, dev, world)
+    sets = {"dev": dev} if isinstance(dev, ImageIndex) else dict(dev or {})
+    judge = DevEvaluator(config, sets, world) if sets else None
     images = ImageCache(index.paths)
     teacher = Teacher(Path(config.teacher)) if config.teacher else None
     trainer = Trainer(
@@ -133,7 +141,8 @@ def train(
         for batch in stream(config, images, labels, sampler, share, trainer.iteration):
             loss = trainer.step(batch)
             if journal is not None:
-                journal.step(trainer.iteration, loss, learning_rate(config, batch.iteration))
+                rate = learning_rate(config, batch.iteration)
+                journal.step(trainer.iteration, loss, rate, trainer.objective.accuracy())
             finished = trainer.iteration == config.total_iter_num
             saves = finished or trainer.iteration % config.save_iter_step == 0
             tests = judge is not None and (finished or trainer.iteration % config.test_iter_step == 0)
@@ -147,6 +156,8 @@ def train(
                 if journal is not None:
                     figures = judge.figures(embeddings)
                     journal.report(trainer.iteration, figures)
+                    for line in judge.table(figures):
+                        log(line)
                     if figures[judge.key] > trainer.best.get(judge.key, -1.0):
                         trainer.best = {**figures, "iteration": trainer.iteration}
                         write_checkpoint(folder / BEST, trainer.checkpoint())
@@ -234,44 +245,83 @@ def _open_folder(folder: Path, config: TrainConfig) -> None:
 
 
 def _decode(images: ImageCache, threads: int) -> None:
-    """Decode what memory holds, so that an unreadable image is known now and not after hours."""
+    """Decode all images, kept as far as memory holds: an unreadable one is known now, not after hours."""
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(images), 256):
-            before = images.bytes_used
-            rows = range(start, min(start + 256, len(images)))
-            if images.bytes_used - before < sum(pool.map(lambda row: images[row].nbytes, rows)):
-                return
+        for start in range(0, len(images), DECODED_AT_ONCE):
+            rows = range(start, min(start + DECODED_AT_ONCE, len(images)))
+            for _ in pool.map(lambda row: images[row].nbytes, rows):
+                pass
 
 
-class _Judge:
-    """Evaluates what would be exported on the dev set, whose images are decoded once.
+class DevEvaluator:
+    """Evaluates what would be exported on the development sets, whose images are decoded once.
+
+    Args:
+        config: the settings.
+        sets: images of each set, by its name.
+        world: the processes that share the work.
 
     Attributes:
         key: the figure by which the best checkpoint is chosen.
 
     Raises:
-        ValueError: the dev set has nobody with two images, or an unreadable image.
+        ValueError: a set has nobody with two images, or an unreadable image.
     """
 
-    def __init__(self, config: TrainConfig, dev: ImageIndex, world: World) -> None:
-        self._dev = dev
+    def __init__(self, config: TrainConfig, sets: Mapping[str, ImageIndex], world: World) -> None:
+        self._sets = dict(sets)
         self._world = world
         self._batch_size = config.test_batch_size
-        persons, counts = np.unique(dev.pids[dev.pids > 0], return_counts=True)
-        if not (counts > 1).any():
-            raise ValueError(f"the dev set needs a person with two images, got {len(persons)} with one")
-        self.key = "mean_ap" if across_cameras(dev) else "recall1"
+        for dev in sets.values():
+            persons, counts = np.unique(dev.pids[dev.pids > 0], return_counts=True)
+            if not (counts > 1).any():
+                raise ValueError(f"the dev set needs a person with two images, got {len(persons)} with one")
+        self._keys = {name: "mean_ap" if across_cameras(dev) else "recall1" for name, dev in sets.items()}
+        self.key = next(iter(self._keys.values())) if len(sets) == 1 else "dev_mean"
         prepare = preprocessing_of(config)
-        own = dev.paths[world.rank :: world.size]
+        paths = [path for dev in sets.values() for path in dev.paths]
+        self._count = len(paths)
+        own = paths[world.rank :: world.size]
         self._images = decode_images(own, prepare.height, prepare.width, prepare)
 
     def embed(self, trainer: Trainer) -> NDArray[np.float32]:
-        """``(N, D)`` embeddings of the dev set; all processes must call it."""
+        """``(N, D)`` embeddings of all sets, one after the other; all processes must call it."""
         own = embed(trainer.deployed, self._images, self._batch_size)
-        return self._world.interleave(own, len(self._dev))
+        return self._world.interleave(own, self._count)
 
     def figures(self, embeddings: NDArray[np.float32]) -> dict[str, float]:
-        """Recall@1, and the figures of the Market-1501 protocol where cameras are known."""
-        figures = ranking_figures(embeddings, self._dev)
-        ranking = {} if figures is None else asdict(figures)
-        return {**ranking, "recall1": recall_at(embeddings, self._dev.pids)}
+        """Recall@Rank-1, and ranking figures where cameras are known.
+
+        Of several sets each figure is named ``set/figure``; ``dev_mean`` is the mean that chooses the best.
+        """
+        ends = np.cumsum([len(dev) for dev in self._sets.values()])
+        rows = np.split(embeddings, ends[:-1])
+        found = {
+            name: _figures_of(part, dev) for part, (name, dev) in zip(rows, self._sets.items(), strict=True)
+        }
+        if len(found) == 1:
+            return next(iter(found.values()))
+        mean = float(np.mean([found[name][key] for name, key in self._keys.items()]))
+        flat = {f"{name}/{key}": value for name, of in found.items() for key, value in of.items()}
+        return {**flat, "dev_mean": mean}
+
+    def table(self, figures: Mapping[str, float]) -> list[str]:
+        """Lines of a table with a row for each set; none for one set."""
+        if len(self._sets) == 1:
+            return []
+        return dev_table(
+            {
+                name: {
+                    key.removeprefix(f"{name}/"): value
+                    for key, value in figures.items()
+                    if key.startswith(f"{name}/")
+                }
+                for name in self._sets
+            }
+        )
+
+
+def _figures_of(embeddings: NDArray[np.float32], dev: ImageIndex) -> dict[str, float]:
+    figures = ranking_figures(embeddings, dev)
+    ranking = {} if figures is None else asdict(figures)
+    return {**ranking, "recall1": recall_at(embeddings, dev.pids)}

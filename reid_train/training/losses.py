@@ -60,6 +60,12 @@ def cross_entropy(
     return (total - true).mean()
 
 
+@paddle.no_grad()  # type: ignore[untyped-decorator]
+def class_accuracy(logits: paddle.Tensor, labels: paddle.Tensor) -> float:
+    """Share of ``(B, C)`` rows whose largest value is at their label."""
+    return float((logits.argmax(1) == labels).astype("float32").mean().item())
+
+
 class Softmax(nn.Layer):
     """Linear classifier with cross-entropy on the raw embeddings.
 
@@ -73,11 +79,14 @@ class Softmax(nn.Layer):
         super().__init__()
         self.linear = nn.Linear(embedding_size, class_dim)
         self.label_smoothing = label_smoothing
+        self.accuracy: float | None = None  # of the last batch
 
     @in_float32
     def forward(self, embeddings: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
         """Mean loss of ``(B, D)`` embeddings with ``(B,)`` labels in [0, C)."""
-        return cross_entropy(self.linear(embeddings), labels, self.label_smoothing)
+        logits = self.linear(embeddings)
+        self.accuracy = class_accuracy(logits, labels)
+        return cross_entropy(logits, labels, self.label_smoothing)
 
 
 class ArcMargin(nn.Layer):
@@ -110,6 +119,7 @@ class ArcMargin(nn.Layer):
         self.margin = margin
         self.easy_margin = easy_margin
         self.label_smoothing = label_smoothing
+        self.accuracy: float | None = None  # of the last batch
 
     @in_float32
     def forward(
@@ -122,6 +132,7 @@ class ArcMargin(nn.Layer):
         m = self.margin if margin is None else margin
         directions = unit_embeddings(self.weight.t())  # (C, D)
         cos = paddle.matmul(unit_embeddings(embeddings), directions, transpose_y=True)  # (B, C)
+        self.accuracy = class_accuracy(cos, labels)
         target = paddle.take_along_axis(cos, labels.unsqueeze(1), axis=1)  # (B, 1)
         # The 1e-6 keeps the square root's gradient finite at cos = +-1; clip guards rounding over 1.
         sine = paddle.sqrt(paddle.clip(1.0 - target * target, min=0.0) + 1e-6)

@@ -78,6 +78,11 @@ class Objective(nn.Layer):
         """Mean cosine distance of ``(B, D)`` embeddings to a teacher's ``(B, D')`` of the same images."""
         return imitation(embeddings if self.hint is None else self.hint(embeddings), goal)
 
+    def accuracy(self) -> float | None:
+        """Share of the last batch whose class is the nearest, without margin; None without classes."""
+        found: float | None = getattr(self.main, "accuracy", None)
+        return found
+
 
 @in_float32
 def imitation(embeddings: paddle.Tensor, goal: paddle.Tensor) -> paddle.Tensor:

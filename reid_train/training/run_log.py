@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: progress bar, JSON lines, TensorBoard events.
+"""What a run reports: lines on the terminal, progress bar, JSON lines, TensorBoard events.
 
 The JSON lines are the record: one a report, written at once, and a resumed run first takes back the
 lines behind its checkpoint, so that the file reads as if the run had never been killed. TensorBoard
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +27,24 @@ from reid_train.writing import replacing
 
 __all__ = ["Journal"]
 
+_WORDS = {
+    "rank1": "rank-1",
+    "rank5": "rank-5",
+    "rank10": "rank-10",
+    "mean_ap": "mAP",
+    "mean_inp": "mINP",
+    "recall1": "Recall@Rank-1",
+    "images_per_second": "images/s",
+}
+_FORMATS = {
+    "lr": ".4g",
+    "queries": ".0f",
+    "images_per_second": ".4g",
+    **dict.fromkeys(
+        ("accuracy", "rank1", "rank5", "rank10", "mean_ap", "mean_inp", "recall1", "dev_mean"), ".2%"
+    ),
+}
+
 
 class Journal:
     """Reports of one run; to be used in a ``with`` statement.
@@ -37,7 +56,7 @@ class Journal:
         config: the settings.
         folder: receives ``log.jsonl`` and ``events``.
         iteration: finished iterations; lines behind it are taken back.
-        log: receives each line too.
+        log: receives each report as a line of text.
 
     Raises:
         OSError: a file cannot be written.
@@ -65,6 +84,7 @@ class Journal:
             disable=None,
         )
         self._losses: list[float] = []
+        self._accuracies: list[float] = []
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -82,20 +102,34 @@ class Journal:
             if error is None:
                 raise
 
-    def step(self, iteration: int, loss: float, rate: float) -> None:
-        """Count one iteration; report every ``display_iter_step``."""
+    def step(self, iteration: int, loss: float, rate: float, accuracy: float | None = None) -> None:
+        """Count one iteration; report every ``display_iter_step``.
+
+        Args:
+            iteration: finished iterations.
+            loss: of the batch.
+            rate: learning rate.
+            accuracy: share of the batch that was classified right; None for a loss without classes.
+        """
         self._losses.append(loss)
+        if accuracy is not None:
+            self._accuracies.append(accuracy)
         self._bar.update(self._config.train_batch_size)
         if iteration % self._config.display_iter_step and iteration != self._config.total_iter_num:
             return
-        speed = len(self._losses) * self._config.train_batch_size / (time.monotonic() - self._started)
+        seconds = (time.monotonic() - self._started) / len(self._losses)  # of an iteration
         mean = float(np.mean(self._losses))
-        self._bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
-        self.report(iteration, {"loss": mean, "lr": rate, "images_per_second": round(speed, 2)})
+        self._bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
+        values = {"loss": mean, "lr": rate}
+        if self._accuracies:
+            values["accuracy"] = float(np.mean(self._accuracies))
+        values["images_per_second"] = round(self._config.train_batch_size / seconds, 2)
+        left = seconds * (self._config.total_iter_num - iteration)
+        self.report(iteration, values, f", {timedelta(seconds=round(left))} left")
         self._restart()
 
-    def report(self, iteration: int, values: Mapping[str, float]) -> None:
-        """Write values of an iteration to all three places.
+    def report(self, iteration: int, values: Mapping[str, float], end: str = "") -> None:
+        """Write values of an iteration to all places; ``end`` goes to the terminal only.
 
         Raises:
             OSError: the disk is full.
@@ -113,7 +147,7 @@ class Journal:
                 f"{self._path.parent}: log not written, checkpoints stay: {error.strerror}"
             ) from error
         with tqdm.external_write_mode():
-            self._log(line)
+            self._log(f"iteration {iteration} of {self._config.total_iter_num}: {_in_words(values)}{end}")
 
     def resume(self, seconds: float, saved: bool) -> None:
         """Go on after a pause for an evaluation or a checkpoint, which does not count in the speed.
@@ -128,7 +162,16 @@ class Journal:
 
     def _restart(self) -> None:
         self._losses.clear()
+        self._accuracies.clear()
         self._started = time.monotonic()
+
+
+def _in_words(values: Mapping[str, float]) -> str:
+    """Names and values, with four digits."""
+    return ", ".join(
+        f"{_WORDS.get(name, name)} {value:{_FORMATS.get(name.rpartition('/')[2], '.4f')}}"
+        for name, value in values.items()
+    )
 
 
 def _take_back(path: Path, iteration: int) -> None:

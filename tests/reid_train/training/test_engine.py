@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -28,9 +29,8 @@ ALONE = World(0, 1)
 
 
 def run(config, index, dev, folder, **options):
-    lines = []
-    last = train(config, index, dev, folder, ALONE, log=lines.append, **options)
-    return last, [json.loads(line) for line in lines]
+    last = train(config, index, dev, folder, ALONE, log=lambda line: None, **options)
+    return last, journal(folder)
 
 
 def journal(folder):
@@ -78,7 +78,7 @@ def test_a_run_leaves_checkpoints_the_best_one_a_log_and_events(tiny, train_inde
     figures = [line for line in lines if "mean_ap" in line]
     assert [line["iteration"] for line in losses] == [2, 4, 6]
     assert [line["iteration"] for line in figures] == [3, 6]
-    assert losses[0].keys() == {"iteration", "loss", "lr", "images_per_second"}
+    assert losses[0].keys() == {"iteration", "loss", "lr", "accuracy", "images_per_second"}
     assert figures[0].keys() == {
         "iteration",
         *("rank1", "rank5", "rank10", "mean_ap", "mean_inp", "queries", "recall1"),
@@ -105,6 +105,52 @@ def test_evaluation_happens_at_its_own_steps_only(tiny, train_index, dev_index, 
         calls.clear()
         run(tiny(test_iter_step=4, **kind), train_index, dev_index, tmp_path / name)
         assert len(calls) == 2  # at 4, and at the end
+
+
+def test_the_terminal_shows_iteration_of_all_accuracy_time_left_and_four_digits(
+    tiny, train_index, dev_index, tmp_path
+):
+    lines = []
+    train(tiny(), train_index, dev_index, tmp_path, ALONE, log=lines.append)
+    pattern = (
+        r"iteration (\d) of 6: loss \d+\.\d{4}, lr 0\.05, accuracy \d+\.\d\d%, images/s \S+, 0:\d\d:\d\d left"
+    )
+    found = [re.fullmatch(pattern, line) for line in lines if "loss" in line]
+    assert [match[1] for match in found if match] == ["2", "4", "6"]
+    assert lines[-1].startswith("iteration 6 of 6: rank-1 ")
+    assert re.search(r"mAP \d+\.\d\d%, .*Recall@Rank-1 \d+\.\d\d%$", lines[-1])
+
+
+def test_several_dev_sets_are_judged_in_one_table_and_by_their_mean(tiny, train_index, dev_index, tmp_path):
+    unknown = ImageIndex(dev_index.paths, dev_index.pids, np.zeros(16, np.int64))
+    lines = []
+    sets = {"market": dev_index, "own": unknown}
+    train(tiny(), train_index, sets, tmp_path, ALONE, log=lines.append)
+    figures = [line for line in journal(tmp_path) if "loss" not in line]
+    assert [line["iteration"] for line in figures] == [3, 6]
+    for line in figures:
+        assert line["dev_mean"] == pytest.approx((line["market/mean_ap"] + line["own/recall1"]) / 2)
+        assert "own/mean_ap" not in line
+    best = read_checkpoint(tmp_path / "best.safetensors").best
+    assert best["dev_mean"] == max(line["dev_mean"] for line in figures)
+    table = lines[-3:]
+    assert table[0].split() == ["rank-1", "mAP", "mINP", "Recall@Rank-1"]
+    assert table[1].split()[:2] == ["market", f"{figures[1]['market/rank1']:.2%}"]
+    assert table[2].split()[:2] == ["own", "-"]
+    _, alone = run(tiny(), train_index, dev_index, tmp_path / "alone")
+    assert alone[-1]["mean_ap"] == figures[-1]["market/mean_ap"]
+
+
+@pytest.mark.parametrize("count", [255, 256, 257])
+def test_an_unreadable_image_is_found_wherever_it_stands(tiny, train_index, tmp_path, count):
+    bad = tmp_path / "0009_c1s1_000001_01.jpg"
+    bad.write_bytes(b"no picture")
+    rows = np.arange(count) % len(train_index)
+    index = train_index[rows]
+    index = ImageIndex((*index.paths[:-1], bad), index.pids, index.camids)
+    with pytest.raises(ValueError, match=r"0009_c1s1_000001_01\.jpg: not a readable image"):
+        run(tiny(), index, None, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_dev_set_there_are_no_figures_and_no_best(tiny, train_index, tmp_path):
@@ -199,7 +245,7 @@ def test_a_resumed_run_goes_on_to_the_same_bits_and_the_same_log(tiny, train_ind
         pass
 
     def die(line):
-        if json.loads(line)["iteration"] == 6:
+        if line.startswith("iteration 6 of 9: "):
             raise Killed
 
     with pytest.raises(Killed):

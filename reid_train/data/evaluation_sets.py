@@ -1,0 +1,92 @@
+"""What a network is evaluated on: queries and a gallery, from whatever names them.
+
+A folder made by ``prepare`` holds ``query.txt`` and ``gallery.txt`` (official split) or ``dev.txt`` (ids
+held out); a data set's root may hold its official split. A single set of images is query and gallery at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_train.data.datasets import read_dataset
+from reid_train.data.image_index import ImageIndex, merge_indexes
+from reid_train.data.official import find_official_root, read_official_split
+
+__all__ = ["EvaluationSet", "named_sets", "query_rows", "read_evaluation_set", "read_query_and_gallery"]
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationSet:
+    """Queries and the gallery to find their persons in.
+
+    Attributes:
+        name: for tables and files.
+        query: the queries; they may be part of the gallery.
+        gallery: the gallery.
+    """
+
+    name: str
+    query: ImageIndex
+    gallery: ImageIndex
+
+
+def query_rows(index: ImageIndex) -> NDArray[np.int64]:
+    """One query for each person and camera: its first image by name; junk and distractors give none."""
+    names = np.array([path.name for path in index.paths])
+    order = np.argsort(names, kind="stable")
+    order = order[index.pids[order] > 0]
+    keys = np.stack([index.pids, index.camids], axis=1)[order]
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return np.sort(order[first])
+
+
+def read_evaluation_set(source: Path, pattern: str | None = None) -> EvaluationSet:
+    """The set that a folder made by ``prepare``, a data set's root, a folder of images or a list names.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: it cannot be read as any of them.
+    """
+    if (source / "query.txt").is_file() and (source / "gallery.txt").is_file():
+        return read_query_and_gallery(source / "query.txt", source / "gallery.txt", source.name)
+    if (source / "dev.txt").is_file():
+        return _one_set(read_dataset(source / "dev.txt"), source.name)
+    if pattern is None and find_official_root(source) is not None:
+        split = read_official_split(source)
+        return EvaluationSet(source.resolve().name, split.query, split.gallery)
+    return _one_set(read_dataset(source, pattern=pattern), source.name)
+
+
+def read_query_and_gallery(
+    query: Path, gallery: Path, name: str, pattern: str | None = None
+) -> EvaluationSet:
+    """A set whose queries and gallery lie apart.
+
+    Lists number their persons each for itself: where both name their data set, persons are matched by their
+    number in it.
+    """
+    queries, images = read_dataset(query, pattern=pattern), read_dataset(gallery, pattern=pattern)
+    named = {index.domain_names[domain] for index in (queries, images) for domain in index.domains.tolist()}
+    if "" not in named and named <= {images.domain_names[domain] for domain in images.domains.tolist()}:
+        together = merge_indexes([images, queries])
+        rows = np.arange(len(together))
+        images, queries = together[rows < len(images)], together[rows >= len(images)]
+    return EvaluationSet(name, queries, images)
+
+
+def named_sets(sets: list[EvaluationSet]) -> list[EvaluationSet]:
+    """The sets with a name of its own for each."""
+    found: list[EvaluationSet] = []
+    for each in sets:
+        taken = sum(other.name.partition("#")[0] == each.name for other in found)
+        name = f"{each.name}#{taken + 1}" if taken else each.name
+        found.append(EvaluationSet(name, each.query, each.gallery))
+    return found
+
+
+def _one_set(index: ImageIndex, name: str) -> EvaluationSet:
+    return EvaluationSet(name, index[query_rows(index)], index)
