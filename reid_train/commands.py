@@ -15,9 +15,9 @@ import numpy as np
 import paddle
 
 from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint, restore_layer
-from reid_train.checkpoints.exported import read_weights, weights_path
+from reid_train.checkpoints.exported import is_export, read_weights, weights_path
 from reid_train.checkpoints.pretrained import load_pretrained
-from reid_train.checkpoints.run_files import newest_checkpoint
+from reid_train.checkpoints.run_files import best_hint, newest_checkpoint
 from reid_train.config import Stage, TrainConfig, config_from_dict, resolve
 from reid_train.data.datasets import (
     Identity,
@@ -39,6 +39,9 @@ from reid_train.export.export import export as export_network
 from reid_train.training.engine import train as train_run
 from reid_train.training.parallel import World, join
 from reid_train.training.trainer import Trainer, require_same_network
+
+# Of pairs of different persons; a calibrated threshold accepts 1 %, unless even the smallest accepts more.
+USELESS_FALSE_ACCEPTS = 0.1
 
 __all__ = ["elem", "eval", "export", "infer", "pair", "prepare"]
 
@@ -70,17 +73,27 @@ def export(
     figures, recall, calibration = export_network(
         checkpoint, dev, model_save_dir, onnx=onnx, batch_size=batch_size
     )
+    measured = json.loads((model_save_dir / "encoder.json").read_text())["evaluation"]
     yield from figure_lines(
         {
             "market": None if figures is None else vars(figures),
             "protocol": CAMERAS_UNKNOWN if unknown_cameras(dev) else PROTOCOL,
             "recall": {"recall1": recall},
+            "roc": measured if "tar_at_far_0_01" in measured else None,
+            "casts": measured.get("casts", ()),
         }
     )
     yield (
         f"max_cosine_distance {calibration.max_cosine_distance}: false accepts "
         f"{calibration.false_accept_rate:.2%}, false rejects {calibration.false_reject_rate:.1%}"
     )
+    if calibration.false_accept_rate > USELESS_FALSE_ACCEPTS:
+        yield (
+            f"warning: even this threshold accepts {calibration.false_accept_rate:.0%} of pairs of different "
+            "persons: the network is untrained, or has collapsed, and a tracker gains nothing from it"
+        )
+    if not is_export(pretrained_model):
+        yield from (f"note: {line}" for line in best_hint(pretrained_model))
     if not calibration.across_cameras:
         yield (
             "note: cameras unknown: the threshold was calibrated with images of the same camera too; between "
@@ -136,9 +149,12 @@ def _train(
         raise ValueError("name either --checkpoint, to continue a run, or --pretrained_model, to start one")
     resume = None if checkpoint is None else read_checkpoint(newest_checkpoint(checkpoint))
     source = None
+    chosen: tuple[str, ...] = ()
     if pretrained_model is not None and pretrained_model.suffix != ".pdparams":
-        pretrained_model = weights_path(pretrained_model)
-        source = read_weights(pretrained_model)
+        named, pretrained_model = pretrained_model, weights_path(pretrained_model)
+        if pretrained_model.suffix != ".pdparams":
+            chosen = () if is_export(named) else best_hint(named)
+            source = read_weights(pretrained_model)
     config = resolve(stage, recipe, flags, resumed=None if resume is None else resume.config)
     if config.teacher:
         # The file itself: a run that goes on may have another newest one when this run is resumed.
@@ -161,6 +177,8 @@ def _train(
     world = join()
     log = _print if world.rank == 0 else _silent
     log(json.dumps(config.as_dict(), indent=2))
+    for line in chosen:
+        log(f"note: {line}")
     if config.amp and not paddle.device.get_device().startswith("gpu"):
         log("note: amp has no effect on CPUs")
     if not dev_sets:

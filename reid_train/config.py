@@ -12,8 +12,9 @@ import argparse
 import json
 import math
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -276,7 +277,9 @@ def recipe(name: str, stage: Stage) -> dict[str, Any]:
     elif Path(name).is_file():
         content = Path(name).read_bytes()
     else:
-        raise FileNotFoundError(f"recipe {name!r}: neither {', '.join(RECIPES)} nor a YAML file")
+        raise FileNotFoundError(
+            f"recipe {name!r}: neither {', '.join(RECIPES)} nor a YAML file{nearest(name, RECIPES)}"
+        )
     try:
         sections = yaml.safe_load(content)
     # Deep nesting ends in RecursionError, a date of month 13 in ValueError.
@@ -285,7 +288,10 @@ def recipe(name: str, stage: Stage) -> dict[str, Any]:
     if not isinstance(sections, dict) or not isinstance(sections.get(stage), dict):
         raise ValueError(f"{name}: a recipe must have a section {stage!r} of settings")
     for section in sections.keys() - {"elem", "pair"}:
-        raise ValueError(f"{name}: unknown section {section!r}, a recipe has elem and pair")
+        raise ValueError(
+            f"{name}: unknown section {section!r}, a recipe has elem and pair"
+            f"{nearest(str(section), ('elem', 'pair'))}"
+        )
     return {OLD_NAMES.get(key, key): _convert(name, key, value) for key, value in sections[stage].items()}
 
 
@@ -331,6 +337,12 @@ def resolve(
     return config
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Which known name may have been meant, in words; empty where none is near."""
+    near = get_close_matches(name.replace("-", "_"), list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def config_from_dict(settings: Mapping[str, Any], source: str) -> TrainConfig:
     """A configuration as `TrainConfig.as_dict` wrote it; settings that it lacks take their defaults.
 
@@ -346,7 +358,7 @@ def _convert(source: str, name: str, value: Any) -> Any:
     name = OLD_NAMES.get(name, name)
     hints = get_type_hints(TrainConfig)
     if name not in hints:
-        raise ValueError(f"{source}: unknown setting {name!r}")
+        raise ValueError(f"{source}: unknown setting {name!r}{nearest(str(name), hints)}")
     if isinstance(value, list):
         value = ",".join(map(str, value))
     try:

@@ -191,7 +191,8 @@ def _open_network(
     choose_device(use_gpu)
     checkpoint = open_checkpoint(path, expected)
     prepare = preprocessing_of(config_from_dict(checkpoint.config, str(path)))
-    return OpenedNetwork(network_of(checkpoint), prepare, checkpoint, best_hint(path))
+    notes = tuple(f"note: {line}" for line in best_hint(path))
+    return OpenedNetwork(network_of(checkpoint), prepare, checkpoint, notes)
 
 
 def open_checkpoint(path: Path, expected: Mapping[str, Any]) -> Checkpoint:

@@ -57,12 +57,39 @@ def is_export(path: Path) -> bool:
 
 
 def weights_path(path: Path) -> Path:
-    """What a user's path to weights stands for: an export, a checkpoint, the newest one of a run.
+    """What a user's path to weights stands for: an export, a checkpoint, the newest one of a run, .pdparams.
+
+    The ending .pdparams may be left out, as Paddle 1 did.
 
     Raises:
-        FileNotFoundError: it is a folder with neither.
+        FileNotFoundError: it is a folder without any.
+        ValueError: it is a folder of parameters of Paddle 1.
     """
-    return path if is_export(path) else newest_checkpoint(path)
+    if is_export(path):
+        return path
+    if not path.exists() and path.with_name(f"{path.name}.pdparams").is_file():
+        return path.with_name(f"{path.name}.pdparams")
+    if path.is_dir() and holds_fluid_parameters(path):
+        raise ValueError(
+            f"{path}: holds parameters of Paddle 1 (fluid), one file each, under names that later versions "
+            "do not use: name the network's .pdparams of PaddleClas instead, such as "
+            "ResNet50_vd_pretrained.pdparams, or train anew"
+        )
+    return newest_checkpoint(path)
+
+
+def holds_fluid_parameters(folder: Path) -> bool:
+    """Whether a folder holds what ``fluid.io.save_params`` of Paddle 1 writes: a tensor in each file.
+
+    A tensor begins with version 0 (32 bits), no levels of lengths (64 bits) and version 0 again.
+    """
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()][:20]
+
+    def is_tensor(path: Path) -> bool:
+        with path.open("rb") as file:
+            return not path.suffix and file.read(16) == bytes(16)
+
+    return any(is_tensor(path) for path in files)
 
 
 def read_weights(path: Path) -> Checkpoint:

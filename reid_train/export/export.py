@@ -28,6 +28,7 @@ from reid_train.config import config_from_dict
 from reid_train.data.datasets import ImageIndex
 from reid_train.data.image_cache import decode_images
 from reid_train.evaluation.calibration import Calibration, calibrate, count_pairs, roc_figures
+from reid_train.evaluation.colour_cast import CASTS, CastFigures, cast, cast_table
 from reid_train.evaluation.features import embed
 from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at, unknown_cameras
 from reid_train.export.model_card import model_card
@@ -100,6 +101,7 @@ def export(
         calibration = calibrate(pairs)
         roc = roc_figures(pairs)
         rates = {} if roc is None else {k: v for k, v in asdict(roc).items() if k.startswith("tar")}
+        casts = [] if figures is None else _cast_figures(run, images, dev, batch_size)
         description = {
             **_description(folder.name, prepare, embeddings.shape[1], part),
             "max_cosine_distance": calibration.max_cosine_distance,
@@ -110,6 +112,7 @@ def export(
                 **({} if figures is None else asdict(figures)),
                 "recall1": recall,
                 **rates,
+                **({"casts": casts} if casts else {}),
                 "unknown_cameras": unknown_cameras(dev),
                 "images": len(dev),
                 "ids": len(np.unique(dev.pids)),
@@ -133,6 +136,26 @@ def export(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return figures, recall, calibration
+
+
+def _cast_figures(
+    run: Run, images: NDArray[np.uint8], dev: ImageIndex, batch_size: int
+) -> list[dict[str, float]]:
+    """Figures with a colour cast of its own in each camera; none where a camera is unknown."""
+    if unknown_cameras(dev):
+        return []
+    found = []
+    for strength in CASTS:
+        tables = {camera: cast_table(camera, strength) for camera in np.unique(dev.camids).tolist()}
+        changed = np.stack(
+            [cast(image, tables[camera]) for image, camera in zip(images, dev.camids.tolist(), strict=True)]
+        )
+        starts = range(0, len(changed), batch_size)
+        embeddings = np.concatenate([run(changed[start : start + batch_size]) for start in starts])
+        figures = ranking_figures(embeddings, dev)
+        assert figures is not None
+        found.append(asdict(CastFigures(strength, figures.rank1, figures.mean_ap)))
+    return found
 
 
 def _require_replaceable(folder: Path) -> None:

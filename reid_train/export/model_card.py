@@ -152,7 +152,17 @@ def _figures(figures: Mapping[str, Any]) -> str:
 
 | {" | ".join(shown.values())} |
 |{"---|" * len(shown)}
-| {" | ".join(f"{figures[name]:.1%}" for name in shown)} |{small}"""
+| {" | ".join(f"{figures[name]:.1%}" for name in shown)} |{_casts(figures)}{small}"""
+
+
+def _casts(figures: Mapping[str, Any]) -> str:
+    casts = "; ".join(
+        f"±{cast['strength']:.0%}: rank-1 {cast['rank1']:.1%}, mAP {cast['mean_ap']:.1%}"
+        for cast in figures.get("casts", ())
+    )
+    return (
+        f"\n\nWith a colour cast of its own in each camera (`v * gain` a channel): {casts}." if casts else ""
+    )
 
 
 def _data(origin: Mapping[str, Any]) -> str:

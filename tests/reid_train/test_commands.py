@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -252,6 +253,99 @@ def test_cameras_of_a_list_are_used_and_unknown_ones_are_said(write_people, comm
         card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
         assert ("note: cameras unknown: the threshold was calibrated" in out) != bool(cameras)
         assert ("Cameras unknown" in card) != bool(cameras)
+
+
+def test_several_sets_are_evaluated_in_one_run_and_one_table(write_people, command, trained, tmp_path):
+    one = write_people(tmp_path / "one", ids=4, each=4, first=101)
+    two = write_people(tmp_path / "two", ids=5, each=4, first=201)
+    page, report = tmp_path / "r.html", tmp_path / "report"
+    arguments = ("eval", "--pretrained_model", trained, "--data", one, "--data", two)
+    code, out, err = command(*arguments, "--report", page, "--report_dir", report)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line for line in lines if line in ("one:", "two:")] == ["one:", "two:"]
+    table = next(row for row, line in enumerate(lines) if "queries" in line and "±15% rank-1" in line)
+    assert lines[table + 1].split()[:2] == ["one", "8"]
+    assert lines[table + 2].split()[:2] == ["two", "10"]
+    figures = [json.loads((report / name / "report.json").read_text()) for name in ("one", "two")]
+    assert [len(of["casts"]) for of in figures] == [2, 2]
+    assert f"{figures[1]['market']['rank1']:.2%}" in lines[table + 2]
+    assert f"{figures[1]['casts'][1]['mean_ap']:.2%}" in lines[table + 2]
+    text = page.read_text()
+    assert text.count("<h2>Figures</h2>") == 2
+    assert "±30%" in text
+    assert "true accept rate" in text
+    code, single, _ = command("eval", "--pretrained_model", trained, "--data", two, "--casts", "0")
+    assert code == 0
+    assert "colour cast" not in single
+    assert single.splitlines()[0] in out
+
+
+def test_eval_finds_the_official_lists_of_a_folder_and_the_split_of_a_root(
+    write_people, command, trained, tmp_path
+):
+    root, data = tmp_path / "Market-1501", tmp_path / "data"
+    write_people(root / "query", ids=2, each=1, first=111)
+    write_people(root / "bounding_box_test", ids=3, each=4, first=110)
+    assert command("prepare", root, "--output", data, "--split", "official")[0] == 0
+    told = []
+    for arguments in (
+        ("--data", data),
+        ("--data", root),
+        ("--query", root / "query", "--gallery", root / "bounding_box_test"),
+    ):
+        code, out, err = command("eval", "--pretrained_model", trained, *arguments)
+        assert (code, err) == (0, "")
+        told.append(out)
+    assert "(2 queries)" in told[0]
+    assert told[0] == told[1] == told[2]
+
+
+def test_the_checkpoint_that_a_folder_stands_for_is_named_with_the_best(command, trained, strangers):
+    code, out, _ = command("eval", "--pretrained_model", trained, "--data", strangers)
+    assert code == 0
+    assert f"note: {trained}: took checkpoint_0000004.safetensors, the newest; {trained / 'best.s'}" in out
+    code, out, _ = command("eval", "--pretrained_model", trained / "best.safetensors", "--data", strangers)
+    assert code == 0
+    assert "took" not in out
+
+
+def test_parameters_of_paddle_1_are_refused_and_an_ending_may_be_left_out(refused, people, tmp_path):
+    fluid = tmp_path / "ResNet50_vd_pretrained"
+    fluid.mkdir()
+    (fluid / "conv1_1_weights").write_bytes(bytes(16) + b"\x08\x05" + bytes(40))
+    arguments = ["elem", "--train", people, *SETTINGS.split(), "--model_save_dir", tmp_path / "run"]
+    told = refused(*arguments, "--pretrained_model", fluid)
+    assert "holds parameters of Paddle 1 (fluid), one file each" in told
+    assert "ResNet50_vd_pretrained.pdparams" in told
+    (tmp_path / "w.pdparams").write_bytes(pickle.dumps({}))
+    told = refused(*arguments, "--pretrained_model", tmp_path / "w")
+    assert f"{tmp_path / 'w.pdparams'}: 0 of" in told
+
+
+def test_an_export_that_tells_nobody_apart_is_warned_of(command, trained, strangers, tmp_path, monkeypatch):
+    from reid_train.export import export as module
+
+    plain = module.calibrate
+    monkeypatch.setattr(
+        module,
+        "calibrate",
+        lambda pairs: replace(plain(pairs), false_accept_rate=0.97, max_cosine_distance=0.001),
+    )
+    arguments = ("export", "--pretrained_model", trained, "--data", strangers)
+    code, out, _ = command(*arguments, "--model_save_dir", tmp_path / "toy")
+    assert code == 0
+    assert "warning: even this threshold accepts 97% of pairs of different persons" in out
+    card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
+    assert "With a colour cast of its own in each camera" in card
+    assert "accepted at 1 % false" in card
+
+
+def test_numbers_of_another_data_set_are_no_leak(write_people, command, trained, tmp_path):
+    # The network was trained on persons 1 to 10 of Market-1501.
+    other = write_people(tmp_path / "pku_reid" / "bounding_box_test", ids=5, each=4)
+    code, _, err = command("eval", "--pretrained_model", trained, "--data", other, "--casts", "0")
+    assert (code, err) == (0, "")
 
 
 def test_persons_that_earlier_weights_have_seen_are_not_forgotten(

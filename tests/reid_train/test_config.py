@@ -300,3 +300,21 @@ def test_settings_of_earlier_checkpoints_are_understood():
     assert config_from_dict(settings, "older").circle_weight == 0.0
     with pytest.raises(ValueError, match="newer: unknown setting 'warp'"):
         config_from_dict(settings | {"warp": 9}, "newer")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("elem: {arc_margn: 0.1}", r"unknown setting 'arc_margn' \(did you mean arc_margin\?\)"),
+        ("elem: {warmup-iter-num: 5}", r"did you mean warmup_iter_num\?"),
+        ("elem: {xyzzy: 5}", r"unknown setting 'xyzzy'$"),
+        (
+            "{elem: {}, pairs: {}}",
+            r"unknown section 'pairs', a recipe has elem and pair \(did you mean pair\?\)",
+        ),
+    ],
+)
+def test_the_nearest_key_of_a_recipe_is_suggested(tmp_path, text, message):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        resolve("elem", str(tmp_path / "mine.yaml"), {})
