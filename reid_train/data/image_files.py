@@ -11,7 +11,8 @@ from pathlib import Path
 
 __all__ = ["IMAGE_SUFFIXES", "image_files", "image_files_below", "is_image_name", "is_leftover"]
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+# As the tracker's image folders.
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _LEFTOVERS = frozenset({"__MACOSX"})
 
 

@@ -8,6 +8,7 @@ Numbers count from 1 in an index; data sets that count from 0 are moved by one.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 __all__ = ["NAMINGS", "Identified", "Naming", "dataset_name", "identify", "is_generic", "naming_of"]
 
-_SUFFIX = r"\.(?:png|jpg|jpeg|bmp|tif|tiff|webp)$"
+_SUFFIX = r"\.(?:png|jpg|jpeg|bmp|tif|tiff|webp|pgm|ppm)$"
 
 
 @dataclass(frozen=True)
@@ -221,4 +222,9 @@ def identify(paths: Sequence[Path], pids: NDArray[np.int64]) -> Identified:
             persons[wrong] = cameras[wrong] = 0
             for row in wrong.tolist():
                 datasets[row] = ""
+    # A person is in one data set: one with a few foreign names is of data without a name.
+    pairs = {(pid, dataset) for pid, dataset in zip(pids.tolist(), datasets, strict=True) if pid > 0}
+    mixed = {pid for pid, count in Counter(pid for pid, _ in pairs).items() if count > 1}
+    for row in np.flatnonzero(np.isin(pids, sorted(mixed))).tolist():
+        datasets[row], persons[row] = "", 0
     return Identified(tuple(datasets), persons, cameras, borrowed)

@@ -105,7 +105,7 @@ def train(
         class_dim=(config.class_dim or None) if has_classes else None,
         samples_each_class=images_each if kind in ("pk", "pairs") else None,
     )
-    sampler = _sampler(config, labels, getattr(index, "domains", None))
+    sampler = _sampler(config, labels, index.domains)
     share = world.shard(config.train_batch_size)
     done = 0 if resume is None else resume.iteration
     if done >= config.total_iter_num:
@@ -179,7 +179,7 @@ def _sampling(config: TrainConfig) -> tuple[str, int]:
     return kind, 2 if kind == "pairs" else config.samples_each_class
 
 
-def _sampler(config: TrainConfig, labels: NDArray[np.int64], domains: NDArray[np.int64] | None) -> Sampler:
+def _sampler(config: TrainConfig, labels: NDArray[np.int64], domains: NDArray[np.int64]) -> Sampler:
     kind, images_each = _sampling(config)
     return make_sampler(
         kind,

@@ -178,6 +178,15 @@ def test_names_that_contradict_the_labels_are_of_another_data_set(tmp_path: Path
     assert (read.domain_names, read.camids.tolist()) == (("CUHK01",), [1, 2])
 
 
+def test_a_person_with_names_of_two_kinds_is_of_no_named_data_set(tmp_path: Path) -> None:
+    make_images(tmp_path, "0001_c1s1_000001_01.jpg", "holiday.jpg", "0002_c1s1_000001_01.jpg")
+    rows = ["image_id class_id super_class_id path", "1 1 1 0001_c1s1_000001_01.jpg", "2 1 1 holiday.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join([*rows, "3 2 2 0002_c1s1_000001_01.jpg"]))
+    read = read_list_file(tmp_path / "list.txt")
+    assert [read.domain_names[domain] for domain in read.domains.tolist()] == ["", "", "Market-1501"]
+    assert read.camids.tolist() == [1, 0, 1]
+
+
 def test_a_data_set_with_borrowed_names_is_known_by_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "pku_reid_dev" / "bounding_box_test"
     index = read_dataset(make_images(folder, "0001_c1s1_000001_00.jpg", "0001_c2s1_000001_00.jpg"))
