@@ -229,7 +229,11 @@ def build_parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write weights/<name>/ for the tracker")
     _network(export)
     _dashed(
-        export, "--data", type=Path, required=True, help="images of persons not trained on: list or folder"
+        export,
+        "--data",
+        type=Path,
+        help="images of persons not trained on: folder made by prepare, list or folder; without it nothing "
+        "is measured and the threshold is not calibrated",
     )
     _dashed(
         export, "--model_save_dir", type=Path, required=True, help="folder to write, such as weights/mine"

@@ -58,7 +58,7 @@ def pair(**options: Any) -> Iterator[str]:
 
 def export(
     pretrained_model: Path,
-    data: Path,
+    data: Path | None,
     model_save_dir: Path,
     onnx: bool,
     use_gpu: str,
@@ -68,11 +68,21 @@ def export(
     """Write the folder that the tracker opens."""
     choose_device(use_gpu)
     checkpoint = open_checkpoint(pretrained_model, expected)
-    dev = persons_only(read_dataset(_list_in(data, "dev.txt")))
-    require_no_leak(recorded_identities(checkpoint.origin), identities(dev))
+    dev = None if data is None else persons_only(read_dataset(_list_in(data, "dev.txt")))
+    if dev is not None:
+        require_no_leak(recorded_identities(checkpoint.origin), identities(dev))
     figures, recall, calibration = export_network(
         checkpoint, dev, model_save_dir, onnx=onnx, batch_size=batch_size
     )
+    if not is_export(pretrained_model):
+        yield from (f"note: {line}" for line in best_hint(pretrained_model))
+    if dev is None or calibration is None:
+        yield (
+            "warning: exported without images to measure with: the threshold is not calibrated and there are "
+            "no figures; --data names images of persons not trained on"
+        )
+        yield f"written: {model_save_dir}"
+        return
     measured = json.loads((model_save_dir / "encoder.json").read_text())["evaluation"]
     yield from figure_lines(
         {
@@ -92,8 +102,6 @@ def export(
             f"warning: even this threshold accepts {calibration.false_accept_rate:.0%} of pairs of different "
             "persons: the network is untrained, or has collapsed, and a tracker gains nothing from it"
         )
-    if not is_export(pretrained_model):
-        yield from (f"note: {line}" for line in best_hint(pretrained_model))
     if not calibration.across_cameras:
         yield (
             "note: cameras unknown: the threshold was calibrated with images of the same camera too; between "

@@ -223,8 +223,8 @@ def identify(paths: Sequence[Path], pids: NDArray[np.int64]) -> Identified:
             for row in wrong.tolist():
                 datasets[row] = ""
     # A person is in one data set: one with a few foreign names is of data without a name.
-    pairs = {(pid, dataset) for pid, dataset in zip(pids.tolist(), datasets, strict=True) if pid > 0}
-    mixed = {pid for pid, count in Counter(pid for pid, _ in pairs).items() if count > 1}
+    labelled = {(pid, dataset) for pid, dataset in zip(pids.tolist(), datasets, strict=True) if pid > 0}
+    mixed = {pid for pid, count in Counter(pid for pid, _ in labelled).items() if count > 1}
     for row in np.flatnonzero(np.isin(pids, sorted(mixed))).tolist():
         datasets[row], persons[row] = "", 0
     return Identified(tuple(datasets), persons, cameras, borrowed)

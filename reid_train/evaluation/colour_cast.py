@@ -17,6 +17,9 @@ __all__ = ["CASTS", "CastFigures", "cast", "cast_table"]
 
 # Largest relative change of a channel, of the casts that are reported.
 CASTS = (0.15, 0.3)
+# One draw of gains is lucky or not: with osnet_x0_25, 60 ids and ±15 %, seeds 0 to 4 gave rank-1 66.7, 60.2,
+# 70.3, 36.1 and 60.2. This one is near their mean, 58.7.
+SEED = 1
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class CastFigures:
     mean_ap: float
 
 
-def cast_table(camera: int, strength: float, seed: int = 0) -> NDArray[np.uint8]:
+def cast_table(camera: int, strength: float, seed: int = SEED) -> NDArray[np.uint8]:
     """The change of pixel values in one camera.
 
     Args:

@@ -43,6 +43,8 @@ __all__ = ["export", "write_checksums"]
 
 ONNX_FILE = "inference.onnx"
 PARITY_BATCHES = (1, 7)
+# DeepSORT's own threshold, for an export without images to calibrate one with.
+UNCALIBRATED = 0.2
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -59,20 +61,26 @@ class Exported(nn.Layer):
 
 
 def export(
-    checkpoint: Checkpoint, dev: ImageIndex, folder: Path, *, onnx: bool = False, batch_size: int = 16
-) -> tuple[RankingFigures | None, float, Calibration]:
+    checkpoint: Checkpoint,
+    dev: ImageIndex | None,
+    folder: Path,
+    *,
+    onnx: bool = False,
+    batch_size: int = 16,
+) -> tuple[RankingFigures | None, float | None, Calibration | None]:
     """Export the network of a checkpoint.
 
     Args:
         checkpoint: as read by `read_checkpoint`.
-        dev: images of persons kept out of training: figures, parity and calibration are of them.
+        dev: images of persons kept out of training: figures, parity and calibration are of them. None exports
+            without figures, with the tracker's own threshold and parity on the probe image.
         folder: ``weights/<name>``; an earlier export there is replaced.
         onnx: also write ``inference.onnx``, held to the same parity.
         batch_size: images a forward pass.
 
     Returns:
-        Ranking figures (None where cameras are unknown), Recall@1 and the calibration, all computed
-        with the exported network.
+        Ranking figures (None where cameras are unknown), Recall@Rank-1 and the calibration, all computed
+        with the exported network; None each without images.
 
     Raises:
         ValueError: the checkpoint does not fit its configuration, parity is not reached, there are no
@@ -81,43 +89,32 @@ def export(
     """
     folder = folder.resolve()
     _require_replaceable(folder)
-    if len(dev) == 0:
+    if dev is not None and len(dev) == 0:
         raise ValueError("export needs images of persons to measure with, got none")
     config = config_from_dict(checkpoint.config, "checkpoint")
     network = network_of(checkpoint)
     prepare = preprocessing_of(config)
-    images = decode_images(dev.paths, prepare.height, prepare.width, prepare)
+    probe = probe_image(prepare.height, prepare.width)
+    images = probe if dev is None else decode_images(dev.paths, prepare.height, prepare.width, prepare)
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         run = write_graph(network, prepare, part)
         parity = parity_errors(network, {"": run} | ({"onnx_": onnx_predictor(part)} if onnx else {}), images)
-        starts = range(0, len(images), batch_size)
-        embeddings = np.concatenate([run(images[start : start + batch_size]) for start in starts])
-        figures = ranking_figures(embeddings, dev)
-        recall = recall_at(embeddings, dev.pids)
-        pairs = count_pairs(embeddings, dev.pids, dev.camids)
-        calibration = calibrate(pairs)
-        roc = roc_figures(pairs)
-        rates = {} if roc is None else {k: v for k, v in asdict(roc).items() if k.startswith("tar")}
-        casts = [] if figures is None else _cast_figures(run, images, dev, batch_size)
+        evaluation: dict[str, Any] = {}
+        figures = calibration = None
+        if dev is not None:
+            figures, calibration, evaluation = _measured(run, images, dev, batch_size)
+        trained = embed(network, probe)[0]
         description = {
-            **_description(folder.name, prepare, embeddings.shape[1], part),
-            "max_cosine_distance": calibration.max_cosine_distance,
+            **_description(folder.name, prepare, len(trained), part),
+            "max_cosine_distance": UNCALIBRATED if calibration is None else calibration.max_cosine_distance,
             "parity": {"max_abs_error": parity, "tolerance": PARITY_TOLERANCE},
             # What the trained network makes of `probe_image`, for those who hold the files only.
-            "probe": {"embedding": embed(network, probe_image(prepare.height, prepare.width))[0].tolist()},
-            "evaluation": {
-                **({} if figures is None else asdict(figures)),
-                "recall1": recall,
-                **rates,
-                **({"casts": casts} if casts else {}),
-                "unknown_cameras": unknown_cameras(dev),
-                "images": len(dev),
-                "ids": len(np.unique(dev.pids)),
-            },
-            "calibration": calibration.as_dict(),
+            "probe": {"embedding": trained.tolist()},
+            "evaluation": evaluation,
+            **({} if calibration is None else {"calibration": calibration.as_dict()}),
             "provenance": {
                 **checkpoint.origin,
                 "iteration": checkpoint.iteration,
@@ -135,7 +132,30 @@ def export(
             replace_folder(folder, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return figures, recall, calibration
+    return figures, evaluation.get("recall1"), calibration
+
+
+def _measured(
+    run: Run, images: NDArray[np.uint8], dev: ImageIndex, batch_size: int
+) -> tuple[RankingFigures | None, Calibration, dict[str, Any]]:
+    """Ranking figures, calibration, and what ``encoder.json`` says of both."""
+    starts = range(0, len(images), batch_size)
+    embeddings = np.concatenate([run(images[start : start + batch_size]) for start in starts])
+    figures = ranking_figures(embeddings, dev)
+    pairs = count_pairs(embeddings, dev.pids, dev.camids)
+    roc = roc_figures(pairs)
+    rates = {} if roc is None else {k: v for k, v in asdict(roc).items() if k.startswith("tar")}
+    casts = [] if figures is None else _cast_figures(run, images, dev, batch_size)
+    evaluation = {
+        **({} if figures is None else asdict(figures)),
+        "recall1": recall_at(embeddings, dev.pids),
+        **rates,
+        **({"casts": casts} if casts else {}),
+        "unknown_cameras": unknown_cameras(dev),
+        "images": len(dev),
+        "ids": len(np.unique(dev.pids)),
+    }
+    return figures, calibrate(pairs), evaluation
 
 
 def _cast_figures(

@@ -30,7 +30,7 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
         description: the content of ``encoder.json``.
         parameters: trainable parameters of the exported network.
     """
-    origin, size, calibration = (description[name] for name in ("provenance", "input", "calibration"))
+    origin, size = description["provenance"], description["input"]
     config = origin["config"]
     parity = ", ".join(
         f"{value:.1e} at {name.replace('_', ' ')}"
@@ -39,7 +39,6 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
     resize = (
         "stretched" if description["resize"]["mode"] == "stretch" else "resized by its short side and cut"
     )
-    across = calibration.get("across_cameras", "rank1" in description["evaluation"])
     limits = (MARKET_LIMITS if _data(origin) == "Market-1501" else OTHER_LIMITS).format(data=_data(origin))
     return f"""# {description["name"]}
 
@@ -59,11 +58,7 @@ alike two persons look.
 
 {_figures(description["evaluation"])}
 
-Threshold: at a cosine distance of {description["max_cosine_distance"]},
-{calibration["false_accept_rate"]:.2%} of {calibration["different_pairs"]:,} pairs of different persons are
-taken for one, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
-{"in different cameras " if across else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
-{_camera_note(across)}
+{_threshold(description)}
 Exported against trained network, largest difference of any value: {parity}.
 
 ## Training
@@ -100,7 +95,7 @@ def with_precisions(card: str, description: Mapping[str, Any]) -> str:
         rows["bfloat16"] = half
     lines = []
     for name, row in rows.items():
-        cells = [f"{row['evaluation'][key]:.1%}" for key in names]
+        cells = [f"{row['evaluation'][key]:.1%}" if key in row["evaluation"] else "-" for key in names]
         cells.append(f"{row['min_cosine']:.4f} / {row['mean_cosine']:.4f}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     table = "\n".join(
@@ -121,13 +116,22 @@ training set; it runs with `--precision int8` only. bfloat16 {half_text}
 {training}{after}"""
 
 
-def _camera_note(across: bool) -> str:
-    if across:
-        return ""
-    return "Cameras unknown: pairs of one camera are among them; between cameras more are rejected.\n"
+def _threshold(description: Mapping[str, Any]) -> str:
+    calibration = description.get("calibration")
+    if calibration is None:
+        return "Threshold: DeepSORT's own, not calibrated for this network (exported without images).\n"
+    across = calibration.get("across_cameras", "rank1" in description["evaluation"])
+    note = "Cameras unknown: pairs of one camera are among them; between cameras more are rejected.\n"
+    return f"""Threshold: at a cosine distance of {description["max_cosine_distance"]},
+{calibration["false_accept_rate"]:.2%} of {calibration["different_pairs"]:,} pairs of different persons are
+taken for one, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
+{"in different cameras " if across else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
+{"" if across else note}"""
 
 
 def _figures(figures: Mapping[str, Any]) -> str:
+    if "recall1" not in figures:
+        return "Not measured: exported without images."
     ranked = "rank1" in figures
     shown = {**(RANKING if ranked else {}), **RECALL}
     shown |= {name: title for name, title in ROC.items() if name in figures}

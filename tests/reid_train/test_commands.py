@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reid_train.checkpoints.checkpoint import read_checkpoint
-from reid_train.command_line import main
+from reid_train.command_line import build_parser, main
 from reid_train.commands import _command
 from reid_train.data import preparation
 from reid_train.evaluation.features import read_npz
@@ -339,6 +339,20 @@ def test_an_export_that_tells_nobody_apart_is_warned_of(command, trained, strang
     card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
     assert "With a colour cast of its own in each camera" in card
     assert "accepted at 1 % false" in card
+
+
+def test_export_without_data_says_that_nothing_was_measured(command, trained, tmp_path):
+    code, out, _ = command("export", "--pretrained_model", trained, "--model_save_dir", tmp_path / "toy")
+    assert code == 0
+    assert "warning: exported without images to measure with: the threshold is not calibrated" in out
+    assert f"written: {tmp_path / 'toy'}" in out
+
+
+def test_every_flag_of_every_command_has_help():
+    commands = build_parser()._subparsers._group_actions[0].choices
+    for name, parser in commands.items():
+        without = [action.dest for action in parser._actions if not action.help]
+        assert not without, f"{name}: {without}"
 
 
 def test_numbers_of_another_data_set_are_no_leak(write_people, command, trained, tmp_path):

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from deepsort_paddle import AppearanceEncoder
 from reid_train.checkpoints.checkpoint import Checkpoint
 from reid_train.data.datasets import ImageIndex
 from reid_train.data.image_cache import decode_images
@@ -228,3 +229,15 @@ def test_the_card_tells_what_is_known_and_no_more(checkpoint, dev_index, tmp_pat
     assert "| trainable parameters | 1,234 |" in model_card(description, 1234)
     description["evaluation"]["ids"] = 750
     assert "The gallery is small" not in model_card(description, 1)
+
+
+def test_without_images_the_export_is_not_measured_and_says_so(checkpoint, tmp_path):
+    assert export(checkpoint, None, tmp_path / "toy") == (None, None, None)
+    description = json.loads((tmp_path / "toy" / "encoder.json").read_text())
+    assert (description["evaluation"], description["max_cosine_distance"]) == ({}, 0.2)
+    assert "calibration" not in description
+    card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
+    assert "Not measured: exported without images." in card
+    assert "not calibrated for this network" in card
+    encoder = AppearanceEncoder(tmp_path / "toy", device="cpu", threads=1)
+    assert encoder.embedding_size == len(description["probe"]["embedding"])
