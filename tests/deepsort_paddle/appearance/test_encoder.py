@@ -196,6 +196,21 @@ def test_eight_threads_get_the_rows_of_their_own_boxes(encoder: AppearanceEncode
         assert all(pool.map(agrees, range(1, 9)))
 
 
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65])  # 64 crops are handed over at a time
+def test_crops_that_are_ready_embed_like_their_boxes(encoder: AppearanceEncoder, count: int) -> None:
+    frame, boxes = picture(), random_boxes(count)
+    crops = crop_boxes(frame, boxes, encoder.spec.height, encoder.spec.width)
+    rows = encoder.embed_crops(crops)
+    assert rows.shape == (count, encoder.embedding_size)
+    np.testing.assert_allclose(rows, encoder(frame, boxes), atol=1e-5)
+
+
+def test_crops_of_another_size_are_refused(encoder: AppearanceEncoder) -> None:
+    with pytest.raises(ValueError, match=r"crops must be \(N, \d+, \d+, 3\) uint8, got \(2, 5, 4, 3\) uint8"):
+        encoder.embed_crops(np.zeros((2, 5, 4, 3), np.uint8))
+    assert encoder.computed_by.endswith(("in float32", "in bfloat16"))
+
+
 def test_crops_are_what_the_network_sees(encoder: AppearanceEncoder) -> None:
     frame, boxes = picture(), [*random_boxes(4), [0, 0, 0, 0]]
     crops = crop_boxes(frame, boxes, HEIGHT, WIDTH)
