@@ -22,6 +22,7 @@ from reid_train.config import Stage, TrainConfig, config_from_dict, resolve
 from reid_train.data.datasets import (
     Identity,
     ImageIndex,
+    dataset_counts,
     identities,
     identities_by_dataset,
     leak_between,
@@ -219,10 +220,10 @@ def _train(
         resume=resume,
         start=start,
         origin={
-            "data": ", ".join(_datasets(index)),
+            "data": ", ".join(dataset_counts(index)),
             **images,
             "identities": identities_by_dataset(known),
-            "datasets": _datasets(index),
+            "datasets": dataset_counts(index),
             **_beginning(resume, pretrained_model, config.teacher),
             "command": _command(command_line),
             "machine": _machine(world),
@@ -290,16 +291,6 @@ def _load_weights(trainer: Trainer, config: TrainConfig, checkpoint: Checkpoint,
 def _list_in(path: Path, name: str) -> Path:
     """A list of a folder that prepare made, or the path itself."""
     return path / name if (path / name).is_file() else path
-
-
-def _datasets(index: ImageIndex) -> dict[str, dict[str, int]]:
-    """Images and persons of each data set, by its name; data without a name goes by its folder."""
-    found = {}
-    for domain in np.unique(index.domains).tolist():
-        rows = index[index.domains == domain]
-        name = index.domain_names[domain] or rows.paths[0].parent.name
-        found[name] = {"images": len(rows), "ids": len(np.unique(rows.pids))}
-    return found
 
 
 def _print(line: str) -> None:

@@ -23,6 +23,7 @@ from reid_train.data.image_files import image_files
 from reid_train.data.image_index import (
     ImageIndex,
     concatenate_indexes,
+    dataset_counts,
     empty_index,
     labels_of,
     merge_indexes,
@@ -58,6 +59,7 @@ __all__ = [
     "OfficialSplit",
     "article_split",
     "concatenate_indexes",
+    "dataset_counts",
     "decode_images",
     "empty_index",
     "extract_archive",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reid_train.data.datasets import read_dataset
 from reid_train.data.image_index import ImageIndex, merge_indexes
+from reid_train.data.naming import dataset_name
 from reid_train.data.official import find_official_root, read_official_split
 
 __all__ = ["EvaluationSet", "named_sets", "query_rows", "read_evaluation_set", "read_query_and_gallery"]
@@ -52,13 +53,13 @@ def read_evaluation_set(source: Path, pattern: str | None = None) -> EvaluationS
         ValueError: it cannot be read as any of them.
     """
     if (source / "query.txt").is_file() and (source / "gallery.txt").is_file():
-        return read_query_and_gallery(source / "query.txt", source / "gallery.txt", source.name)
+        return read_query_and_gallery(source / "query.txt", source / "gallery.txt", _name_of(source))
     if (source / "dev.txt").is_file():
-        return _one_set(read_dataset(source / "dev.txt"), source.name)
+        return _one_set(read_dataset(source / "dev.txt"), _name_of(source))
     if pattern is None and find_official_root(source) is not None:
         split = read_official_split(source)
-        return EvaluationSet(source.resolve().name, split.query, split.gallery)
-    return _one_set(read_dataset(source, pattern=pattern), source.name)
+        return EvaluationSet(_name_of(source), split.query, split.gallery)
+    return _one_set(read_dataset(source, pattern=pattern), _name_of(source))
 
 
 def read_query_and_gallery(
@@ -86,6 +87,16 @@ def named_sets(sets: list[EvaluationSet]) -> list[EvaluationSet]:
         name = f"{each.name}#{taken + 1}" if taken else each.name
         found.append(EvaluationSet(name, each.query, each.gallery))
     return found
+
+
+def _name_of(source: Path) -> str:
+    """A name for tables and folders; ``market/dev.txt`` and ``market/query`` are market's."""
+    source = source.resolve()
+    if source.is_file() and source.stem in ("train", "dev", "query", "gallery"):
+        source = source.parent
+    elif source.is_file():
+        return source.stem
+    return dataset_name(source, None).replace("/", "_")
 
 
 def _one_set(index: ImageIndex, name: str) -> EvaluationSet:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = [
     "ImageIndex",
     "concatenate_indexes",
+    "dataset_counts",
     "empty_index",
     "labels_of",
     "merge_indexes",
@@ -103,6 +104,16 @@ class ImageIndex:
 def empty_index() -> ImageIndex:
     """An index without images."""
     return ImageIndex((), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def dataset_counts(index: ImageIndex) -> dict[str, dict[str, int]]:
+    """``images`` and ``ids`` of each data set, by its name; data without a name goes by its folder."""
+    found = {}
+    for domain in np.unique(index.domains).tolist():
+        rows = index[index.domains == domain]
+        name = index.domain_names[domain] or rows.paths[0].parent.name
+        found[name] = {"images": len(rows), "ids": len(np.unique(rows.pids))}
+    return found
 
 
 def labels_of(pids: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:

@@ -13,6 +13,7 @@ from reid_train.data.archives import extract_archive
 from reid_train.data.datasets import (
     ImageIndex,
     article_split,
+    dataset_counts,
     first_image,
     hold_out_ids,
     merge_indexes,
@@ -99,6 +100,7 @@ def prepare(
     with tqdm(total=sum(map(len, splits.values())), unit="image", disable=None, leave=False) as bar:
         report = validate(splits, progress=bar.update)
     yield str(report)
+    yield from _datasets(splits)
     if report.unreadable and not skip_unreadable:
         raise ValueError(
             f"no list written, {len(report.unreadable)} images are unreadable (--skip_unreadable leaves them "
@@ -130,6 +132,17 @@ def _split(
         return hold_out_ids(merge_indexes(indexes), held_out_ids[0], seed)
     kept = [hold_out_ids(index, count, seed) for index, count in zip(indexes, held_out_ids, strict=True)]
     return merge_indexes([train for train, _ in kept]), merge_indexes([dev for _, dev in kept])
+
+
+def _datasets(splits: Mapping[str, ImageIndex]) -> Iterator[str]:
+    """Images and persons of each data set, for splits of several."""
+    for name, part in splits.items():
+        counts = dataset_counts(persons_only(part))
+        if len(counts) > 1:
+            yield f"{name}: " + ", ".join(
+                f"{dataset} {count['images']:,} images of {count['ids']:,} ids"
+                for dataset, count in counts.items()
+            )
 
 
 def _cameras(splits: Mapping[str, ImageIndex]) -> Iterator[str]:

@@ -18,6 +18,13 @@ by day, of mostly young adults; expect less at night, from above, of children, a
 the data hardly shows."""
 OTHER_LIMITS = """The weights were trained on {data}; its licence decides what they may be used for, and they
 know the places, cameras and people of its pictures and may fail on others."""
+RESEARCH = """
+Given out by their authors for research only: {names}. Check their terms before any other use."""
+# Data sets that are, of those that `reid_train.data.naming` knows.
+RESEARCH_SETS = (
+    *("Market-1501", "PKU-Reid", "DukeMTMC-reID", "MSMT17", "VeRi-776", "VehicleID", "MARS", "CUHK01"),
+    *("CUHK03", "CUHK03-NP"),
+)
 LIMITS = """The network tells clothing apart more than faces: people in uniforms or alike clothes are
 confused, and one who changes clothes is a stranger. Do not use it to establish who somebody is, or
 for decisions about people."""
@@ -40,6 +47,9 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
         "stretched" if description["resize"]["mode"] == "stretch" else "resized by its short side and cut"
     )
     limits = (MARKET_LIMITS if _data(origin) == "Market-1501" else OTHER_LIMITS).format(data=_data(origin))
+    bound = [name for name in origin.get("datasets", ()) if name in RESEARCH_SETS]
+    if bound and limits != MARKET_LIMITS:
+        limits += RESEARCH.format(names=", ".join(bound))
     return f"""# {description["name"]}
 
 Person re-identification network: a crop of a person in, a unit vector of

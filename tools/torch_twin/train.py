@@ -41,6 +41,7 @@ from reid_train.config import TrainConfig, add_flags, config_from_dict, resolve
 from reid_train.data.datasets import (
     ImageCache,
     ImageIndex,
+    dataset_counts,
     decode_images,
     identities,
     identities_by_dataset,
@@ -370,7 +371,8 @@ def main() -> None:
     threads = f"{options.threads} CPU thread{'s' if options.threads > 1 else ''}"
     precision = ", bfloat16" if options.bf16 else ""
     origin = {
-        "data": ", ".join(sorted(identities_by_dataset(identities(index)))) or "unnamed data",
+        "data": ", ".join(dataset_counts(index)),
+        "datasets": dataset_counts(index),
         "train_images": len(index),
         "train_ids": persons,
         "identities": identities_by_dataset(identities(index)),

@@ -43,3 +43,12 @@ def test_sets_of_one_name_are_told_apart(tmp_path):
     empty = index_of(tmp_path / "e")
     sets = [EvaluationSet(name, empty, empty) for name in ("dev.txt", "x", "dev.txt")]
     assert [each.name for each in named_sets(sets)] == ["dev.txt", "x", "dev.txt#2"]
+
+
+def test_sets_are_named_by_what_tells_them_apart(tmp_path):
+    for name in ("market", "pku"):
+        (tmp_path / name).mkdir()
+        write_list_file(tmp_path / name / "dev.txt", index_of(tmp_path / name / "query", 1, 1))
+    write_list_file(tmp_path / "mine.txt", index_of(tmp_path / "x", 1, 1))
+    sources = [tmp_path / "market", tmp_path / "pku" / "dev.txt", tmp_path / "mine.txt"]
+    assert [read_evaluation_set(source).name for source in sources] == ["market", "pku", "mine"]

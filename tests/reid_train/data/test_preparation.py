@@ -45,6 +45,7 @@ def test_several_sources_are_domains_with_ids_held_out_of_each(
         path.rename(two / f"{person:04d}_{5 * camera - 5:02d}.jpg")
     data = tmp_path / "data"
     assert run(one, two, "--output", data, "--held_out_ids", "1,0") == 0
+    assert "train: Market-1501 6 images of 3 ids, CUHK03 10 images of 5 ids" in capsys.readouterr().out
     train, dev = (read_list_file(data / f"{name}.txt") for name in ("train", "dev"))
     assert (train.domain_names, dev.domain_names) == (("Market-1501", "CUHK03"), ("Market-1501",))
     assert [len(identities(index)) for index in (train, dev)] == [8, 1]
