@@ -18,7 +18,6 @@ __all__ = [
     "clip",
     "expanded",
     "iou",
-    "nms",
     "shared_area",
     "tlwh_from_xyxy",
     "xyah_from_xyxy",
@@ -103,23 +102,6 @@ def iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.f
     union = area(boxes)[:, None] + area(others)[None, :] - intersection
     np.divide(intersection, union, out=intersection, where=union > 0)
     return intersection
-
-
-def nms(boxes: NDArray[np.float64], confidence: NDArray[np.floating], max_iou: float) -> NDArray[np.int64]:
-    """Indices that greedy non-maximum suppression keeps, in falling order of confidence.
-
-    Args:
-        boxes: ``(N, 4)``.
-        confidence: ``(N,)``; equal values keep their order.
-        max_iou: a box is dropped when its IoU with a kept one is above this.
-    """
-    order = np.argsort(-np.asarray(confidence, dtype=np.float64), kind="stable")
-    ious = iou(boxes[order], boxes[order])
-    alive = np.ones(len(order), dtype=bool)
-    for i in range(len(order)):
-        if alive[i]:
-            alive[i + 1 :] &= ious[i, i + 1 :] <= max_iou
-    return order[alive].astype(np.int64)
 
 
 def expanded(boxes: NDArray[np.float64], margin: float) -> NDArray[np.float64]:

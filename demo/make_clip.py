@@ -25,7 +25,8 @@ from scene import SUPERSAMPLING, Camera, Image, Prop, fill, make_props, paint_ba
 from scipy.stats import norm
 from tqdm import tqdm
 
-from deepsort_paddle.boxes import clip, nms
+from deepsort_paddle.boxes import clip
+from deepsort_paddle.detection.candidates import suppress
 from deepsort_paddle.media.video_writer import VideoWriter
 
 FPS = 25
@@ -174,7 +175,7 @@ class FaultyDetector:
         kept = clip(np.array(boxes).reshape(-1, 4), self.height, self.width)
         scores = np.array(confidences, dtype=np.float64)
         rows = np.flatnonzero((kept[:, 2:] - kept[:, :2] >= 2).all(axis=1))
-        rows = rows[nms(kept[rows], scores[rows], 0.7)]
+        rows = rows[suppress(kept[rows], scores[rows], np.zeros(len(rows), np.int64), max_iou=0.7)]
         return kept[rows], scores[rows]
 
     def drift(self, track_id: int) -> NDArray[np.float64]:

@@ -12,9 +12,10 @@ from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.tracker_settings import thresholds, tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
-from deepsort_paddle.detection.candidates import PEOPLE, class_confidences, class_ids
+from deepsort_paddle.detection.candidates import class_confidences, class_ids
 from deepsort_paddle.detection.detector import FileDetector, detection_file, make_detector
 from deepsort_paddle.detection.file_checks import file_warnings
+from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.pipeline.stages import Detect, Encode, skip_broken
@@ -205,7 +206,7 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
     labels = tuple(detector.labels)
     if classes and plan.reid is None and plan.preset != "motion":
         names = [labels[number] for number in class_ids(classes, labels)]
-        if others := [name for name in names if name not in PEOPLE]:
+        if others := [name for name in names if not is_person(name)]:
             note(
                 f"{DEFAULT_MODEL} was trained on people and says little about {', '.join(others)}; "
                 "--reid none tracks by motion alone"

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import TypeGuard
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +19,10 @@ from deepsort_paddle import boxes as geometry
 from deepsort_paddle.arguments import check_frame
 from deepsort_paddle.structures import Detections
 
-__all__ = ["class_confidences", "class_ids", "confident", "select"]
+__all__ = ["class_confidences", "class_ids", "confident", "has_pixels", "select", "suppress"]
 
 # Candidates that enter suppression, whose cost grows with their square; the most confident stay.
 MAX_CANDIDATES = 1000
-# What detectors call people.
-PEOPLE = ("person", "pedestrian")
 NO_CLASSES: Mapping[int, float] = MappingProxyType({})
 
 
@@ -57,15 +57,35 @@ def select(
     index = index[np.argsort(-confidence[index], kind="stable")[:MAX_CANDIDATES]]
     whole = np.asarray(boxes[index], dtype=np.float64)
     if max_iou < 1 and len(index):
-        # Moving each class to a place of its own keeps one class from suppressing another.
-        span = float(np.ptp(whole)) + 1
-        ranks = np.unique(class_id[index], return_inverse=True)[1]
-        kept = geometry.nms(whole + (ranks * span)[:, None], confidence[index], max_iou)
+        kept = suppress(whole, confidence[index], class_id[index], max_iou=max_iou)
         index, whole = index[kept], whole[kept]
     cut = geometry.clip(whole, frame_shape[0], frame_shape[1])
     visible = (cut[:, 2:] > cut[:, :2]).all(axis=1)
     index = index[visible]
     return Detections.of(cut[visible], np.clip(confidence[index], 0, 1), class_id[index])
+
+
+def suppress(
+    boxes: NDArray[np.float64],
+    confidence: NDArray[np.floating],
+    class_id: NDArray[np.integer],
+    *,
+    max_iou: float,
+) -> NDArray[np.int64]:
+    """Indices that OpenCV's greedy non-maximum suppression keeps, in falling order of confidence.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy.
+        confidence: ``(N,)``; equal values keep their order.
+        class_id: ``(N,)``; a box never suppresses one of another class.
+        max_iou: a box is dropped when its IoU with a kept one of its class is above this.
+    """
+    if len(boxes) == 0:
+        return np.zeros(0, np.int64)
+    kept = cv2.dnn.NMSBoxesBatched(
+        geometry.tlwh_from_xyxy(boxes).tolist(), confidence.tolist(), class_id.tolist(), -np.inf, max_iou
+    )
+    return np.asarray(kept, dtype=np.int64).reshape(-1)
 
 
 def confident(
@@ -138,18 +158,16 @@ def class_ids(
     return found
 
 
-def expect_picture(image: NDArray[np.uint8] | None, frame_number: int) -> NDArray[np.uint8]:
-    """The picture that a detector needs.
+def has_pixels(image: NDArray[np.uint8] | None) -> TypeGuard[NDArray[np.uint8]]:
+    """Whether there is an image to search; a detector reports nothing where there is none.
 
     Raises:
-        ValueError: there is none, or it is not ``(H, W, 3)`` uint8.
+        ValueError: it is not ``(H, W, 3)`` uint8.
     """
     if image is None:
-        raise ValueError(f"frame {frame_number} has no picture, and this detector needs one")
+        return False
     check_frame(image)
-    if image.size == 0:
-        raise ValueError(f"frame must have pixels, got {image.dtype} {image.shape}")
-    return image
+    return image.size > 0
 
 
 def expect_confidence(confidence: float) -> float:

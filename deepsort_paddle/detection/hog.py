@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.detection.candidates import expect_confidence, expect_picture, select
+from deepsort_paddle.detection.candidates import expect_confidence, has_pixels, select
 from deepsort_paddle.structures import Detections
 
 __all__ = ["HogDetector"]
@@ -65,19 +65,20 @@ class HogDetector:
         """Detections of one frame, in falling order of confidence.
 
         Args:
-            frame_number: for the error when there is no picture.
-            image: ``(H, W, 3)`` uint8 BGR.
+            frame_number: not used.
+            image: ``(H, W, 3)`` uint8 BGR; without one, or without pixels, nothing is detected.
 
         Raises:
-            ValueError: there is no picture, or it has another shape or dtype.
+            ValueError: the image has another shape or dtype.
         """
-        picture = expect_picture(image, frame_number)
-        height, width = picture.shape[:2]
+        if not has_pixels(image):
+            return Detections.empty()
+        height, width = image.shape[:2]
         scale = min(self._picture_height / height, MAX_ASPECT * self._picture_height / width)
         new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
         if new_height + 2 * PADDING < WINDOW_HEIGHT or new_width + 2 * PADDING < WINDOW_WIDTH:
             return Detections.empty()
-        resized = cv2.resize(picture, (new_width, new_height))
+        resized = cv2.resize(image, (new_width, new_height))
         windows, margins = self._descriptor.detectMultiScale(
             resized,
             winStride=(8, 8),
@@ -96,7 +97,7 @@ class HogDetector:
             boxes / np.tile([new_width / width, new_height / height], 2),
             confidence,
             np.zeros(len(boxes), np.int64),
-            frame_shape=picture.shape,
+            frame_shape=image.shape,
             min_confidence=self.confidence,
             classes=None,
             max_iou=MAX_IOU,

@@ -1,13 +1,11 @@
-"""Detectors in ONNX files: YOLOX, YOLOv8-style and NanoDet heads, by ONNX Runtime."""
+"""Detectors in ONNX files: YOLO, NanoDet and detection-transformer heads, by ONNX Runtime."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,33 +13,26 @@ from deepsort_paddle.detection.candidates import (
     class_confidences,
     class_ids,
     expect_confidence,
-    expect_picture,
+    has_pixels,
     select,
 )
-from deepsort_paddle.detection.onnx_heads import Head, recognise
+from deepsort_paddle.detection.export_metadata import ExportMetadata
+from deepsort_paddle.detection.head import Head, ImageFormat, Wanted
+from deepsort_paddle.detection.image_input import fit, planes
+from deepsort_paddle.detection.labels import label_classes, person_classes
+from deepsort_paddle.detection.onnx_heads import HOW_TO_EXPORT, recognise
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import Detections
 
-__all__ = ["COCO_LABELS", "OnnxDetector"]
+__all__ = ["OnnxDetector"]
 
 # For an input of any size; what YOLOX and YOLOv8 are trained at.
 DEFAULT_SIDE = 640
 # YOLOX-nano's best F1 on PETS09 and MOT17-mini is the same at 0.5 and at the 0.65 of COCO's evaluation (0.84,
 # 0.45), and a tracker wants one box a person.
 MAX_IOU = 0.5
-
-# The 80 classes of the COCO detection task (Lin et al., arXiv 1405.0312) in the usual order.
-_COCO = """
-person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
-fire hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant,
-bear, zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard,
-sports ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle,
-wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot,
-hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop,
-mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock,
-vase, scissors, teddy bear, hair drier, toothbrush
-"""
-COCO_LABELS = tuple(name.strip() for name in _COCO.replace("\n", " ").split(","))
+# RT-DETR and D-FINE ask for the size, width first, in whose pixels they report boxes.
+_SIZE_INPUT = "orig_target_sizes"
 
 
 class OnnxDetector:
@@ -49,10 +40,16 @@ class OnnxDetector:
 
     Attributes:
         head: the `Head` that was recognised.
+        metadata: what the file says about itself.
         labels: class names by number.
         classes: the class numbers that it reports.
         confidence: its threshold.
         class_confidence: thresholds of single classes, by number, instead of it.
+
+    Example:
+        >>> detector = OnnxDetector("yolox_nano.onnx", confidence=0.4)  # doctest: +SKIP
+        >>> detector(1, image).boxes.shape  # doctest: +SKIP
+        (7, 4)
     """
 
     def __init__(
@@ -65,12 +62,12 @@ class OnnxDetector:
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
-        """Open the file and run it once, on a grey picture, to see what it returns.
+        """Open the file and run it once, on a grey image, to see what it returns.
 
         Args:
             path: the ``.onnx`` file.
             confidence: boxes below it are dropped; None takes what suits the head.
-            classes: numbers or names to report; None takes class 0, the person of COCO.
+            classes: numbers or names to report; None takes the classes that the file calls people.
             class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
             device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
             threads: CPU threads; None takes every core this process may use.
@@ -78,87 +75,95 @@ class OnnxDetector:
         Raises:
             FileNotFoundError: there is no such file.
             OSError: ONNX Runtime can't open it.
-            ValueError: it is no detector of a known head, or an argument is wrong.
+            ValueError: it is no detector of a known head, has no class of people, or an argument is wrong.
         """
         self._predictor = Predictor(path, device=device, threads=threads)
-        shapes = self._predictor.input_shapes
-        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] not in (3, -1) or shapes[0][0] > 1:
-            raise ValueError(f"{path}: wanted a detector with one input (1, 3, H, W), got {shapes}")
-        self._height, self._width = (side if side > 0 else DEFAULT_SIDE for side in shapes[0][2:])
+        self.metadata = ExportMetadata.parse(self._predictor.metadata)
+        self._image_input, self._height, self._width, self._dtype = self._check_inputs(path)
         grey = np.full((self._height, self._width, 3), 114, np.uint8)
+        outputs = self._forward(grey, ImageFormat())
         try:
-            self.head: Head = recognise(self._forward(grey), self._height, self._width)
+            self.head: Head = recognise(
+                dict(zip(self._predictor.output_names, outputs, strict=True)),
+                self._height,
+                self._width,
+                self.metadata,
+            )
         except ValueError as error:
-            message = str(error)
-            raise ValueError(message if str(path) in message else f"{path}: {message}") from error
-        self.labels = _labels(self._predictor.metadata, self.head.class_count)
-        self.classes = class_ids(classes, self.labels)
+            raise ValueError(f"{path}: {error}") from error
+        names = self.metadata.names
+        self.labels = label_classes(names, self.head.class_count)
+        people = person_classes(self.labels, str(path), named=bool(names)) if classes is None else ()
+        self.classes = class_ids(classes, self.labels, default=people)
         self.confidence = expect_confidence(self.head.confidence if confidence is None else confidence)
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
+        lowest = min([self.confidence, *self.class_confidence.values()])
+        self._wanted = Wanted(tuple(self.classes), lowest)
 
     def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
         """Detections of one frame, in falling order of confidence.
 
         Args:
-            frame_number: for the error when there is no picture.
-            image: ``(H, W, 3)`` uint8 BGR.
+            frame_number: for error messages.
+            image: ``(H, W, 3)`` uint8 BGR; without one, or without pixels, nothing is detected.
 
         Raises:
-            ValueError: there is no picture, or it has another shape or dtype.
+            ValueError: the image has another shape or dtype, or the network's numbers are no scores.
         """
-        picture = expect_picture(image, frame_number)
-        canvas, scale, offset = fit(picture, self._height, self._width, self.head)
-        outputs = self._forward(canvas, self.head)
+        if not has_pixels(image):
+            return Detections.empty()
+        canvas, scale, offset = fit(image, self._height, self._width, self.head.image)
+        outputs = self._forward(canvas, self.head.image)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite rows are dropped
-            boxes, confidence, class_id = self.head.decode(outputs)
+            try:
+                boxes, confidence, class_id = self.head.decode(outputs, self._wanted)
+            except ValueError as error:
+                raise ValueError(f"{self._predictor.path}, frame {frame_number}: {error}") from error
             return select(
                 (boxes - np.tile(offset, 2)) / np.tile(scale, 2),
                 confidence,
                 class_id,
-                frame_shape=picture.shape,
+                frame_shape=image.shape,
                 min_confidence=self.confidence,
                 classes=self.classes,
-                max_iou=MAX_IOU,
+                max_iou=MAX_IOU if self.head.suppress else 1.0,
                 class_confidence=self.class_confidence,
             )
 
-    def _forward(self, canvas: NDArray[np.uint8], head: Head | None = None) -> list[NDArray[Any]]:
-        """The network's outputs for a picture of its input size."""
-        pixels = canvas.astype(np.float32)
-        if head is not None:
-            pixels = pixels[..., ::-1] if head.rgb else pixels
-            pixels = (pixels - np.array(head.mean, np.float32)) * np.array(head.scale, np.float32)
-        return self._predictor.run_feeds({self._predictor.input_names[0]: pixels.transpose(2, 0, 1)[None]})
+    def _check_inputs(self, path: str | Path) -> tuple[str, int, int, str]:
+        """Name, height, width and dtype of the input for the image.
 
+        Raises:
+            ValueError: the network takes something else.
+        """
+        inputs = dict(
+            zip(
+                self._predictor.input_names,
+                zip(self._predictor.input_shapes, self._predictor.input_dtypes, strict=True),
+                strict=True,
+            )
+        )
+        if {"scale_factor", "im_shape"} & inputs.keys():
+            raise ValueError(
+                f"{path}: an export of PaddleDetection, converted to ONNX: give the folder with infer_cfg.yml"
+            )
+        name = next((name for name in inputs if name != _SIZE_INPUT), "")
+        shape, dtype = inputs.get(name, ((), ""))
+        if set(inputs) - {name, _SIZE_INPUT} or len(shape) != 4 or shape[1] not in (3, -1) or shape[0] > 1:
+            got = ", ".join(f"{name} {shape}" for name, (shape, _) in inputs.items())
+            raise ValueError(
+                f"{path}: expected a detector with one input (1, 3, H, W), got {got}: {HOW_TO_EXPORT}"
+            )
+        if dtype not in ("float32", "float16"):
+            raise ValueError(f"{path}: expected an input of float32 or float16, got {dtype}: {HOW_TO_EXPORT}")
+        sizes = self.metadata.image_size or (DEFAULT_SIDE, DEFAULT_SIDE)
+        height, width = (side if side > 0 else size for side, size in zip(shape[2:], sizes, strict=True))
+        return name, height, width, dtype
 
-def fit(
-    picture: NDArray[np.uint8], height: int, width: int, head: Head
-) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
-    """A picture resized to a network's input, and how: input = scale * picture + offset, each x, y."""
-    if not head.keep_ratio:
-        scale = np.array([width / picture.shape[1], height / picture.shape[0]])
-        return cv2.resize(picture, (width, height)), scale, np.zeros(2)  # type: ignore[return-value]
-    ratio = min(height / picture.shape[0], width / picture.shape[1])
-    # At least a pixel is left of a picture that is nothing but wide or high.
-    inner_height = max(1, round(picture.shape[0] * ratio))
-    inner_width = max(1, round(picture.shape[1] * ratio))
-    top, left = ((height - inner_height) // 2, (width - inner_width) // 2) if head.centred else (0, 0)
-    canvas = np.full((height, width, 3), head.padding, np.uint8)
-    canvas[top : top + inner_height, left : left + inner_width] = cv2.resize(
-        picture, (inner_width, inner_height)
-    )
-    scale = np.array([inner_width / picture.shape[1], inner_height / picture.shape[0]])
-    return canvas, scale, np.array([left, top], dtype=np.float64)
-
-
-def _labels(metadata: dict[str, str], count: int) -> tuple[str, ...]:
-    """Class names: those in the export's metadata, COCO's where the number of classes fits, or numbers."""
-    try:
-        names = ast.literal_eval(metadata.get("names", ""))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # MemoryError: nested deeply
-        names = None
-    if isinstance(names, dict) and set(names) == set(range(count)):
-        return tuple(str(names[number]) for number in range(count))
-    if isinstance(names, list) and len(names) == count:
-        return tuple(str(name) for name in names)
-    return COCO_LABELS if count == len(COCO_LABELS) else tuple(f"class {number}" for number in range(count))
+    def _forward(self, canvas: NDArray[np.uint8], image: ImageFormat) -> list[NDArray[Any]]:
+        """The network's outputs for an image of its input size."""
+        feeds: dict[str, NDArray[Any]] = {
+            self._image_input: planes(canvas, image).astype(self._dtype, copy=False),
+            _SIZE_INPUT: np.array([[self._width, self._height]], np.int64),
+        }
+        return self._predictor.run_feeds({name: feeds[name] for name in self._predictor.input_names})

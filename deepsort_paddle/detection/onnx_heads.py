@@ -1,186 +1,251 @@
-"""What the heads of common ONNX detectors mean: input conventions and box decoding.
+"""Which head the outputs of an ONNX detector belong to.
 
-A detector's file doesn't say how it was trained, but the shapes of its outputs give it away: the number
-of grid cells of an input of known size is a fingerprint, and the other axis tells boxes
-from classes. Each head is written here from the paper or the exporting project's documented format.
+The names and shapes of the outputs show it, with what the file says about itself: the number of grid cells of
+an input of known size is a fingerprint, and the exporter's metadata says what follows the class scores.
+Where two heads share a shape, the values for one grey image decide. Whatever remains open is refused: an
+output read by the wrong head gives no error later, only no tracks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Candidates", "Head", "recognise"]
+from deepsort_paddle.detection.detr_heads import detr_logits, detr_rows, detr_scores
+from deepsort_paddle.detection.export_metadata import ExportMetadata
+from deepsort_paddle.detection.head import NO_SCORES, Head, grid_cells
+from deepsort_paddle.detection.nanodet_heads import BINS, nanodet, nanodet_plus
+from deepsort_paddle.detection.yolo_heads import end_to_end, yolov5, yolov6, yolov8, yolox, yolox_decoded
 
-Outputs = Sequence[NDArray[np.float32]]
-Candidates = tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.int64]]
-STRIDES = (8, 16, 32)
+__all__ = ["HOW_TO_EXPORT", "recognise"]
 
+HOW_TO_EXPORT = (
+    "export the detection model for one image, without suppression: `yolo export model=FILE.pt format=onnx`, "
+    "YOLOX tools/export_onnx.py, YOLOv7 export.py --grid, RF-DETR model.export(); docs/detectors.md lists all"
+)
+# Tasks of Ultralytics whose outputs start with boxes; the empty one is a file that says nothing.
+_BOX_TASKS = ("", "detect", "pose", "obb", "segment")
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+# End-to-end networks report 300 boxes; a grid of so few cells belongs to an input of 192 pixels.
+_MAX_QUERIES = 1000
+# COCO's numbers reach 90, so that such networks have 91 classes.
+_COCO_SLOTS = 91
+# DETR's and YOLOS's scores are a softmax with a class for no object, which no later family has.
+_DETR_QUERIES = 100
+# A trained network gives nearly every cell a score near 0; an angle is spread over its range.
+_SPREAD_MEDIAN = 0.25
+# x, y and visibility of 17 keypoints.
+_COCO_KEYPOINT_VALUES = 51
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """How one family of detectors wants its picture and how its outputs are read.
-
-    Attributes:
-        name: the family.
-        class_count: its number of classes.
-        confidence: the threshold that suits its scores: near the best F1 of YOLOX-nano (0.32) and NanoDet-m
-            (0.33) on PETS09 frames 1 to 50 and MOT17-mini together.
-        keep_ratio: whether the picture keeps its aspect ratio; the rest of the input is then padding.
-        centred: whether padding goes to both sides instead of right and bottom.
-        padding: its grey value.
-        rgb: whether the network takes RGB; else BGR.
-        mean: subtracted from the pixels, in the network's channel order.
-        scale: the pixels are multiplied by it then.
-        decode: candidates of the raw outputs: ``(N, 4)`` xyxy pixels of the network's input,
-            ``(N,)`` confidence, ``(N,)`` class.
-    """
-
-    name: str
-    class_count: int
-    confidence: float
-    keep_ratio: bool
-    centred: bool
-    padding: int
-    rgb: bool
-    mean: tuple[float, float, float]
-    scale: tuple[float, float, float]
-    decode: Callable[[Outputs], Candidates]
+_Arrays = Sequence[NDArray[Any]]
 
 
-def recognise(outputs: Outputs, height: int, width: int) -> Head:
+def recognise(
+    outputs: Mapping[str, NDArray[Any]], height: int, width: int, metadata: ExportMetadata | None = None
+) -> Head:
     """The head to which a network's outputs belong.
 
     Args:
-        outputs: what the network returned for one picture.
+        outputs: by name, in the network's order, what it returned for one grey image.
         height: of its input.
         width: of its input.
+        metadata: what the file says about itself.
 
     Raises:
-        ValueError: no head that this package knows returns such shapes.
+        ValueError: no known head has such outputs, they contradict the metadata, or the model has another
+            task; the message says how to export.
     """
-    cells = [-(-height // stride) * -(-width // stride) for stride in STRIDES]
-    shapes = [output.shape for output in outputs]
-    # Extra outputs (masks, prototypes) of a network with boxes first are no hindrance.
-    if len(shapes[0]) == 3 and shapes[0][0] == 1:
-        _, rows, columns = shapes[0]
-        if rows == sum(cells) and columns > 5:
-            return yolox(height, width, columns - 5)
-        if columns == sum(cells) and rows > 4 and len(outputs) == 1:
-            return yolov8(rows - 4)
-    flat = [shape[1:] if len(shape) == 3 and shape[0] == 1 else shape for shape in shapes]
-    if len(flat) == 6 and all(len(shape) == 2 for shape in flat):
-        classes, sides = [shape[1] for shape in flat[:3]], [shape[1] for shape in flat[3:]]
-        in_order = [shape[0] for shape in flat] == cells * 2
-        if in_order and len(set(classes)) == 1 and len(set(sides)) == 1 and sides[0] % 4 == 0:
-            return nanodet(height, width, classes[0])
-    raise ValueError(
-        f"outputs {', '.join(str(shape) for shape in shapes)} of an input of {height} x {width} belong to "
-        "none of the known heads: YOLOX (1, cells, 5 + classes), YOLOv8 (1, 4 + classes, cells), "
-        "NanoDet (three of (cells, classes), then three of (cells, 4 * bins))"
+    metadata = ExportMetadata() if metadata is None else metadata
+    if metadata.task not in _BOX_TASKS:
+        raise ValueError(f"expected a detector, got a model of task {metadata.task}: {HOW_TO_EXPORT}")
+    arrays = list(outputs.values())
+    head = _by_names(outputs, height, width)
+    if head is None and arrays and arrays[0].ndim == 3 and len(arrays[0]) == 1:
+        head = _by_cells(arrays, height, width, metadata) or _by_queries(arrays, height, width, metadata)
+    if head is None:
+        head = _split_nanodet(arrays, height, width)
+    if head is None:
+        shapes = ", ".join(f"{name} {output.shape}" for name, output in outputs.items())
+        raise ValueError(
+            f"outputs {shapes} of an input of {height} x {width} belong to none of the known heads"
+            f"{_guess(arrays)}: {HOW_TO_EXPORT}"
+        )
+    return head
+
+
+def _by_names(outputs: Mapping[str, NDArray[Any]], height: int, width: int) -> Head | None:
+    """The heads of detection transformers, whose outputs have names."""
+    shapes = {name: output.shape for name, output in outputs.items()}
+    place = {name: number for number, name in enumerate(outputs)}
+    for name, boxes, logits in (
+        ("RF-DETR", "dets", "labels"),
+        ("RT-DETR", "pred_boxes", "logits"),
+        ("RT-DETR", "pred_boxes", "pred_logits"),
+    ):
+        if not _are_queries(shapes.get(boxes), shapes.get(logits)):
+            continue
+        queries, count = shapes[logits][1:]
+        if name != "RF-DETR" and queries <= _DETR_QUERIES:
+            raise ValueError(
+                f"expected RT-DETR, D-FINE or RF-DETR, got {queries} queries of {count} classes, as DETR and "
+                f"YOLOS have them: {HOW_TO_EXPORT}"
+            )
+        imagenet = name == "RF-DETR" or count == _COCO_SLOTS
+        return detr_logits(
+            "RF-DETR" if imagenet else name,
+            height,
+            width,
+            count,
+            boxes_at=place[boxes],
+            logits_at=place[logits],
+            imagenet=imagenet,
+        )
+    scores = shapes.get("scores", ())
+    if len(scores) == 2 and shapes.get("labels") == scores and shapes.get("boxes") == (*scores, 4):
+        return detr_scores(boxes_at=place["boxes"], scores_at=place["scores"], labels_at=place["labels"])
+    return None
+
+
+def _are_queries(boxes: tuple[int, ...] | None, logits: tuple[int, ...] | None) -> bool:
+    """Whether the shapes are ``(1, queries, 4)`` and ``(1, queries, classes)``."""
+    return (
+        boxes is not None
+        and logits is not None
+        and len(boxes) == len(logits) == 3
+        and (boxes[0], boxes[2]) == (1, 4)
+        and boxes[:2] == logits[:2]
     )
 
 
-def yolox(height: int, width: int, class_count: int) -> Head:
-    """YOLOX (Ge et al., arXiv 2107.08430), exported without decoding in the graph.
+def _by_cells(arrays: _Arrays, height: int, width: int, metadata: ExportMetadata) -> Head | None:
+    """The heads with a row or column for each grid cell."""
+    _, rows, columns = arrays[0].shape
+    counts = [sum(-(-height // s) * -(-width // s) for s in strides) for strides in _STRIDES]
+    values = arrays[0][0]
+    names = len(metadata.names)
+    cells_first = rows in counts and names > 0 and columns == 4 + names
+    # Of an input of 64 x 64 both sides may be numbers of cells.
+    cells_last = columns in counts and rows > 4 and not (rows in counts and _are_scores(values[:, 4:]))
+    if cells_first or cells_last:
+        values = values if cells_first else values.T
+        count = _class_count(values.shape[1] - 4, arrays, metadata)
+        scores = values[:, 4 : 4 + count]
+        _check_scores(scores)
+        # A cell's angle would be its last score.
+        if not metadata.task and count > 1 and np.median(scores[:, -1]) > _SPREAD_MEDIAN:
+            median = np.median(scores[:, -1])
+            raise ValueError(f"the last of {count} scores has a median of {median:.2f}: {NO_SCORES}")
+        return yolov8(count, oriented=metadata.task == "obb", cells_first=cells_first)
+    if rows in [3 * count for count in counts] and columns > 5:
+        count = _class_count(columns - 5, arrays, metadata)
+        _check_scores(values[:, 4 : 5 + count])
+        return yolov5(count)
+    if rows in counts and columns > 5:
+        return _of_one_row_a_cell(arrays, height, width, metadata, _STRIDES[counts.index(rows)])
+    return None
 
-    A row is x, y offset from its cell in strides, log of width, height in strides, objectness, classes.
+
+def _of_one_row_a_cell(
+    arrays: _Arrays, height: int, width: int, metadata: ExportMetadata, strides: tuple[int, ...]
+) -> Head | None:
+    """YOLOX, decoded or not, YOLOv6 and NanoDet-Plus: of one shape, told apart by their values."""
+    values = arrays[0][0]
+    columns = values.shape[1]
+    classes = columns - 4 * BINS
+    if classes > 0 and _are_scores(values[:, :classes]) and not _are_scores(values[:, 4:]):
+        return nanodet_plus(height, width, classes, strides)
+    count = _class_count(columns - 5, arrays, metadata)
+    _check_scores(values[:, 4:])
+    corner, stride = grid_cells(height, width, strides, offset=0.0)
+    # A box lies at its cell, whichever unit its centre is in.
+    undecoded = np.median(np.abs(values[:, :2] - 0.5))
+    decoded = np.median(np.abs(values[:, :2] / stride - corner - 0.5))
+    if undecoded <= decoded:
+        return yolox(height, width, count) if len(strides) == 3 else None
+    return yolov6(count) if (values[:, 4] == 1).all() else yolox_decoded(count)
+
+
+def _by_queries(arrays: _Arrays, height: int, width: int, metadata: ExportMetadata) -> Head | None:
+    """The end-to-end heads, with a row for each box."""
+    _, rows, columns = arrays[0].shape
+    if rows > _MAX_QUERIES or columns < 5:
+        return None
+    values = arrays[0][0].astype(np.float32)
+    in_parts = metadata.is_rtdetr or 0 < np.abs(values[:, :4]).max(initial=0) < 2
+    others = {
+        "detect": (0,),
+        "obb": (1,),
+        "segment": (_mask_count(arrays),),
+        "pose": (metadata.keypoint_values,),
+    }.get(metadata.task, (0, 1, _COCO_KEYPOINT_VALUES, _mask_count(arrays)))
+    if columns - 6 in others and _are_scores(values[:, 4]) and (values[:, 5] == np.rint(values[:, 5])).all():
+        return end_to_end(oriented=columns == 7, unit_size=(height, width) if in_parts else None)
+    if in_parts and _are_scores(values[:, 4:]):
+        return detr_rows(height, width, _class_count(columns - 4, arrays, metadata))
+    return None
+
+
+def _split_nanodet(arrays: _Arrays, height: int, width: int) -> Head | None:
+    """NanoDet-m with an output for each stride."""
+    cells = [-(-height // stride) * -(-width // stride) for stride in _STRIDES[0]]
+    shapes = [array.shape[1:] if array.ndim == 3 and len(array) == 1 else array.shape for array in arrays]
+    if len(shapes) != 6 or any(len(shape) != 2 for shape in shapes):
+        return None
+    classes, sides = {shape[1] for shape in shapes[:3]}, {shape[1] for shape in shapes[3:]}
+    in_order = [shape[0] for shape in shapes] == cells * 2
+    if in_order and len(classes) == len(sides) == 1 and max(sides) % 4 == 0:
+        return nanodet(height, width, max(classes))
+    return None
+
+
+def _class_count(numbers: int, arrays: _Arrays, metadata: ExportMetadata) -> int:
+    """How many of the numbers after a box are class scores; the others belong to the model's task.
+
+    Raises:
+        ValueError: that is not the number of classes that the file names.
     """
-    corner, stride = _cells(height, width, offset=0.0)
-
-    def decode(outputs: Outputs) -> Candidates:
-        rows = outputs[0][0]  # (cells, 5 + classes)
-        centre = (rows[:, :2] + corner) * stride
-        # A log size over 20 is no box: exp would overflow.
-        half = 0.5 * np.exp(np.minimum(rows[:, 2:4], 20)) * stride
-        scores = rows[:, 4:5] * rows[:, 5:]
-        return np.concatenate([centre - half, centre + half], axis=1), *_best(scores)
-
-    return Head(
-        name="YOLOX",
-        class_count=class_count,
-        confidence=0.35,
-        keep_ratio=True,
-        centred=False,
-        padding=114,
-        rgb=False,
-        mean=(0.0, 0.0, 0.0),
-        scale=(1.0, 1.0, 1.0),
-        decode=decode,
-    )
+    names = len(metadata.names)
+    if metadata.task == "obb":
+        others = 1
+    elif metadata.task == "pose":
+        others = metadata.keypoint_values or numbers - names
+    else:
+        others = _mask_count(arrays)
+    count = numbers - others
+    if count < 1 or (names and count != names):
+        task = f" of task {metadata.task}" if metadata.task else ""
+        raise ValueError(
+            f"the file names {names} classes and its outputs have {count}, read as a model{task}: "
+            f"{HOW_TO_EXPORT}"
+        )
+    return count
 
 
-def yolov8(class_count: int) -> Head:
-    """YOLOv8 and its successors with the same output: columns of centre x, y, width, height, classes."""
-
-    def decode(outputs: Outputs) -> Candidates:
-        rows = outputs[0][0].T  # (cells, 4 + classes)
-        centre, half = rows[:, :2], 0.5 * rows[:, 2:4]
-        return np.concatenate([centre - half, centre + half], axis=1), *_best(rows[:, 4:])
-
-    return Head(
-        name="YOLOv8",
-        class_count=class_count,
-        confidence=0.35,
-        keep_ratio=True,
-        centred=True,
-        padding=114,
-        rgb=True,
-        mean=(0.0, 0.0, 0.0),
-        scale=(1 / 255, 1 / 255, 1 / 255),
-        decode=decode,
-    )
+def _mask_count(arrays: _Arrays) -> int:
+    """Mask coefficients of each box of a segmentation model: channels of its prototypes; 0 for none."""
+    return next((array.shape[1] for array in arrays[1:] if array.ndim == 4), 0)
 
 
-def nanodet(height: int, width: int, class_count: int) -> Head:
-    """NanoDet-m: class scores at three strides, then distributions of the four sides' distances.
-
-    A side's distance in strides is the expectation over bins 0, 1, 2... (Generalized Focal Loss, Li et
-    al., arXiv 2006.04388, section 3).
-    """
-    centre, stride = _cells(height, width, offset=0.5)
-
-    def decode(outputs: Outputs) -> Candidates:
-        flat = [output.reshape(-1, output.shape[-1]) for output in outputs]
-        scores, sides = np.concatenate(flat[:3]), np.concatenate(flat[3:])
-        bins = sides.reshape(len(sides), 4, -1)  # (cells, 4, bins)
-        weights = np.exp(bins - bins.max(axis=2, keepdims=True))
-        weights /= weights.sum(axis=2, keepdims=True)
-        distance = (weights @ np.arange(bins.shape[2])) * stride  # (cells, 4): left, top, right, bottom
-        boxes = np.concatenate([centre * stride - distance[:, :2], centre * stride + distance[:, 2:]], axis=1)
-        return boxes, *_best(scores)
-
-    return Head(
-        name="NanoDet",
-        class_count=class_count,
-        confidence=0.35,
-        # Average precision on PETS09 0.82, against 0.77 when the picture is stretched to the input.
-        keep_ratio=True,
-        centred=True,
-        padding=0,
-        rgb=False,
-        # ImageNet's, in the order BGR.
-        mean=(103.53, 116.28, 123.675),
-        scale=(1 / 57.375, 1 / 57.12, 1 / 58.395),
-        decode=decode,
-    )
+def _are_scores(values: NDArray[Any]) -> bool:
+    return bool(((values >= -0.01) & (values <= 1.01)).all())
 
 
-def _cells(height: int, width: int, offset: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Of every grid cell, stride by stride and row by row: ``(cells, 2)`` x, y and ``(cells, 1)`` stride."""
-    points, strides = [], []
-    for stride in STRIDES:
-        rows, columns = -(-height // stride), -(-width // stride)
-        y, x = np.mgrid[:rows, :columns]
-        points.append(np.stack([x, y], axis=2).reshape(-1, 2) + offset)
-        strides.append(np.full((rows * columns, 1), stride))
-    return np.concatenate(points).astype(np.float32), np.concatenate(strides).astype(np.float32)
+def _check_scores(scores: NDArray[Any]) -> None:
+    if not _are_scores(scores):
+        low, high = float(scores.min()), float(scores.max())
+        raise ValueError(f"expected scores from 0 to 1, got {low:.4g} to {high:.4g}: {NO_SCORES}")
 
 
-def _best(scores: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
-    """The best class of each row of ``(N, classes)`` and its score."""
-    best = scores.argmax(axis=1).astype(np.int64)
-    return scores[np.arange(len(scores)), best], best
+def _guess(arrays: _Arrays) -> str:
+    """What outputs of an unknown head may be, for the message."""
+    shapes = [array.shape for array in arrays]
+    if any(len(shape) == 5 for shape in shapes):
+        return " (grids of a YOLOv5 or YOLOv7 that was exported without --grid?)"
+    if len(shapes) == 1 and len(shapes[0]) == 2:
+        return " (boxes after suppression?)" if shapes[0][1] == 7 else " (a classifier?)"
+    if any(len(shape) == 4 for shape in shapes):
+        return " (feature maps before the head?)"
+    return ""

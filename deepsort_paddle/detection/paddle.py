@@ -19,13 +19,13 @@ import yaml
 from numpy.typing import NDArray
 
 from deepsort_paddle.detection.candidates import (
-    PEOPLE,
     class_confidences,
     class_ids,
     expect_confidence,
-    expect_picture,
+    has_pixels,
     select,
 )
+from deepsort_paddle.detection.labels import person_classes
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import Detections
 
@@ -83,8 +83,7 @@ class PaddleDetector:
         Args:
             directory: a folder with ``infer_cfg.yml``, ``model.pdmodel`` or ``model.json``, and its weights.
             confidence: boxes below it are dropped; None takes the configuration's ``draw_threshold``.
-            classes: numbers or names to report; None takes ``person`` or ``pedestrian`` where there is such a
-                class, else class 0.
+            classes: numbers or names to report; None takes the classes that the configuration calls people.
             class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
             device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
             threads: CPU threads; None takes every core this process may use.
@@ -109,8 +108,8 @@ class PaddleDetector:
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
             raise ValueError(f"{path}: Preprocess: wanted a list of steps, got {steps!r}")
         self._steps = [_make_step(path, step) for step in steps]
-        people = [number for number, label in enumerate(self.labels) if label in PEOPLE]
-        self.classes = class_ids(classes, self.labels, default=people or (0,))
+        people = person_classes(self.labels, str(path), named=True) if classes is None else ()
+        self.classes = class_ids(classes, self.labels, default=people)
         threshold = _number(path, config, "draw_threshold", DEFAULT_CONFIDENCE)
         self.confidence = expect_confidence(threshold if confidence is None else confidence)
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
@@ -128,14 +127,15 @@ class PaddleDetector:
         """Detections of one frame, in falling order of confidence.
 
         Args:
-            frame_number: for the error when there is no picture.
-            image: ``(H, W, 3)`` uint8 BGR.
+            frame_number: not used.
+            image: ``(H, W, 3)`` uint8 BGR; without one, or without pixels, nothing is detected.
 
         Raises:
-            ValueError: there is no picture, it has another shape or dtype, or the network returns no boxes.
+            ValueError: the image has another shape or dtype, or the network returns no boxes.
         """
-        picture = expect_picture(image, frame_number)
-        prepared = Prepared(picture[..., ::-1], (picture.shape[0], picture.shape[1]), (1.0, 1.0))
+        if not has_pixels(image):
+            return Detections.empty()
+        prepared = Prepared(image[..., ::-1], (image.shape[0], image.shape[1]), (1.0, 1.0))
         for step in self._steps:
             prepared = step(prepared)
         outputs = self._predictor.run_feeds(
@@ -150,7 +150,7 @@ class PaddleDetector:
             rows[:, 2:],
             rows[:, 1],
             rows[:, 0].astype(np.int64),
-            frame_shape=picture.shape,
+            frame_shape=image.shape,
             min_confidence=self.confidence,
             classes=self.classes,
             # The exported graph has suppressed overlaps already.

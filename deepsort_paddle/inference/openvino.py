@@ -39,6 +39,7 @@ class OpenVinoNetwork:
         input_names: the network's inputs, in its order.
         input_shapes: their shapes, -1 where any size fits.
         input_dtypes: ``float32``, ``uint8``...
+        output_names: the network's outputs, in its order.
         bfloat16: whether it computes in bfloat16.
         sizes: the batch sizes that run fast, ascending; empty where all do.
     """
@@ -70,6 +71,7 @@ class OpenVinoNetwork:
             for one in inputs
         )
         self.input_dtypes = tuple(one.element_type.to_dtype().name for one in inputs)
+        self.output_names = tuple(str(one.any_name) for one in self._model.outputs)
         shape = self.input_shapes[0] if len(inputs) == 1 else ()
         only_batch_is_free = shape[:1] == (-1,) and -1 not in shape[1:]
         small = path.stat().st_size <= FIXED_SIZES_LIMIT

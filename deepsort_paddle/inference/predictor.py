@@ -47,6 +47,7 @@ class Predictor:
         input_names: the network's inputs, in its order.
         input_shapes: their shapes, -1 where any size fits; empty tuples where the export doesn't tell.
         input_dtypes: ``float32``, ``uint8``...; empty texts where the export doesn't tell.
+        output_names: the network's outputs, in its order; empty where the export doesn't tell.
         metadata: what the export says of itself (ONNX metadata properties), else empty.
         on_gpu: whether it runs on a GPU.
         bfloat16: whether it computes in bfloat16.
@@ -88,6 +89,7 @@ class Predictor:
         _expect_file(self.path)
         count = threads or _available_cores()
         self.input_shapes: tuple[tuple[int, ...], ...]
+        self.output_names: tuple[str, ...]
         self.metadata: dict[str, str]
         self._run: Run
         self._any_size = False  # whether a new batch size costs nothing
@@ -103,6 +105,7 @@ class Predictor:
             self.input_names = network.input_names
             self.input_shapes = network.input_shapes
             self.input_dtypes = network.input_dtypes
+            self.output_names = network.output_names
             self.metadata = {}
             self._any_size = True
             self._sizes = network.sizes
@@ -117,6 +120,7 @@ class Predictor:
             )
             types = [str(one.type).removeprefix("tensor(").removesuffix(")") for one in inputs]
             self.input_dtypes = tuple("float32" if one == "float" else one for one in types)
+            self.output_names = tuple(str(one.name) for one in session.get_outputs())
             self.metadata = dict(session.get_modelmeta().custom_metadata_map)
             self._any_size = not self.on_gpu
             self._run = lambda feeds: list(session.run(None, dict(feeds)))
@@ -131,6 +135,7 @@ class Predictor:
             self.input_names = tuple(root.get_input_names())
             self.input_shapes = tuple(() for _ in self.input_names)
             self.input_dtypes = tuple("" for _ in self.input_names)
+            self.output_names = ()
             self.metadata = {}
             self._run = Pool(root, root.clone, _run_paddle)
         else:

@@ -29,7 +29,7 @@ from deepsort_paddle import (
 )
 from deepsort_paddle.appearance.encoder import crop_boxes
 from deepsort_paddle.boxes import xyxy_from_tlwh
-from deepsort_paddle.detection.candidates import class_ids, expect_picture
+from deepsort_paddle.detection.candidates import class_ids, has_pixels
 
 IMAGE = np.zeros((60, 80, 3), np.uint8)
 BOXES = np.array([[40.0, 20.0, 60.0, 50.0], [10.0, 5.0, 30.0, 45.0]])
@@ -93,7 +93,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         "boxes must be (N, 4) numbers, got Detections",
     ),
     "a detector called the wrong way round": (
-        lambda: expect_picture(1, IMAGE),  # type: ignore[arg-type]
+        lambda: has_pixels(1),  # type: ignore[arg-type]
         "frame must be uint8 (H, W, 3) in BGR order, got int",
     ),
     "one class name": (

@@ -97,17 +97,6 @@ def test_clip_makes_a_box_outside_empty() -> None:
     assert bx.area(clipped) == 0
 
 
-def test_nms_equals_the_greedy_loop() -> None:
-    rng = np.random.default_rng(2)
-    given, confidence = random_boxes(60, seed=3), np.round(rng.random(60), 1)
-    kept: list[int] = []
-    for i in sorted(range(60), key=lambda i: (-confidence[i], i)):
-        if all(one_iou(given[i], given[j]) <= 0.3 for j in kept):
-            kept.append(i)
-    np.testing.assert_array_equal(bx.nms(given, confidence, 0.3), kept)
-    assert bx.nms(random_boxes(0), np.zeros(0), 0.3).shape == (0,)
-
-
 def test_functions_leave_their_arguments_alone() -> None:
     given = random_boxes(5)
     before = given.copy()
@@ -115,5 +104,4 @@ def test_functions_leave_their_arguments_alone() -> None:
         function(given)
     bx.clip(given, 10, 10)
     bx.iou(given, given)
-    bx.nms(given, np.ones(5), 0.5)
     np.testing.assert_array_equal(given, before)

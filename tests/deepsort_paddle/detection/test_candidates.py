@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepsort_paddle.detection.candidates import MAX_CANDIDATES, class_confidences, class_ids, select
+from deepsort_paddle.boxes import iou
+from deepsort_paddle.detection.candidates import (
+    MAX_CANDIDATES,
+    class_confidences,
+    class_ids,
+    has_pixels,
+    select,
+    suppress,
+)
 from deepsort_paddle.structures import Detections
 
 
@@ -69,6 +77,29 @@ def test_rows_with_nan_or_infinity_are_dropped() -> None:
     boxes = [[np.nan, 0, 10, 10], [0, 0, np.inf, 10], [0, 0, 10, 10], [20, 0, 30, 10]]
     found = chosen(boxes, [0.9, 0.9, 0.9, np.nan], [0, 0, 0, 0])
     np.testing.assert_array_equal(found.boxes, [[0, 0, 10, 10]])
+
+
+def test_suppression_equals_the_greedy_loop() -> None:
+    rng = np.random.default_rng(2)
+    corner = rng.uniform(0, 60, (80, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(5, 40, (80, 2))])
+    confidence, class_id = np.round(rng.random(80), 1).astype(np.float32), rng.integers(0, 2, 80)
+    overlaps = iou(boxes, boxes)
+    kept: list[int] = []
+    for i in sorted(range(80), key=lambda i: (-confidence[i], i)):
+        if all(overlaps[i, j] <= 0.3 or class_id[i] != class_id[j] for j in kept):
+            kept.append(i)
+    np.testing.assert_array_equal(suppress(boxes, confidence, class_id, max_iou=0.3), kept)
+    assert suppress(boxes[:0], confidence[:0], class_id[:0], max_iou=0.3).shape == (0,)
+    assert suppress(boxes[:1], confidence[:1], class_id[:1], max_iou=0.3).tolist() == [0]
+
+
+def test_images_that_are_missing_or_empty_have_no_pixels() -> None:
+    assert not has_pixels(None)
+    assert not has_pixels(np.zeros((0, 9, 3), np.uint8))
+    assert has_pixels(np.zeros((1, 1, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"got uint8 \(9, 9\)"):
+        has_pixels(np.zeros((9, 9), np.uint8))
 
 
 def test_the_number_of_candidates_is_bounded() -> None:

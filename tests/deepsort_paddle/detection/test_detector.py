@@ -139,14 +139,11 @@ def test_pictures_of_any_shape_without_people_are_empty(spec: str | Path) -> Non
 
 @needs_data
 @pytest.mark.parametrize("spec", ["hog", YOLOX], ids=["hog", "onnx"])
-def test_a_frame_without_a_fit_picture_is_refused(spec: str | Path) -> None:
+def test_nothing_is_detected_without_an_image(spec: str | Path) -> None:
     detector = make_detector(spec, device="cpu", threads=1)
-    with pytest.raises(ValueError, match="frame 7 has no picture, and this detector needs one"):
-        detector(7, None)
+    assert len(detector(7, None)) == len(detector(7, np.zeros((0, 9, 3), np.uint8))) == 0
     with pytest.raises(ValueError, match=r"frame must be uint8 \(H, W, 3\) in BGR order, got uint8 \(9, 9\)"):
         detector(7, np.zeros((9, 9), np.uint8))
-    with pytest.raises(ValueError, match=r"got uint8 \(0, 9, 3\)"):
-        detector(7, np.zeros((0, 9, 3), np.uint8))
 
 
 @needs_data
