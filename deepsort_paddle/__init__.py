@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepsort_paddle.command.track import track_video
     from deepsort_paddle.counting.counter import TrackCounter
     from deepsort_paddle.counting.places import Line, Zone
-    from deepsort_paddle.detection.detector import make_detector
+    from deepsort_paddle.detection.detector import make_detector, open_detector
     from deepsort_paddle.frames import Frame
     from deepsort_paddle.media.source import open_source
     from deepsort_paddle.media.video_writer import VideoWriter
@@ -56,6 +56,7 @@ _HOME = {
     "Zone": "counting.places",
     "draw_tracks": "output.draw",
     "make_detector": "detection.detector",
+    "open_detector": "detection.detector",
     "open_source": "media.source",
     "read_detections": "motchallenge.text",
     "read_ground_truth": "motchallenge.text",
@@ -90,6 +91,7 @@ __all__ = [
     "__version__",
     "draw_tracks",
     "make_detector",
+    "open_detector",
     "open_source",
     "read_detections",
     "read_ground_truth",

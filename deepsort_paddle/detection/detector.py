@@ -1,13 +1,14 @@
-"""Detectors: callables from a frame's number and picture to its detections.
+"""Detectors: callables from a frame's number and image to its detections.
 
-Which one a name means is decided here: a MOTChallenge text file, OpenCV's HOG, an ONNX file or
-a PaddleDetection folder. One signature serves them all, so that a sequence without pictures and a camera
-without annotations run through the same pipeline.
+Which one a name means is decided here: a MOTChallenge text file, OpenCV's HOG, an ONNX file, a folder of
+PaddleDetection, or a network that is downloaded once. One signature serves them all, so that a sequence
+without images and a camera without annotations run through the same pipeline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from deepsort_paddle.boxes import nms
 from deepsort_paddle.detection.candidates import class_confidences, expect_confidence
 from deepsort_paddle.detection.hog import HogDetector
+from deepsort_paddle.detection.named_models import NAMED_MODELS, named_model
 from deepsort_paddle.detection.onnx import OnnxDetector
 from deepsort_paddle.detection.paddle import CONFIG, PaddleDetector
 from deepsort_paddle.motchallenge.text import read_detections
 from deepsort_paddle.structures import Detections
 
 __all__ = ["Detector", "FileDetector", "HogDetector", "OnnxDetector", "PaddleDetector", "detection_file"]
-__all__ += ["make_detector"]
+__all__ += ["make_detector", "open_detector"]
 
 Detector: TypeAlias = Callable[[int, "NDArray[np.uint8] | None"], Detections]
 
@@ -97,7 +99,7 @@ def detection_file(
     return FileDetector(path, confidence=confidence, max_iou=max_iou)
 
 
-def make_detector(
+def open_detector(
     spec: str | Path,
     *,
     confidence: float | None = None,
@@ -105,25 +107,39 @@ def make_detector(
     class_confidence: Mapping[int | str, float] | None = None,
     device: str = "auto",
     threads: int | None = None,
+    download: bool = True,
+    mirror: str | None = None,
 ) -> FileDetector | HogDetector | OnnxDetector | PaddleDetector:
     """Open the detector that a name on the command line means.
 
     Args:
-        spec: ``hog``, an ``.onnx`` file, a folder with ``infer_cfg.yml``, or a MOTChallenge file (``.txt``,
-            ``.csv``; `detection_file` takes any name).
+        spec: ``yolox-nano``, ``yolox-tiny`` or ``yolox-s``, which are downloaded once; ``hog``, an ``.onnx``
+            file, a folder with ``infer_cfg.yml``, or a MOTChallenge file (``.txt``, ``.csv``;
+            `detection_file` takes any name). A file or folder that exists goes before a name.
         confidence: detections below it are dropped; None takes what suits the detector.
         classes: numbers or names of classes to report; None takes people. HOG and files know only people.
         class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``, for networks.
         threads: CPU threads, for networks; None takes every core this process may use.
+        download: whether a named detector may be downloaded where the cache lacks it.
+        mirror: the address to download from instead of the official one; None takes
+            ``DEEPSORT_PADDLE_MIRROR``.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
+        DownloadError: a named detector cannot be downloaded; the message has its address and its place.
         OSError: the file can't be opened.
         ImportError: the detector needs Paddle, which is not installed.
         ValueError: it is nothing of the kind, or an argument is wrong.
+
+    Example:
+        >>> detect = open_detector("yolox-nano", confidence=0.4)  # doctest: +SKIP
+        >>> detect(1, image).boxes.shape  # doctest: +SKIP
+        (7, 4)
     """
     path = Path(spec)
+    if str(spec) in NAMED_MODELS and not path.exists():
+        path = named_model(str(spec), download=download, mirror=mirror)
     if str(spec) == "hog" or path.suffix in (".txt", ".csv"):
         if classes is not None and {str(one) for one in classes} - {"0", "person"}:
             raise ValueError(f"{spec} finds only class 0 (person), got {', '.join(map(str, classes))}")
@@ -141,10 +157,13 @@ def make_detector(
             raise FileNotFoundError(f"{path}: a folder without {CONFIG} is no exported PaddleDetection model")
         network = PaddleDetector
     elif not path.exists():
-        raise FileNotFoundError(f"{spec}: no such file or folder (or hog, the one detector that needs none)")
+        near = get_close_matches(str(spec), ["hog", *NAMED_MODELS], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"by name there are hog, {', '.join(NAMED_MODELS)}"
+        raise FileNotFoundError(f"{spec}: no such file or folder ({hint})")
     else:
+        names = ", ".join(["hog", *NAMED_MODELS])
         raise ValueError(
-            f"{spec}: wanted hog, an .onnx file, a folder with {CONFIG} or a MOTChallenge .txt file"
+            f"{spec}: expected a name ({names}), an .onnx file, a folder with {CONFIG} or a MOTChallenge file"
         )
     return network(
         path,
@@ -154,3 +173,7 @@ def make_detector(
         device=device,
         threads=threads,
     )
+
+
+# The name of earlier versions.
+make_detector = open_detector

@@ -168,7 +168,7 @@ def track_frames(
             something else than `Frame`.
     """
     if not callable(detect):
-        raise ValueError(f"detect must be callable, as make_detector gives it, got {type(detect).__name__}")
+        raise ValueError(f"detect must be callable, as open_detector gives it, got {type(detect).__name__}")
     if frames_per_batch < 1:
         raise ValueError(f"frames_per_batch must be 1 or more, got {frames_per_batch}")
     if read_ahead < 0:

@@ -38,7 +38,7 @@ FRAMES = [Frame(number, IMAGE, None) for number in (1, 2)]
 NAMES = """
 AppearanceEncoder DeepSort Detections Frame Line Output PRESETS RunPlan RunResult SequenceInfo
 StopTracking TrackCounter TrackWriter TrackedFrame Tracks Trails VideoResult VideoWriter Zone
-__version__ draw_tracks make_detector open_source read_detections read_ground_truth read_tracks
+__version__ draw_tracks make_detector open_detector open_source read_detections read_ground_truth read_tracks
 skip_broken track_frames track_many track_video track_videos
 """
 
@@ -114,7 +114,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a file name as detector": (
         lambda: run(FRAMES, "yolox_nano.onnx"),
-        "detect must be callable, as make_detector gives it, got str",
+        "detect must be callable, as open_detector gives it, got str",
     ),
     "a detector that returns arrays": (
         lambda: run(FRAMES, lambda number, image: BOXES),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import runpy
 import shlex
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deepsort_paddle import cli
 from deepsort_paddle.command import evaluate
+from deepsort_paddle.detection.named_models import NAMED_MODELS
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.structures import Detections, Tracks
 from reid_train import command_line as reid_train
@@ -71,6 +74,18 @@ def save_detector(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
 
 
+def save_named_detectors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache in which every detector by name is that of `save_detector`."""
+    monkeypatch.setenv("DEEPSORT_PADDLE_CACHE", str(folder / "cache"))
+    (folder / "cache" / "detectors").mkdir(parents=True)
+    for name, asset in list(NAMED_MODELS.items()):
+        path = folder / "cache" / "detectors" / asset.url.rpartition("/")[2]
+        save_detector(path)
+        content = path.read_bytes()
+        pinned = replace(asset, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(NAMED_MODELS, name, pinned)
+
+
 def save_reid(folder: Path) -> None:
     """A re-ID network of mean colours."""
     folder.mkdir(parents=True)
@@ -103,6 +118,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, tail in (("gt.txt", "1,1,1"), ("tracks.txt", "0.9,-1,-1,-1"), ("det.txt", "0.9,-1,-1,-1")):
         (tmp_path / name).write_text("".join(f"{','.join(map(str, row))},{tail}\n" for row in rows))
     save_detector(tmp_path / "yolox_nano.onnx")
+    save_named_detectors(tmp_path, monkeypatch)
     save_reid(tmp_path / "weights" / "resnet50vd")
     embeddings = np.eye(3, dtype=np.float32)
     np.savez("features.npz", names=np.array(["a.jpg", "b.jpg", "c.jpg"]), embeddings=embeddings)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from deepsort_paddle.detection.detector import (
     OnnxDetector,
     detection_file,
     make_detector,
+    open_detector,
 )
+from deepsort_paddle.detection.downloads import DownloadError
+from deepsort_paddle.detection.named_models import NAMED_MODELS
 from deepsort_paddle.structures import Detections
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -194,8 +199,12 @@ def test_a_name_makes_the_detector_that_it_means(written_detections: Path) -> No
 
 
 def test_names_that_mean_no_detector_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="yolo: no such file or folder"):
-        make_detector("yolo")
+    with pytest.raises(
+        FileNotFoundError, match=r"car: no such file or folder \(by name there are hog, yolox-"
+    ):
+        open_detector("car")
+    with pytest.raises(FileNotFoundError, match=r"did you mean yolox-nano\?"):
+        open_detector("yolox_nano")
     with pytest.raises(FileNotFoundError, match=r"gone.onnx: no such file"):
         make_detector("gone.onnx")
     with pytest.raises(FileNotFoundError, match=r"gone.txt"):
@@ -203,8 +212,31 @@ def test_names_that_mean_no_detector_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"a folder without infer_cfg.yml is no exported"):
         make_detector(tmp_path)
     (tmp_path / "yolo.pt").touch()
-    with pytest.raises(ValueError, match=r"yolo.pt: wanted hog, an .onnx file, a folder"):
+    with pytest.raises(ValueError, match=r"yolo.pt: expected a name \(hog, .*\), an .onnx file, a folder"):
         make_detector(tmp_path / "yolo.pt")
+
+
+def test_a_named_detector_comes_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_export: Callable[..., Path]
+) -> None:
+    monkeypatch.setenv("DEEPSORT_PADDLE_CACHE", str(tmp_path))
+    with pytest.raises(
+        DownloadError, match=r"yolox_nano.onnx is not there, and downloads are off; download http"
+    ):
+        open_detector("yolox-nano", download=False)
+    (tmp_path / "detectors").mkdir()
+    path = save_export(
+        tmp_path / "detectors" / "yolox_nano.onnx",
+        {"output": np.zeros((1, 3549, 85), np.float32)},
+        {"images": (1, 3, 416, 416)},
+    )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    official = NAMED_MODELS["yolox-nano"]
+    pinned = replace(official, size=path.stat().st_size, sha256=digest)
+    monkeypatch.setitem(NAMED_MODELS, "yolox-nano", pinned)
+    detector = open_detector("yolox-nano", download=False, device="cpu", threads=1)
+    assert isinstance(detector, OnnxDetector)
+    assert detector.head.name == "YOLOX"
 
 
 def test_hog_options_are_checked() -> None:
