@@ -23,6 +23,8 @@ __all__ = ["class_confidences", "class_ids", "confident", "has_pixels", "select"
 
 # Candidates that enter suppression, whose cost grows with their square; the most confident stay.
 MAX_CANDIDATES = 1000
+PRECISIONS = ("auto", "float32", "bfloat16")
+NO_BFLOAT16 = "precision bfloat16 is not there: this processor has no instructions for it"
 NO_CLASSES: Mapping[int, float] = MappingProxyType({})
 
 
@@ -168,6 +170,12 @@ def has_pixels(image: NDArray[np.uint8] | None) -> TypeGuard[NDArray[np.uint8]]:
         return False
     check_frame(image)
     return image.size > 0
+
+
+def check_precision(precision: str) -> None:
+    """Raise ValueError unless ``precision`` is one that detectors compute in."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
 
 
 def expect_confidence(confidence: float) -> float:

@@ -107,6 +107,7 @@ def open_detector(
     class_confidence: Mapping[int | str, float] | None = None,
     device: str = "auto",
     threads: int | None = None,
+    precision: str = "auto",
     download: bool = True,
     mirror: str | None = None,
 ) -> FileDetector | HogDetector | OnnxDetector | PaddleDetector:
@@ -121,6 +122,7 @@ def open_detector(
         class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``, for networks.
         threads: CPU threads, for networks; None takes every core this process may use.
+        precision: ``float32``, which is what ``auto`` takes, or ``bfloat16``, for networks on a CPU.
         download: whether a named detector may be downloaded where the cache lacks it.
         mirror: the address to download from instead of the official one; None takes
             ``DEEPSORT_PADDLE_MIRROR``.
@@ -172,6 +174,7 @@ def open_detector(
         class_confidence=class_confidence,
         device=device,
         threads=threads,
+        precision=precision,
     )
 
 

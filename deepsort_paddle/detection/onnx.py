@@ -1,4 +1,4 @@
-"""Detectors in ONNX files: YOLO, NanoDet and detection-transformer heads, by ONNX Runtime."""
+"""Detectors in ONNX files: YOLO, NanoDet and detection-transformer heads, by ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.detection.candidates import (
+    NO_BFLOAT16,
+    check_precision,
     class_confidences,
     class_ids,
     expect_confidence,
@@ -21,6 +23,7 @@ from deepsort_paddle.detection.head import Head, ImageFormat, Wanted
 from deepsort_paddle.detection.image_input import fit, planes
 from deepsort_paddle.detection.labels import label_classes, person_classes
 from deepsort_paddle.detection.onnx_heads import HOW_TO_EXPORT, recognise
+from deepsort_paddle.inference.openvino import ImageInput
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import Detections
 
@@ -61,6 +64,7 @@ class OnnxDetector:
         class_confidence: Mapping[int | str, float] | None = None,
         device: str = "auto",
         threads: int | None = None,
+        precision: str = "auto",
     ) -> None:
         """Open the file and run it once, on a grey image, to see what it returns.
 
@@ -71,15 +75,21 @@ class OnnxDetector:
             class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
             device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
             threads: CPU threads; None takes every core this process may use.
+            precision: ``float32``, by ONNX Runtime, or ``bfloat16``, by OpenVINO on a CPU with instructions
+                for it: faster, with boxes that differ a little (docs/detectors.md has the figures). ``auto``
+                is float32: an encoder's folder says whether bfloat16 is good enough, an ONNX file does not.
 
         Raises:
             FileNotFoundError: there is no such file.
-            OSError: ONNX Runtime can't open it.
+            OSError: ONNX Runtime or OpenVINO can't open it.
+            ImportError: `precision` needs OpenVINO, which is not installed.
             ValueError: it is no detector of a known head, has no class of people, or an argument is wrong.
         """
+        check_precision(precision)
         self._predictor = Predictor(path, device=device, threads=threads)
         self.metadata = ExportMetadata.parse(self._predictor.metadata)
         self._image_input, self._height, self._width, self._dtype = self._check_inputs(path)
+        self._converts = False  # whether the network converts the image itself
         grey = np.full((self._height, self._width, 3), 114, np.uint8)
         outputs = self._forward(grey, ImageFormat())
         try:
@@ -99,6 +109,21 @@ class OnnxDetector:
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
         lowest = min([self.confidence, *self.class_confidence.values()])
         self._wanted = Wanted(tuple(self.classes), lowest)
+        if precision == "bfloat16":
+            image = self.head.image
+            self._predictor = Predictor(
+                path,
+                device=device,
+                threads=threads,
+                bfloat16=True,
+                openvino=True,
+                image=ImageInput(
+                    self._image_input, self._height, self._width, image.rgb, image.mean, image.scale
+                ),
+            )
+            if not self._predictor.bfloat16:
+                raise ValueError(NO_BFLOAT16)
+            self._converts = True
 
     def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
         """Detections of one frame, in falling order of confidence.
@@ -163,7 +188,9 @@ class OnnxDetector:
     def _forward(self, canvas: NDArray[np.uint8], image: ImageFormat) -> list[NDArray[Any]]:
         """The network's outputs for an image of its input size."""
         feeds: dict[str, NDArray[Any]] = {
-            self._image_input: planes(canvas, image).astype(self._dtype, copy=False),
+            self._image_input: canvas[None]
+            if self._converts
+            else planes(canvas, image).astype(self._dtype, copy=False),
             _SIZE_INPUT: np.array([[self._width, self._height]], np.int64),
         }
         return self._predictor.run_feeds({name: feeds[name] for name in self._predictor.input_names})

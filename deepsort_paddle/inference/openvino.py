@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.inference.pool import Feeds, Pool
 
-__all__ = ["FIXED_SIZES", "FIXED_SIZES_LIMIT", "OpenVinoNetwork", "fixed_chunks"]
+__all__ = ["FIXED_SIZES", "FIXED_SIZES_LIMIT", "ImageInput", "OpenVinoNetwork", "fixed_chunks"]
 
 # Each takes its time and 20 MB when it first comes. Without 8, batches of 7 and 8 lose a sixth to a quarter,
 # without 64 those lose a tenth; 2 and 32 would gain nothing that could be measured.
@@ -30,6 +31,27 @@ FIXED_SIZES = (1, 4, 8, 16, 64)
 FIXED_SIZES_LIMIT = 16 * 2**20
 _TELEMETRY = "openvino_telemetry"
 _IMPORTING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """How an input ``(1, 3, H, W)`` is made from an image inside the compiled network.
+
+    Attributes:
+        name: the input.
+        height: H.
+        width: W.
+        rgb: whether the network takes RGB; the image is BGR.
+        mean: subtracted from the pixels, in the network's channel order.
+        scale: the pixels are multiplied by it then.
+    """
+
+    name: str
+    height: int
+    width: int
+    rgb: bool
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
 
 
 class OpenVinoNetwork:
@@ -44,8 +66,15 @@ class OpenVinoNetwork:
         sizes: the batch sizes that run fast, ascending; empty where all do.
     """
 
-    def __init__(self, path: Path, *, threads: int, bfloat16: bool) -> None:
+    def __init__(self, path: Path, *, threads: int, bfloat16: bool, image: ImageInput | None = None) -> None:
         """Read the network and compile it once, to see that it can be.
+
+        Args:
+            path: the ``.onnx`` file.
+            threads: CPU threads.
+            bfloat16: compute in bfloat16 where the CPU has instructions for it.
+            image: compile the conversion of this input into the network, which then takes ``(1, H, W, 3)``
+                uint8 BGR.
 
         Raises:
             ImportError: OpenVINO is not installed.
@@ -64,6 +93,8 @@ class OpenVinoNetwork:
             "INFERENCE_PRECISION_HINT": "bf16" if self.bfloat16 else "f32",
         }
         self._model = self._core.read_model(str(path))
+        if image is not None:
+            self._model = _taking_images(openvino, self._model, image)
         inputs = self._model.inputs
         self.input_names = tuple(str(one.any_name) for one in inputs)
         self.input_shapes = tuple(
@@ -100,6 +131,23 @@ class OpenVinoNetwork:
         if size:
             return Pool(_Bound(network), lambda: _Bound(network), _Bound.run)
         return Pool(network.create_infer_request(), network.create_infer_request, _run)
+
+
+def _taking_images(openvino: Any, model: Any, image: ImageInput) -> Any:
+    """The network with the conversion of an image in front."""
+    from openvino import preprocess
+
+    model.reshape({image.name: [1, 3, image.height, image.width]})
+    dtype = model.input(image.name).element_type
+    steps = preprocess.PrePostProcessor(model)
+    entry = steps.input(image.name)
+    entry.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    entry.model().set_layout(openvino.Layout("NCHW"))
+    convert = entry.preprocess().convert_element_type(openvino.Type.f32)
+    if image.rgb:
+        convert = convert.reverse_channels()
+    convert.mean(list(image.mean)).scale([1 / scale for scale in image.scale]).convert_element_type(dtype)
+    return steps.build()
 
 
 class _Bound:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.inference.openvino import OpenVinoNetwork, fixed_chunks
+from deepsort_paddle.inference.openvino import ImageInput, OpenVinoNetwork, fixed_chunks
 from deepsort_paddle.inference.pool import Feeds, Pool
 
 __all__ = ["Predictor"]
@@ -63,6 +63,7 @@ class Predictor:
         bfloat16: bool = False,
         exported_with: str | None = None,
         openvino: bool = False,
+        image: ImageInput | None = None,
     ) -> None:
         """Open an exported network.
 
@@ -75,6 +76,7 @@ class Predictor:
                 (ONNX Runtime does not), else in float32.
             exported_with: version of Paddle that wrote the export, where known.
             openvino: run an ``.onnx`` file by OpenVINO, on a CPU, instead of ONNX Runtime.
+            image: the input whose conversion OpenVINO compiles into the network.
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -99,7 +101,7 @@ class Predictor:
                 raise ValueError(
                     f"device {device} is not there for {self.path.name}: OpenVINO runs on the CPU"
                 )
-            network = _open_openvino(self.path, count, bfloat16)
+            network = _open_openvino(self.path, count, bfloat16, image)
             self.bfloat16 = network.bfloat16
             self.on_gpu = False
             self.input_names = network.input_names
@@ -306,10 +308,10 @@ def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, b
         raise OSError(f"{model}: ONNX Runtime cannot open it: {_first_line(error)}") from error
 
 
-def _open_openvino(model: Path, threads: int, bfloat16: bool) -> OpenVinoNetwork:
+def _open_openvino(model: Path, threads: int, bfloat16: bool, image: ImageInput | None) -> OpenVinoNetwork:
     """A network compiled by OpenVINO for the CPU."""
     try:
-        return OpenVinoNetwork(model, threads=threads, bfloat16=bfloat16)
+        return OpenVinoNetwork(model, threads=threads, bfloat16=bfloat16, image=image)
     except ImportError:
         raise
     except Exception as error:

@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from deepsort_paddle.detection.head import ImageFormat
-from deepsort_paddle.detection.image_input import fit
+from deepsort_paddle.detection.image_input import fit, planes
 from deepsort_paddle.detection.labels import COCO_LABELS
+from deepsort_paddle.detection.nanodet_heads import IMAGE as NANODET_IMAGE
 from deepsort_paddle.detection.nanodet_heads import nanodet
 from deepsort_paddle.detection.onnx import OnnxDetector
 from deepsort_paddle.detection.onnx_heads import recognise
-from deepsort_paddle.detection.yolo_heads import yolov8, yolox
+from deepsort_paddle.detection.yolo_heads import LETTERBOX, YOLOX_IMAGE, yolov8, yolox
+from deepsort_paddle.inference.openvino import ImageInput
+from deepsort_paddle.inference.predictor import Predictor
 
 # Of an input of 64 x 96: 8 x 12, 4 x 6 and 2 x 3 cells.
 HEIGHT, WIDTH = 64, 96
@@ -172,6 +177,38 @@ def test_the_network_gets_its_own_colours_sizes_and_padding(
         columns = range(24, 72)
     want = np.array([inside if column in columns else padding for column in range(WIDTH)])
     np.testing.assert_allclose(row, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["YOLOX", "YOLOv8", "NanoDet"])
+def test_openvino_converts_the_image_in_its_compiled_network(head: str, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    image = {"YOLOX": YOLOX_IMAGE, "YOLOv8": LETTERBOX, "NanoDet": NANODET_IMAGE}[head]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["image"], ["same"])],
+        "identity",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [helper.make_tensor_value_info("same", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "identity.onnx")
+    wanted = ImageInput("image", 8, 12, image.rgb, image.mean, image.scale)
+    predictor = Predictor(tmp_path / "identity.onnx", device="cpu", threads=1, openvino=True, image=wanted)
+    canvas = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    (same,) = predictor.run_feeds({"image": canvas[None]})
+    np.testing.assert_allclose(same, planes(canvas, image), rtol=1e-4, atol=1e-4)
+
+
+def test_bfloat16_finds_the_same_boxes(save_constant: Callable[..., Path], tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    output = np.zeros((1, 84, CELLS), np.float32)
+    output[0, :4, 0], output[0, 4, 0] = [34, 20, 10, 30], 0.9
+    path = save_constant(tmp_path / "net.onnx", [output])
+    image = np.zeros((256, 192, 3), np.uint8)
+    try:
+        fast = OnnxDetector(path, device="cpu", threads=1, precision="bfloat16")
+    except ValueError as error:
+        pytest.skip(str(error))
+    np.testing.assert_allclose(fast(1, image).boxes, OnnxDetector(path, device="cpu")(1, image).boxes, atol=1)
 
 
 def test_fitting_maps_corners_to_corners() -> None:
