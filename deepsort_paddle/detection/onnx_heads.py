@@ -73,6 +73,12 @@ def recognise(
             f"outputs {shapes} of an input of {height} x {width} belong to none of the known heads"
             f"{_guess(arrays)}: {HOW_TO_EXPORT}"
         )
+    names = len(metadata.names)
+    # RF-DETR has one more class than names, for the background.
+    if names and head.class_count and head.class_count - names not in (0, 1):
+        raise ValueError(
+            f"the file names {names} classes and its outputs have {head.class_count}: {HOW_TO_EXPORT}"
+        )
     return head
 
 

@@ -339,6 +339,8 @@ def test_a_model_of_another_task_is_refused_by_name(task: str) -> None:
 def test_names_that_do_not_fit_the_outputs_are_refused() -> None:
     message = refused({"output0": with_objectness(3 * CELLS, 80, 0, CENTRED)}, NAMES)
     assert message.startswith("the file names 3 classes and its outputs have 80")
+    message = refused({"dets": unit_boxes(), "labels": logits(91, 1)}, NAMES)
+    assert message.startswith("the file names 3 classes and its outputs have 91")
 
 
 @pytest.mark.parametrize(
