@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ from hypothesis import HealthCheck, settings
 # Some tests import these libraries by themselves; they are to tell nobody of it either.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+# No test downloads: nobody listens at the discard port, and the cache of detectors by name is empty.
+os.environ["DEEPSORT_PADDLE_MIRROR"] = "http://127.0.0.1:9"
+os.environ["DEEPSORT_PADDLE_CACHE"] = f"{tempfile.gettempdir()}/deepsort-paddle-no-cache"
 
 COUNT = os.environ.get("FUZZ_EXAMPLES")
 

@@ -1,13 +1,13 @@
-"""Where the appearance model is that comes with the package.
+"""Where the appearance models are that are known by name: folders of ``weights/``.
 
-It is one folder of ``weights/``: the wheel carries it as package data, a checkout is read in place.
+The wheel carries the default one as package data; a checkout, read in place, has all of them.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["DEFAULT_MODEL", "default_model"]
+__all__ = ["DEFAULT_MODEL", "default_model", "locate"]
 
 DEFAULT_MODEL = "osnet_x0_25"
 
@@ -18,11 +18,34 @@ def default_model() -> Path:
     Raises:
         FileNotFoundError: it is neither in the package nor beside it.
     """
+    folder = _folder_of(DEFAULT_MODEL)
+    if folder is None:
+        raise FileNotFoundError(
+            f"the default appearance model {DEFAULT_MODEL} is not installed: name a folder with --reid, or "
+            "install deepsort-paddle anew"
+        )
+    return folder
+
+
+def locate(directory: str | Path | None) -> Path:
+    """The folder or file that a path or a model's name means; None is the default model.
+
+    What exists under the path goes before a model of that name. A path that means nothing comes back as it
+    is.
+
+    Raises:
+        FileNotFoundError: the default model is wanted and not installed.
+    """
+    if directory is None:
+        return default_model()
+    path = Path(directory)
+    if path.exists() or path.name != str(directory):
+        return path
+    return default_model() if path.name == DEFAULT_MODEL else _folder_of(path.name) or path
+
+
+def _folder_of(name: str) -> Path | None:
+    """The folder of a model in the package or in the checkout around it."""
     package = Path(__file__).parents[1]
-    for weights in (package / "weights", package.parent / "weights"):
-        if (weights / DEFAULT_MODEL / "encoder.json").is_file():
-            return weights / DEFAULT_MODEL
-    raise FileNotFoundError(
-        f"the default appearance model {DEFAULT_MODEL} is not installed: name a folder with --reid, or "
-        "install deepsort-paddle anew"
-    )
+    folders = (weights / name for weights in (package / "weights", package.parent / "weights"))
+    return next((folder for folder in folders if (folder / "encoder.json").is_file()), None)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.appearance.backend import choose
-from deepsort_paddle.appearance.default_model import DEFAULT_MODEL, default_model
+from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.appearance.spec import RESIZE_MODES, EncoderSpec, verify_checksums
 from deepsort_paddle.appearance.third_party import describe, fit_to_graph, network_input
 from deepsort_paddle.arguments import check_frame
@@ -64,7 +64,8 @@ class AppearanceEncoder:
         Args:
             directory: a folder with ``encoder.json``, ``SHA256SUMS`` and the files that they name; or a
                 network exported elsewhere (docs/foreign_reid.md), which may lack both, or an ``.onnx`` file;
-                None, or ``osnet_x0_25``, takes the model that comes with the package.
+                None, or ``osnet_x0_25``, takes the model that comes with the package; in a checkout the name
+                of any folder of ``weights/`` will do, as ``resnet50vd``.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
             batch_size: crops held in memory and handed to the network at a time, at most.
             threads: CPU threads; None takes every core this process may use.
@@ -87,9 +88,7 @@ class AppearanceEncoder:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
-        if directory is None or (str(directory) == DEFAULT_MODEL and not Path(directory).exists()):
-            directory = default_model()
-        folder, spec = describe(directory)
+        folder, spec = describe(locate(directory))
         own = (folder / "encoder.json").is_file() and not spec.foreign
         choice = choose(folder, spec, backend=backend, precision=precision, device=device)
         onnx = choice.backend != "paddle"

@@ -78,7 +78,10 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
             raise ValueError(f"{path}: {_UNFINISHED}")
         if path.exists():
             raise ValueError(f"{path}: no appearance model, a folder or an .onnx file was wanted")
-        raise FileNotFoundError(f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} comes along)")
+        raise FileNotFoundError(
+            f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} comes along; larger models are folders "
+            "of weights/ in the repository of deepsort-paddle: copy one and name its path)"
+        )
     if (path / "encoder.json").is_file():
         return path, EncoderSpec.read(path / "encoder.json")
     configs = [path / name for name in (DETECTION_CONFIG, *CLAS_CONFIGS) if (path / name).is_file()]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deepsort_paddle._version import __version__
-from deepsort_paddle.appearance.default_model import default_model
+from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.command.option import options
@@ -84,8 +84,8 @@ class Ledger:
             if known[name] is not None:
                 known[name] = _place(self._status, known[name])
         inputs = [getattr(job.plan, name) for name in _INPUTS]
-        if job.plan.reid is None:
-            inputs.append(str(default_model()))
+        if job.plan.reid != "none":
+            inputs.append(str(locate(job.plan.reid)))
         files = [self._files(path) for path in inputs if path is not None and not is_address(path)]
         text = json.dumps([__version__, job.name, known, files], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
+from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.command.plan import FILES, RunPlan
 from deepsort_paddle.command.tracker_settings import tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
+from deepsort_paddle.detection.named_models import NAMED_MODELS, named_model
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.part_files import check_writable, real_path
@@ -71,12 +72,20 @@ def check_plan(plan: RunPlan) -> None:
 def check_models(plan: RunPlan) -> None:
     """Check that detector and appearance model are there; a run over many videos does so once for all.
 
+    A detector known by name is downloaded.
+
     Raises:
         FileNotFoundError: one is not.
+        DownloadError: the detector cannot be downloaded.
     """
-    for flag, path in (("--reid", plan.reid), ("--detector", plan.detector)):
-        if path not in (None, "none", "hog", DEFAULT_MODEL) and not Path(path).exists():
-            raise FileNotFoundError(f"{flag} {path}: no such file or folder")
+    if plan.reid not in (None, "none") and not locate(plan.reid).exists():
+        raise FileNotFoundError(f"--reid {plan.reid}: no such file or folder")
+    detector = plan.detector
+    if detector is None or detector == "hog" or Path(detector).exists():
+        return
+    if detector not in NAMED_MODELS:
+        raise FileNotFoundError(f"--detector {detector}: no such file or folder")
+    named_model(detector, download=plan.download)
 
 
 def expect_video(source: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from deepsort_paddle.command.checks import box_warnings
@@ -13,9 +17,11 @@ from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.tracker_settings import thresholds, tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.candidates import class_confidences, class_ids
-from deepsort_paddle.detection.detector import FileDetector, detection_file, make_detector
+from deepsort_paddle.detection.detector import FileDetector, HogDetector, detection_file, open_detector
+from deepsort_paddle.detection.downloads import DownloadError
 from deepsort_paddle.detection.file_checks import file_warnings
 from deepsort_paddle.detection.labels import is_person
+from deepsort_paddle.detection.named_models import DEFAULT_DETECTOR, named_model
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.pipeline.stages import Detect, Encode, skip_broken
@@ -30,6 +36,8 @@ _MOTION_IOU_MAX_AGE = 15
 # Above it a source's frame rate is that of its clock.
 _MOST_FPS = 1000.0
 _UNKNOWN_FPS = 25.0
+# Frames on which HOG is timed: it takes half a second for each.
+_TIMED_FRAMES = 3
 
 Note = Callable[[str], None]
 
@@ -39,6 +47,7 @@ class OpenedDetector:
     """The detector of a run.
 
     Attributes:
+        name: what it is called in reports; None for a detection file.
         detect: the callable.
         labels: class names by number.
         min_confidence: its threshold.
@@ -46,6 +55,7 @@ class OpenedDetector:
         has_embeddings: whether its detections bring embeddings.
     """
 
+    name: str | None
     detect: Detect
     labels: tuple[str, ...]
     min_confidence: float
@@ -129,7 +139,7 @@ def open_components(
     values.update(max_age=options.max_age, iou_max_age=options.iou_max_age)  # may have been in seconds
     settings = {
         "detections": plan.detections,
-        "detector": plan.detector if detector is None else _name_of(detector),
+        "detector": opened.name,
         "reid": model,
         "min_confidence": opened.min_confidence,
         "min_height": plan.min_height,
@@ -158,6 +168,7 @@ def _given(detector: Detect, plan: RunPlan, source: FrameSource) -> OpenedDetect
     least, named = thresholds(plan)
     from_file = isinstance(detector, FileDetector)
     return OpenedDetector(
+        name=_name_of(detector),
         detect=skip_broken(detector) if source.has_images and not from_file else detector,
         labels=labels,
         min_confidence=getattr(detector, "confidence", 0.0) if least is None else least,
@@ -181,6 +192,7 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
         for warning in box_warnings(found.all_boxes(), found.confidence, source.width, source.height):
             note(f"{plan.detections}: {warning}")
         return OpenedDetector(
+            name=None,
             detect=found,
             labels=found.labels,
             min_confidence=found.confidence,
@@ -189,20 +201,19 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
         )
     if not source.has_images:
         raise ValueError(f"{plan.source} has no pictures to detect in: give --detections FILE")
-    if not plan.detector:
-        note(
-            "detecting with HOG, which needs no download; "
-            "a learned detector (--detector FILE.onnx) tracks better"
-        )
     classes = None if plan.classes is None else _classes(plan.classes)
-    detector = make_detector(
-        plan.detector or "hog",
+    name = plan.detector or _default_detector(plan, note)
+    detector = open_detector(
+        name,
         confidence=least,
         classes=classes,
         class_confidence=named,
         device=plan.device,
         threads=plan.threads,
+        download=plan.download,
     )
+    if isinstance(detector, HogDetector):
+        note(_time_of_hog(plan, source, detector))
     labels = tuple(detector.labels)
     if classes and plan.reid is None and plan.preset != "motion":
         names = [labels[number] for number in class_ids(classes, labels)]
@@ -212,11 +223,47 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
                 "--reid none tracks by motion alone"
             )
     return OpenedDetector(
-        detect=skip_broken(detector),
+        name=name,
+        detect=detector,
         labels=labels,
         min_confidence=detector.confidence,
         class_confidence=getattr(detector, "class_confidence", {}),
     )
+
+
+def _default_detector(plan: RunPlan, note: Note) -> str:
+    """The detector of a plan that names none: HOG where the learned one cannot be had."""
+    try:
+        named_model(DEFAULT_DETECTOR, download=plan.download)
+    except DownloadError as error:
+        note(f"{error}; until then HOG detects, which finds fewer people")
+        return "hog"
+    return DEFAULT_DETECTOR
+
+
+def _time_of_hog(plan: RunPlan, source: FrameSource, detector: HogDetector) -> str:
+    """How long HOG takes for the source, from its first frames."""
+    images = [np.zeros((source.height or 1080, source.width or 1920, 3), np.uint8)]
+    # A pipe cannot be read twice.
+    if not source.live and (Path(plan.source).is_file() or Path(plan.source).is_dir()):
+        with open_frames(plan) as again:
+            images = [
+                frame.image for frame in islice(again, _TIMED_FRAMES) if frame.image is not None
+            ] or images
+    began = time.perf_counter()
+    for number, image in enumerate(images, start=1):
+        detector(number, image)
+    seconds = (time.perf_counter() - began) / len(images)
+    pace = f"HOG takes {seconds:.2g} s a frame"
+    if source.frame_count is None:
+        return pace
+    return f"{pace}: about {_duration(seconds * source.frame_count)} for {source.frame_count} frames"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _classes(text: str) -> tuple[int | str, ...]:

@@ -85,10 +85,19 @@ class RunPlan:
     )
     detector: str | None = option(
         None,
-        "hog, an .onnx file (YOLOX, YOLOv8, NanoDet) or a folder exported by PaddleDetection [hog]",
+        "yolox-nano, yolox-tiny or yolox-s (downloaded once), hog, an .onnx file or a folder exported by "
+        "PaddleDetection [yolox-nano; hog where it cannot be downloaded]",
         group=_MODELS,
         metavar="NAME",
         role="input",
+    )
+    download: bool = option(
+        True,
+        "never download a detector: take it from the cache",
+        group=_MODELS,
+        flag="--no-download",
+        kind=switch,
+        decides=False,
     )
     classes: str | None = option(
         None,

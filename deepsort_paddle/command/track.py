@@ -56,9 +56,11 @@ def track_video(
     Args:
         source: a video file, a folder of images, a MOTChallenge sequence, a camera number or a stream's
             address.
-        detector: ``"hog"``, an ``.onnx`` file, a PaddleDetection folder, or a callable that takes a frame's
-            number (from 1) and its image (``(H, W, 3)`` uint8 BGR) and returns `Detections`; its attributes
-            ``confidence`` and ``labels`` are used where there are any. None takes HOG.
+        detector: ``"yolox-nano"``, ``"yolox-tiny"``, ``"yolox-s"`` or ``"hog"``, an ``.onnx`` file, a
+            PaddleDetection folder, or a callable that takes a frame's number (from 1) and its image
+            (``(H, W, 3)`` uint8 BGR) and returns `Detections`; its attributes ``confidence`` and ``labels``
+            are used where there are any. None takes yolox-nano, which is downloaded once, or HOG where that
+            fails.
         detections: a MOTChallenge text file, instead of a detector.
         reid: a folder or an ``.onnx`` file, an `AppearanceEncoder` or one like it; ``"none"`` tracks by
             motion alone. None takes the model of the package.

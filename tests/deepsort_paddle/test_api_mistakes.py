@@ -193,7 +193,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a name as encoder": (
         lambda: AppearanceEncoder("osnet"),
-        "osnet: no such folder or .onnx file (osnet_x0_25 comes along)",
+        "osnet: no such folder or .onnx file (osnet_x0_25 comes along; larger models ",
     ),
     "a network that is not there": (lambda: make_detector("absent.onnx"), "absent.onnx: no such file"),
 }
