@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from deepsort_paddle import boxes as box_ops
@@ -34,7 +33,6 @@ def pairs(rng: np.random.Generator, count: int, folder: Path) -> Iterator[Pair]:
     others = boxes + rng.normal(0, 5, boxes.shape)
     yield f"Kalman filter, a frame of {count} tracks", "filterpy", *_filters(boxes, others), 1e-6
 
-    scores = (1 + rng.permutation(count)) / count
     import supervision
 
     yield (
@@ -43,22 +41,6 @@ def pairs(rng: np.random.Generator, count: int, folder: Path) -> Iterator[Pair]:
         lambda: box_ops.iou(boxes, others),
         lambda: supervision.box_iou_batch(boxes, others),
         1e-5,
-    )
-    tlwh = box_ops.tlwh_from_xyxy(boxes).tolist()
-    yield (
-        f"NMS of {count} boxes",
-        "OpenCV",
-        lambda: np.sort(box_ops.nms(boxes, scores, 0.3)),
-        lambda: np.sort(cv2.dnn.NMSBoxes(tlwh, scores.tolist(), 0.0, 0.3)),
-        0.0,
-    )
-    predictions = np.column_stack([boxes, scores])
-    yield (
-        f"NMS of {count} boxes",
-        "supervision",
-        lambda: np.sort(box_ops.nms(boxes, scores, 0.3)),
-        lambda: np.flatnonzero(supervision.box_non_max_suppression(predictions, 0.3)),
-        0.0,
     )
     yield f"appearance of {count} tracks, 100 each", "scipy cdist", *_galleries(rng, count), 1e-5
     yield "detections, 10,000 lines of text", "motmetrics", *_texts(rng, folder), 1e-2
