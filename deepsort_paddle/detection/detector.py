@@ -15,8 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.boxes import nms
-from deepsort_paddle.detection.candidates import class_confidences, expect_confidence
+from deepsort_paddle.detection.candidates import class_confidences, expect_confidence, suppress
 from deepsort_paddle.detection.hog import HogDetector
 from deepsort_paddle.detection.named_models import NAMED_MODELS, named_model
 from deepsort_paddle.detection.onnx import OnnxDetector
@@ -89,7 +88,8 @@ class FileDetector:
 
 def _suppressed(detections: Detections, max_iou: float) -> Detections:
     """Those that non-maximum suppression keeps, in the file's order."""
-    return detections[np.sort(nms(detections.boxes, detections.confidence, max_iou))]
+    kept = suppress(detections.boxes, detections.confidence, detections.class_id, max_iou=max_iou)
+    return detections[np.sort(kept)]
 
 
 def detection_file(
