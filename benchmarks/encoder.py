@@ -42,7 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle import AppearanceEncoder
-from deepsort_paddle.appearance.encoder import crop_boxes
+from deepsort_paddle.appearance.preprocess import crop_boxes
 from deepsort_paddle.inference.predictor import Predictor
 
 PEOPLE = 50

@@ -1,6 +1,6 @@
 """Headers that lie, changed at random: what passes the check must not fill the memory when it is decoded.
 
-The hostile pictures of ``tests/test_picture_header.py`` and honest ones of each kind are damaged; those that
+The hostile images of ``test_image_header.py`` and honest ones of each kind are damaged; those that
 `worth_decoding` lets through are decoded by OpenCV with a limit on the memory of this process. One that runs
 into the limit, comes out as more than 20 megapixels, or takes longer than three seconds is a finding; it is
 kept. Linux only.
@@ -30,7 +30,7 @@ BYTES = (0, 1, 2, 3, 4, 8, 16, 0x7F, 0x80, 0xC0, 0xC2, 0xD8, 0xFF)
 
 def seeds() -> dict[str, bytes]:
     """Hostile files of three sizes, and honest ones."""
-    place = ROOT / "tests" / "test_picture_header.py"
+    place = ROOT / "tests" / "deepsort_paddle" / "media" / "test_image_header.py"
     spec = importlib.util.spec_from_file_location(place.stem, place)
     assert spec is not None
     assert spec.loader is not None

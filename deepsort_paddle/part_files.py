@@ -4,7 +4,7 @@ A run of hours must neither lose what it has written nor leave half a file that 
 a whole one. So a file grows as ``NAME.part`` and is renamed to ``NAME``, in one step of the file
 system, when it is closed. After ``kill -9`` or a crash ``NAME.part`` holds everything
 handed over until then, and an older ``NAME`` is untouched. Devices and pipes (``/dev/stdout``) can't be
-renamed: they are written to directly.
+renamed: they are written to directly. `replacing` is all of that for a file written at once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["check_writable", "claimed", "lock", "naming", "part_path", "publish", "real_path"]
-
+__all__ = [
+    "check_writable",
+    "claimed",
+    "lock",
+    "naming",
+    "part_path",
+    "publish",
+    "real_path",
+    "replacing",
+    "writing",
+]
 
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -85,7 +89,7 @@ def claimed(path: str | Path) -> Iterator[None]:
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror or error}") from None
         with file:
-            if fcntl is None:
+            if os.name == "nt":
                 break
             if part.is_file() and not lock(file):
                 raise OSError(f"cannot write {path}: another run is writing it")
@@ -113,17 +117,62 @@ def naming(path: str | Path) -> Iterator[None]:
         raise
 
 
-def lock(file: BinaryIO) -> bool:
-    """Lock an open file until it is closed; False: another run has it. True where files have no locks."""
-    if fcntl is None:
-        return True
+@contextmanager
+def writing(path: str | Path, trouble: str = "not written") -> Iterator[None]:
+    """Turn errors of the system that come from writing a file or folder into one line that names it.
+
+    Args:
+        path: the file or folder.
+        trouble: what the error means for it.
+
+    Raises:
+        OSError: as raised inside, with path and trouble in front; errors in our own words pass unchanged.
+    """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(f"{path}: {trouble}: {error.strerror}") from error
+
+
+@contextmanager
+def replacing(path: str | Path, trouble: str = "not written") -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces ``path`` when it is complete and on the disk.
+
+    Args:
+        path: the file; a device or pipe is written to directly.
+        trouble: what an error means for it.
+
+    Raises:
+        OSError: as `writing` raises it; nothing of the new file is left, an older one stays.
+    """
+    part, final = part_path(path), real_path(path)
+    with writing(path, trouble):
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                if part != final:
+                    os.fsync(file.fileno())
+            publish(path)
+        finally:
+            if part != final:
+                part.unlink(missing_ok=True)
+
+
+def lock(file: BinaryIO) -> bool:
+    """Lock an open file until it is closed.
+
+    Returns:
+        False where another run has locked it; True on file systems without locks.
+    """
+    from filelock import lock_descriptor  # not needed for --help
+
+    try:
+        return lock_descriptor(file.fileno(), blocking=False)
     except OSError:  # a file system without locks
         return True
-    return True
 
 
 def _same(path: Path, file: BinaryIO) -> bool:

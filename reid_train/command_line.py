@@ -14,11 +14,11 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from deepsort_paddle.command.one_line import OneLineParser, in_one_line
+from deepsort_paddle.extras import needs
 from reid_train.checkpoints.run_files import numbered_checkpoints
 from reid_train.config import Stage, add_flags
 from reid_train.training.launcher import (
@@ -42,35 +42,11 @@ DEFAULTS = (
 )
 
 
-class _Version(argparse.Action):
-    """Tells the version of the distribution, which is looked up only when asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
-        try:
-            number = version("deepsort-paddle")
-        except PackageNotFoundError:
-            number = "of a checkout that is not installed"
-        print(f"deepsort-paddle {number}")
-        parser.exit(0)
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, whose flags are written out, and which knows ``--version``."""
+class _Parser(OneLineParser):
+    """A parser whose flags, and those of its commands, are written out."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
-        self.add_argument(
-            "--version",
-            action=_Version,
-            nargs=0,
-            dest=argparse.SUPPRESS,
-            default=argparse.SUPPRESS,
-            help="show the version and exit",
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,8 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        hint = _nearest(parser, options.command, unknown)
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        command = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
+        message = command[options.command].with_nearest(f"unrecognized arguments: {' '.join(unknown)}")
+        parser.exit(2, f"{parser.prog}: error: {message}\n")
     if options.command in ("elem", "pair"):
         options.model_save_dir = options.model_save_dir or _run_folder(options.checkpoint)
     try:
@@ -158,26 +135,10 @@ def _work_of(name: str) -> Callable[..., Iterator[str]]:
         from reid_train.data.preparation import prepare
 
         return prepare
-    try:
+    with needs("train"):
         from reid_train import commands
-    except ModuleNotFoundError as error:
-        if error.name != "paddle":
-            raise
-        raise ImportError(
-            "PaddlePaddle is not installed: pip install paddlepaddle (for NVIDIA GPUs see docs/install.md)"
-        ) from None
     function: Callable[..., Iterator[str]] = getattr(commands, name)
     return function
-
-
-def _nearest(parser: argparse.ArgumentParser, command: str, unknown: Sequence[str]) -> str:
-    """Which flags of the command may have been meant, in words; empty where none is near."""
-    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
-    names = {action.option_strings[0] for action in commands[command]._actions if action.option_strings}
-    flags = [word.partition("=")[0].replace("-", "_") for word in unknown if word.startswith("--")]
-    plain = {name.lstrip("-").replace("-", "_"): name for name in sorted(names)}
-    near = [plain[one] for flag in flags for one in get_close_matches(flag[2:], plain, n=2, cutoff=0.7)]
-    return f" (did you mean {' or '.join(near[:2])}?)" if near else ""
 
 
 def _run_folder(checkpoint: Path | None) -> Path:
@@ -199,17 +160,14 @@ def _stopped(options: argparse.Namespace) -> str:
 
 
 def _fail(error: BaseException, code: int) -> int:
-    """Tell an error in one line."""
-    message = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        message = f"{error.filename}: {error.strerror}"
-    sys.stderr.write(f"reid-train: error: {message or type(error).__name__}\n")
+    """Report an error in one line."""
+    sys.stderr.write(f"reid-train: error: {in_one_line(error)}\n")
     return code
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> OneLineParser:
     """The parser of all commands."""
-    parser = OneLineParser(
+    parser = _Parser(
         prog="reid-train", description="Train, evaluate and export person re-identification networks."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

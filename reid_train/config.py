@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import yaml
+from deepsort_paddle.yaml_file import parse_yaml
 
 __all__ = [
     "AUGMENTATIONS",
@@ -280,12 +280,8 @@ def recipe(name: str, stage: Stage) -> dict[str, Any]:
         raise FileNotFoundError(
             f"recipe {name!r}: neither {', '.join(RECIPES)} nor a YAML file{nearest(name, RECIPES)}"
         )
-    try:
-        sections = yaml.safe_load(content)
-    # Deep nesting ends in RecursionError, a date of month 13 in ValueError.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name}: not readable as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(sections, dict) or not isinstance(sections.get(stage), dict):
+    sections = parse_yaml(name, content, f"a recipe with a section {stage!r} of settings")
+    if not isinstance(sections.get(stage), dict):
         raise ValueError(f"{name}: a recipe must have a section {stage!r} of settings")
     for section in sections.keys() - {"elem", "pair"}:
         raise ValueError(

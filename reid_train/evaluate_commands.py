@@ -12,6 +12,7 @@ from typing import Any
 import paddle
 
 from deepsort_paddle import AppearanceEncoder
+from deepsort_paddle.part_files import replacing
 from reid_train.checkpoints.checkpoint import Checkpoint
 from reid_train.checkpoints.exported import describe_export, is_export, read_weights, weights_path
 from reid_train.checkpoints.run_files import best_hint
@@ -31,7 +32,6 @@ from reid_train.evaluation.report_page import write_joint_page
 from reid_train.evaluation.tables import aligned, figure_lines, summary_row
 from reid_train.training.trainer import network_of
 from reid_train.training.transforms import Preprocessing, preprocessing_of
-from reid_train.writing import replacing
 
 __all__ = ["choose_device", "eval", "infer", "open_checkpoint"]
 

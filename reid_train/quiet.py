@@ -1,4 +1,4 @@
-"""Silence for libraries that write past Python's own streams, from C++, or report to their makers."""
+"""Silence for libraries that write past Python's own streams, from C++."""
 
 from __future__ import annotations
 
@@ -7,17 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
 
-__all__ = ["import_onnxruntime", "without_output"]
-
-
-def import_onnxruntime() -> Any:
-    """ONNX Runtime, which otherwise tells Microsoft of its use: it reads this when it is imported."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    return onnxruntime
+__all__ = ["without_output"]
 
 
 @contextmanager

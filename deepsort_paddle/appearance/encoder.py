@@ -2,9 +2,8 @@
 
 The network is a folder: ``encoder.json`` describes it, ``SHA256SUMS`` seals it, and the graph carries
 its own colour order and normalisation (uint8 NHWC BGR in, one row of floats out). Outside the graph only
-crop and resize are left, done here straight into one uint8 batch, so that what a tracker feeds the
-network can't drift from what the training and its evaluation fed it. Networks exported elsewhere get their
-layout and normalisation once a batch, from `third_party`.
+crop and resize are left (`preprocess`), straight into one uint8 batch. Networks exported elsewhere get their
+layout and normalisation once a batch.
 """
 
 from __future__ import annotations
@@ -14,28 +13,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.appearance.backend import choose
 from deepsort_paddle.appearance.default_model import locate
-from deepsort_paddle.appearance.spec import RESIZE_MODES, EncoderSpec, verify_checksums
-from deepsort_paddle.appearance.third_party import describe, fit_to_graph, network_input
+from deepsort_paddle.appearance.preprocess import crop_into, network_input, pixel_regions
+from deepsort_paddle.appearance.spec import EncoderSpec, verify_checksums
+from deepsort_paddle.appearance.third_party import describe, fit_to_graph
 from deepsort_paddle.arguments import check_frame
-from deepsort_paddle.boxes import as_boxes, clip
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import unit_rows
 
-__all__ = ["AppearanceEncoder", "EncoderSpec", "crop_boxes"]
+__all__ = ["AppearanceEncoder", "EncoderSpec"]
 
-INTERPOLATIONS = {
-    "nearest": cv2.INTER_NEAREST,
-    "linear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-    "area": cv2.INTER_AREA,
-}
 _NO_PIXEL = "none of a frame's boxes has a pixel in it: x1, y1, x2, y2 in pixels are wanted"
 
 
@@ -214,13 +206,7 @@ class AppearanceEncoder:
             part = todo[start : start + self._batch_size]
             batch = np.empty((len(part), self.spec.height, self.spec.width, 3), np.uint8)
             for crop, (at, row) in zip(batch, part, strict=True):
-                _crop_into(
-                    crop,
-                    frames[at],
-                    regions[at][row],
-                    INTERPOLATIONS[self.spec.interpolation],
-                    self.spec.resize_mode,
-                )
+                crop_into(crop, frames[at], regions[at][row], self.spec.resize_mode, self.spec.interpolation)
             for (at, row), embedding in zip(part, self._embed(batch), strict=True):
                 rows[at][row] = embedding
         return rows
@@ -262,83 +248,3 @@ class AppearanceEncoder:
         if not np.isfinite(output).all():
             raise ValueError(f"{self._predictor.path}: the network returned NaN or infinity")
         return output if self.spec.normalized else unit_rows(output, len(batch))
-
-
-def pixel_regions(boxes: ArrayLike, height: int, width: int) -> NDArray[np.int64]:
-    """Whole-pixel regions of boxes within a frame, ``(N, 4)`` x1, y1, x2, y2, end exclusive.
-
-    Edges are rounded to the nearest pixel edge; a box without a pixel in the frame has an empty region.
-
-    Raises:
-        ValueError: boxes are not ``(N, 4)``, or hold NaN or infinity.
-    """
-    array = as_boxes(boxes)
-    if not np.isfinite(array).all():
-        row = int(np.argwhere(~np.isfinite(array))[0][0])
-        raise ValueError(f"boxes must be finite, row {row} is not")
-    # Clipped first: beyond 2**63 the conversion to integers would wrap.
-    return np.floor(clip(array, height, width) + 0.5).astype(np.int64)
-
-
-def crop_boxes(
-    frame: NDArray[np.uint8],
-    boxes: ArrayLike,
-    height: int,
-    width: int,
-    *,
-    interpolation: str = "linear",
-    resize_mode: str = "stretch",
-) -> NDArray[np.uint8]:
-    """Crops of a frame, cut to the frame and resized: what an encoder's network sees.
-
-    Args:
-        frame: ``(H, W, 3)`` uint8 BGR; strided views are fine.
-        boxes: ``(N, 4)`` xyxy pixels.
-        height: of the crops.
-        width: of the crops.
-        interpolation: nearest, linear, cubic or area.
-        resize_mode: stretch or short_side_crop, as in `EncoderSpec`.
-
-    Returns:
-        ``(N, height, width, 3)`` uint8 BGR; black for a box without a pixel in the frame.
-
-    Raises:
-        ValueError: the frame or the boxes have the wrong shape or dtype, or a way to resize is unknown.
-    """
-    check_frame(frame)
-    if resize_mode not in RESIZE_MODES:
-        raise ValueError(f"resize_mode must be one of {', '.join(RESIZE_MODES)}, got {resize_mode!r}")
-    if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
-    regions = pixel_regions(boxes, *frame.shape[:2])
-    crops = np.zeros((len(regions), height, width, 3), np.uint8)
-    for crop, region in zip(crops, regions, strict=True):
-        if (region[2:] > region[:2]).all():
-            _crop_into(crop, frame, region, INTERPOLATIONS[interpolation], resize_mode)
-    return crops
-
-
-def _crop_into(
-    out: NDArray[np.uint8],
-    frame: NDArray[np.uint8],
-    region: NDArray[np.int64],
-    interpolation: int,
-    resize_mode: str,
-) -> None:
-    """Resize one region of a frame into ``out``, ``(height, width, 3)``."""
-    x1, y1, x2, y2 = region
-    crop = frame[y1:y2, x1:x2]
-    if crop.strides[2] != 1 or crop.strides[1] != 3:
-        # OpenCV takes rows that are apart, but neither mirrored frames nor swapped channels.
-        crop = np.ascontiguousarray(crop)
-    height, width = out.shape[:2]
-    if resize_mode == "stretch":
-        # cv2 wants (width, height).
-        cv2.resize(crop, (width, height), dst=out, interpolation=interpolation)
-        return
-    scale = max(height / crop.shape[0], width / crop.shape[1])
-    full_height = max(height, round(crop.shape[0] * scale))
-    full_width = max(width, round(crop.shape[1] * scale))
-    resized = cv2.resize(crop, (full_width, full_height), interpolation=interpolation)
-    top, left = (full_height - height) // 2, (full_width - width) // 2
-    out[:] = resized[top : top + height, left : left + width]

@@ -15,14 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-from numpy.typing import NDArray
-
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from deepsort_paddle.appearance.spec import DEFAULT_MAX_COSINE_DISTANCE, EncoderSpec
+from deepsort_paddle.yaml_file import parse_yaml
 
-__all__ = ["describe", "fit_to_graph", "network_input"]
+__all__ = ["describe", "fit_to_graph"]
 
 DETECTION_CONFIG = "infer_cfg.yml"
 CLAS_CONFIGS = (
@@ -141,30 +138,6 @@ def fit_to_graph(spec: EncoderSpec, model: Path, shape: tuple[int, ...], dtype: 
     return replace(fitted, channels="RGB", scale=1 / 255, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
-def network_input(crops: NDArray[np.uint8], spec: EncoderSpec) -> NDArray[Any]:
-    """A batch of crops in the network's own layout, colour order and range.
-
-    Args:
-        crops: ``(N, height, width, 3)`` uint8 BGR.
-        spec: says what the network takes.
-
-    Returns:
-        ``(N, height, width, 3)`` or ``(N, 3, height, width)``; uint8, or float32 (x * scale - mean) / std.
-        The crops themselves where they fit already.
-    """
-    pixels = crops if spec.channels == "BGR" else crops[..., ::-1]
-    gain = np.float32(spec.scale) / np.array(spec.std, np.float32)
-    bias = np.array(spec.mean, np.float32) / np.array(spec.std, np.float32)
-    if spec.layout == "NCHW":
-        pixels = pixels.transpose(0, 3, 1, 2)
-        gain, bias = gain.reshape(3, 1, 1), bias.reshape(3, 1, 1)
-    if spec.dtype == "uint8":
-        return np.ascontiguousarray(pixels)
-    batch = np.empty(pixels.shape, np.float32)
-    np.multiply(pixels, gain, out=batch)
-    return np.subtract(batch, bias, out=batch)
-
-
 def _spec(folder: Path, name: str, model: str, params: str | None) -> EncoderSpec:
     """A spec with what every recognised network has in common; its sizes are unknown yet."""
     if params is not None and not (folder / params).is_file():
@@ -188,7 +161,7 @@ def _spec(folder: Path, name: str, model: str, params: str | None) -> EncoderSpe
 
 def _from_paddle_detection(path: Path, spec: EncoderSpec) -> EncoderSpec:
     """Size and normalisation from ``Preprocess`` of an ``infer_cfg.yml``; its pictures are RGB."""
-    config = _read_yaml(path)
+    config = parse_yaml(str(path), path.read_bytes())
     steps = config.get("Preprocess")
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise ValueError(f"{path}: Preprocess: wanted a list of steps, got {steps!r:.60}")
@@ -213,7 +186,7 @@ def _from_paddle_detection(path: Path, spec: EncoderSpec) -> EncoderSpec:
 
 def _from_paddle_clas(path: Path, spec: EncoderSpec) -> EncoderSpec:
     """Size and normalisation from ``PreProcess.transform_ops`` of a PaddleClas ``inference.yml``."""
-    config = _read_yaml(path)
+    config = parse_yaml(str(path), path.read_bytes())
     part = config.get("RecPreProcess", config.get("PreProcess"))
     steps = part.get("transform_ops") if isinstance(part, dict) else None
     if not isinstance(steps, list) or not all(isinstance(step, dict) and len(step) == 1 for step in steps):
@@ -249,17 +222,6 @@ def _from_paddle_clas(path: Path, spec: EncoderSpec) -> EncoderSpec:
         elif kind != "KeepKeys":
             raise ValueError(f"{path}: transform_ops: the step {kind!r:.40} is unknown: {HELP}")
     return _expect_size(path, spec)
-
-
-def _read_yaml(path: Path) -> Mapping[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_bytes())
-    # Deep nesting ends in RecursionError, a date of month 13 in ValueError.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split()):.200}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: wanted fields, got {config!r:.60}")
-    return config
 
 
 def _sized(spec: EncoderSpec, where: str, size: Any) -> EncoderSpec:

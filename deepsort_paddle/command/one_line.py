@@ -30,15 +30,23 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {self.with_nearest(message)}\n")
 
     def with_nearest(self, message: str) -> str:
-        """The message; where it is about an unknown option, with the one that was most likely meant."""
-        from difflib import get_close_matches  # most runs need it not
+        """The message; where it is about unknown options, with the known ones that were most likely meant.
 
-        shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
-        known = [name[2:] for action in shown for name in action.option_strings if name.startswith("--")]
+        Hyphens and underscores count as the same.
+        """
+        from difflib import get_close_matches  # most runs do not need it
+
         words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
-        flags = (word[2:].partition("=")[0] for word in words if word.startswith("--"))
-        near = [one for flag in flags for one in get_close_matches(flag, known, n=1)]
-        return f"{message} (did you mean --{near[0]}?)" if near else message
+        flags = [_plain(word.partition("=")[0]) for word in words if word.startswith("--")]
+        shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
+        names = (name for action in shown for name in action.option_strings[:1] if name.startswith("--"))
+        known = {_plain(name): name for name in sorted(names)}
+        near = [known[name] for flag in flags for name in get_close_matches(flag, known, n=2, cutoff=0.7)]
+        return f"{message} (did you mean {' or '.join(near[:2])}?)" if near else message
+
+
+def _plain(flag: str) -> str:
+    return flag.lstrip("-").replace("-", "_")
 
 
 def in_one_line(error: BaseException) -> str:

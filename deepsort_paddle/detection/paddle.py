@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from deepsort_paddle.detection.candidates import (
@@ -30,6 +29,7 @@ from deepsort_paddle.detection.candidates import (
 from deepsort_paddle.detection.labels import person_classes
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import Detections
+from deepsort_paddle.yaml_file import parse_yaml
 
 __all__ = ["PaddleDetector"]
 
@@ -103,7 +103,7 @@ class PaddleDetector:
         path = folder / CONFIG
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
-        config = _read_config(path)
+        config = parse_yaml(str(path), path.read_bytes(), "fields such as arch, Preprocess and label_list")
         self.arch = str(config.get("arch", "unknown"))
         labels = config.get("label_list")
         if not isinstance(labels, list) or not labels:
@@ -176,18 +176,6 @@ class PaddleDetector:
         rows: NDArray[np.float32] = boxes[: int(counts[0][0])] if counts else boxes
         # Class -1 marks the filler row of a picture without detections.
         return rows[np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0)]
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = yaml.safe_load(path.read_bytes())
-    # Deep nesting ends in RecursionError, a date of month 13 in ValueError.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: not YAML: {reason[:200]}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: wanted fields such as arch, Preprocess and label_list, got {config!r:.60}")
-    return config
 
 
 def _make_step(path: Path, step: Mapping[str, Any]) -> Step:

@@ -10,7 +10,6 @@ for any size.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.inference.libraries import import_openvino
 from deepsort_paddle.inference.pool import Feeds, Pool
 
 __all__ = ["FIXED_SIZES", "FIXED_SIZES_LIMIT", "ImageInput", "OpenVinoNetwork", "fixed_chunks"]
@@ -29,8 +29,6 @@ __all__ = ["FIXED_SIZES", "FIXED_SIZES_LIMIT", "ImageInput", "OpenVinoNetwork", 
 FIXED_SIZES = (1, 4, 8, 16, 64)
 # Bytes of the file: MobileNetV3_large_x1_0 has 12.5 MB and gains, ResNet18 has 45 MB and does not.
 FIXED_SIZES_LIMIT = 16 * 2**20
-_TELEMETRY = "openvino_telemetry"
-_IMPORTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class OpenVinoNetwork:
             ImportError: OpenVINO is not installed.
             RuntimeError: it cannot open or compile the file.
         """
-        openvino = _import_openvino()
+        openvino = import_openvino()
         self._core = openvino.Core()
         self.bfloat16 = bfloat16 and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self._settings = {
@@ -193,27 +191,3 @@ def fixed_chunks(count: int, sizes: Sequence[int]) -> list[int]:
         chunks.append(size)
         count -= size
     return chunks
-
-
-def _import_openvino() -> Any:
-    """OpenVINO, without its telemetry: to be imported is enough for it to send a message to Google Analytics.
-
-    It does so in a forked process, which in a worker of many videos never ended: a fork copies locks that
-    other threads hold. OpenVINO does without where the package is missing, so it is missing for that moment.
-
-    Raises:
-        ImportError: OpenVINO is not installed.
-    """
-    with _IMPORTING:  # what is missing for a moment is so for every thread
-        before = {_TELEMETRY: sys.modules[_TELEMETRY]} if _TELEMETRY in sys.modules else {}
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # to Python: it cannot be imported
-        try:
-            import openvino
-        except ModuleNotFoundError as error:
-            if error.name != "openvino":
-                raise
-            raise ImportError("OpenVINO is not installed: pip install openvino", name="openvino") from None
-        finally:
-            del sys.modules[_TELEMETRY]
-            sys.modules.update(before)
-    return openvino

@@ -1,4 +1,4 @@
-"""Runs an exported network on arrays: the only file that imports paddle.
+"""Runs an exported network on arrays.
 
 A Paddle export (``.json`` of the new IR or ``.pdmodel``, with its ``.pdiparams``) runs by Paddle
 Inference, an ``.onnx`` file by ONNX Runtime or OpenVINO. Each library loads when its first network is opened.
@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.inference.libraries import import_onnxruntime, import_paddle
 from deepsort_paddle.inference.openvino import ImageInput, OpenVinoNetwork, fixed_chunks
 from deepsort_paddle.inference.pool import Feeds, Pool
 
@@ -129,7 +129,7 @@ class Predictor:
         elif self.path.suffix in (".json", ".pdmodel", ""):
             weights = self.path.with_suffix(".pdiparams") if params is None else Path(params)
             _expect_file(weights)
-            paddle = _import_paddle()
+            paddle = import_paddle()
             _check_version(self.path, exported_with, paddle.__version__)
             root, self.on_gpu, self.bfloat16 = _open_paddle(
                 paddle, self.path, weights, kind=kind, index=index, threads=count, bfloat16=bfloat16
@@ -222,33 +222,6 @@ def _run_paddle(predictor: Any, feeds: Feeds) -> list[NDArray[Any]]:
     return [predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names()]
 
 
-def _import_paddle() -> Any:
-    """The paddle module, imported without its chatter.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    # Of glog only errors; a level chosen by the user stays.
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    first = "paddle" not in sys.modules
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import paddle
-            import paddle.inference
-    except ModuleNotFoundError as error:
-        if error.name != "paddle":
-            raise
-        raise ImportError(
-            "PaddlePaddle is not installed: pip install paddlepaddle (for NVIDIA GPUs see docs/install.md)",
-            name="paddle",
-        ) from None
-    if first:
-        # Paddle's handlers print a C++ trace on SIGTERM and take over the caller's faulthandler.
-        paddle.disable_signal_handler()
-    return paddle
-
-
 def _open_paddle(
     paddle: Any, model: Path, params: Path, *, kind: str, index: int, threads: int, bfloat16: bool
 ) -> tuple[Any, bool, bool]:
@@ -285,10 +258,7 @@ def _open_paddle(
 
 def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, bool]:
     """An ONNX Runtime session, and whether it runs on a GPU."""
-    # Versions with telemetry, on by default, read this when they are imported.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if kind == "gpu" and not has_gpu:
         raise ValueError(

@@ -1,18 +1,20 @@
-"""What the first bytes of a picture file promise, looked at before it is decoded.
+"""Decoding of image files, after a look at what their headers promise.
 
-OpenCV tells kinds of pictures by their bytes, not by names, and believes the size in a header before it
-looks for the pixels: 133 damaged bytes of PNG filled 3.6 GB, 118 valid ones of an animated WebP 9.7 GB,
-a GIF of 35 bytes 7 GB, for more than a minute. So only the kinds that frames and photographs come in are
-decoded, and these only where their bytes can hold the size.
-
-`deepsort_paddle` and `reid_train` never import each other: this file is in both, and a test compares the two.
+OpenCV recognises the kind of an image by its bytes, not by its name, and believes the size in a header
+before it looks for the pixels: 133 damaged bytes of PNG filled 3.6 GB, 118 valid ones of an animated WebP
+9.7 GB, a GIF of 35 bytes 7 GB and more than a minute. So only the kinds that frames and photographs come in
+are decoded, and these only where their bytes can hold the size.
 """
 
 from __future__ import annotations
 
 import struct
 
-__all__ = ["KINDS", "worth_decoding"]
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["KINDS", "decode_image", "worth_decoding"]
 
 KINDS = "BMP, JPEG, PNG, PGM, PPM, TIFF, WebP"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -23,6 +25,26 @@ _ALWAYS_FINE = 1 << 24
 _MOST_PIXELS = 4096
 _TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}
 _TIFF_NUMBERS = {1: "B", 3: "H", 6: "B", 8: "H", 16: "Q", 17: "Q"}  # others take 32 bits
+
+
+def decode_image(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Decode the bytes of an image file.
+
+    Args:
+        content: ``(N,)`` uint8, the whole file.
+
+    Returns:
+        ``(H, W, 3)`` uint8 BGR; grey, transparent and 16-bit images are converted. None where the bytes are
+        damaged, or not an image of one of the `KINDS`.
+    """
+    if not worth_decoding(content.tobytes()):
+        return None
+    try:
+        # imdecode, not imread: imread cannot open every path on Windows and writes to stderr by itself.
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    except cv2.error:  # more pixels than OpenCV accepts
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def worth_decoding(content: bytes) -> bool:

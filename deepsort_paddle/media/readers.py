@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame, Tally
 from deepsort_paddle.media.clock import FrameClock, is_raw, without_jumps
-from deepsort_paddle.media.image_header import worth_decoding
+from deepsort_paddle.media.image_header import decode_image
 
 __all__ = [
     "open_container",
@@ -296,17 +295,6 @@ def read_pictures(
         image: NDArray[np.uint8] | None = None
         if path is not None:
             with suppress(OSError):  # gone since the folder was listed
-                image = _decoded(np.fromfile(path, np.uint8))  # imread can't open every name on Windows
+                image = decode_image(np.fromfile(path, np.uint8))
         tally.broken += image is None
         yield Frame(number, image, None if fps is None else index / fps)
-
-
-def _decoded(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """``(H, W, 3)`` uint8 BGR of a picture file's bytes; None where they are none, or damaged."""
-    if not worth_decoding(content.tobytes()):
-        return None
-    try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    except cv2.error:  # more pixels than OpenCV takes
-        return None
-    return None if image is None else np.asarray(image, np.uint8)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.boxes import iou
+from deepsort_paddle.extras import needs
 from deepsort_paddle.motchallenge.clear import MIN_IOU, ClearCounts, count_clear
 from deepsort_paddle.motchallenge.hota import HotaCounts, count_hota
 from deepsort_paddle.motchallenge.text import TrackTable
@@ -282,7 +283,8 @@ def clear_scores(sequences: Sequence[PreparedSequence]) -> list[dict[str, Any]]:
 
 def count_trackeval(sequences: Sequence[PreparedSequence]) -> list[dict[str, Any]]:
     """CLEAR and identity measures by TrackEval: one dict a sequence, then one overall."""
-    from trackeval.metrics import CLEAR, Identity
+    with needs("eval"):
+        from trackeval.metrics import CLEAR, Identity
 
     metrics = [metric({"THRESHOLD": MIN_IOU, "PRINT_CONFIG": False}) for metric in (CLEAR, Identity)]
     inputs = [trackeval_input(sequence) for sequence in sequences]

@@ -20,7 +20,7 @@ from paddle import nn
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from reid_train.writing import replacing
+from deepsort_paddle.part_files import replacing
 
 __all__ = [
     "Checkpoint",

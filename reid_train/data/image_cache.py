@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_train.picture_header import KINDS, worth_decoding
+from deepsort_paddle.media.image_header import KINDS, decode_image
 
 __all__ = ["ImageCache", "decode_images", "read_image"]
 
@@ -33,22 +33,10 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         content = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise OSError(f"{path}: cannot be read: {error.strerror or error}") from error
-    image = decoded(content)
+    image = decode_image(content)
     if image is None:
         raise ValueError(f"{path}: not a readable image ({KINDS})")
     return image
-
-
-def decoded(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """``(H, W, 3)`` uint8 BGR of a picture file's bytes; None where they are none, or damaged."""
-    if not worth_decoding(content.tobytes()):
-        return None
-    try:
-        # imdecode, not imread: it takes any path, and its silence leaves the report to us.
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    except cv2.error:  # more pixels than OpenCV takes
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 def decode_images(

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.part_files import replacing
 from reid_train.data.image_index import ImageIndex
 from reid_train.data.naming import identify
-from reid_train.writing import replacing
 
 __all__ = ["LIST_HEADER", "list_columns", "read_list_file", "split_row", "write_list_file"]
 

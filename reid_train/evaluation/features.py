@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deepsort_paddle import AppearanceEncoder
+from deepsort_paddle.part_files import replacing
 from reid_train.data.image_cache import read_image
 from reid_train.data.image_files import IMAGE_SUFFIXES, image_files_below
 from reid_train.data.list_files import list_columns, split_row
-from reid_train.writing import replacing
 
 if TYPE_CHECKING:
     import paddle

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.part_files import writing
 from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.calibration import RocFigures, count_pairs, count_ranked_pairs, roc_figures
 from reid_train.evaluation.colour_cast import CastFigures, cast, cast_table
@@ -31,7 +32,6 @@ from reid_train.evaluation.figures import (
 )
 from reid_train.evaluation.ranking import NO_MATCH, GalleryRules, QueryRanks, RankingFigures, rank_queries
 from reid_train.evaluation.reranking import ReRanker, reranking_memory
-from reid_train.writing import writing
 
 if TYPE_CHECKING:
     import paddle

@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deepsort_paddle.part_files import replacing
 from reid_train.evaluation.report import Report
-from reid_train.writing import replacing
 
 __all__ = ["joint_page", "report_page", "write_joint_page", "write_report_page"]
 

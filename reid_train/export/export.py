@@ -22,6 +22,8 @@ import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
+from deepsort_paddle.inference.libraries import import_onnxruntime
+from deepsort_paddle.part_files import writing
 from reid_train.checkpoints.checkpoint import Checkpoint
 from reid_train.checkpoints.probe import PARITY_TOLERANCE, probe_image
 from reid_train.config import config_from_dict
@@ -34,10 +36,9 @@ from reid_train.evaluation.figures import RankingFigures, ranking_figures, recal
 from reid_train.export.model_card import model_card
 from reid_train.models import parameter_count
 from reid_train.models.network import unit_rows
-from reid_train.quiet import import_onnxruntime, without_output
+from reid_train.quiet import without_output
 from reid_train.training.trainer import network_of
 from reid_train.training.transforms import Preprocessing, preprocessing_of
-from reid_train.writing import writing
 
 __all__ = ["export", "write_checksums"]
 

@@ -24,6 +24,8 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
+from deepsort_paddle.inference.libraries import import_onnxruntime
+from deepsort_paddle.part_files import writing
 from reid_train.data.datasets import ImageIndex
 from reid_train.data.image_cache import decode_images
 from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at
@@ -34,9 +36,7 @@ from reid_train.export.export import (
     reworked,
 )
 from reid_train.export.model_card import with_precisions
-from reid_train.quiet import import_onnxruntime
 from reid_train.training.transforms import Preprocessing
-from reid_train.writing import writing
 
 __all__ = ["BFLOAT16_COSINE", "INT8_FILE", "Precision", "quantize"]
 

@@ -10,7 +10,6 @@ times slower than it had to be.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +20,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
+from deepsort_paddle.part_files import replacing
 from reid_train.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from reid_train.checkpoints.run_files import (
     BEST,
@@ -51,9 +47,11 @@ from reid_train.training.schedules import learning_rate
 from reid_train.training.teacher import Teacher
 from reid_train.training.trainer import Trainer
 from reid_train.training.transforms import preprocessing_of
-from reid_train.writing import replacing
 
 __all__ = ["DevEvaluator", "train"]
+
+# Locked by the run that writes into the folder; it stays, empty.
+LOCK = ".lock"
 
 DECODED_AT_ONCE = 256
 
@@ -212,28 +210,19 @@ def _require_own_folder(folder: Path, iteration: int) -> None:
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder, made if need be, for this run; ends with the process. Windows has no such locks.
+    """Make the folder if it is not there, and hold it for this run; the lock ends with the process.
 
     Raises:
-        OSError: another run is writing into it.
+        OSError: another run is writing into it, or it cannot be made.
     """
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: is a file, the run wants a folder")
+        raise NotADirectoryError(f"{folder}: is a file, expected a folder for the run")
     folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    number = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError(f"{folder}: another run is writing into it") from None
-        except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
-        os.close(number)
+        with FileLock(folder / LOCK, blocking=False):
+            yield
+    except Timeout:
+        raise OSError(f"{folder}: another run is writing into it") from None
 
 
 def _open_folder(folder: Path, config: TrainConfig) -> None:

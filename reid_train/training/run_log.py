@@ -22,8 +22,8 @@ from tensorboardX.summary import scalar
 from tqdm import tqdm
 from typing_extensions import Self
 
+from deepsort_paddle.part_files import replacing
 from reid_train.config import TrainConfig
-from reid_train.writing import replacing
 
 __all__ = ["Journal"]
 

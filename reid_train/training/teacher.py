@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from deepsort_paddle.part_files import replacing
 from reid_train.checkpoints.checkpoint import Checkpoint
 from reid_train.checkpoints.exported import read_weights, weights_path
 from reid_train.config import config_from_dict
@@ -25,7 +26,6 @@ from reid_train.training.batches import Images
 from reid_train.training.parallel import World
 from reid_train.training.trainer import network_of
 from reid_train.training.transforms import Preprocessing, preprocessing_of
-from reid_train.writing import replacing
 
 __all__ = ["ROWS_FILE", "Teacher"]
 

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.appearance.preprocess import check_resize, resize_into
 from reid_train.config import AUGMENTATIONS, TrainConfig, check_augmentation
 
 __all__ = [
-    "INTERPOLATIONS",
     "Preprocessing",
     "RandomResizedCrop",
     "StrongAugmentation",
@@ -33,14 +33,6 @@ __all__ = [
 ]
 
 TrainTransform = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
-
-INTERPOLATIONS = {
-    "nearest": cv2.INTER_NEAREST,
-    "linear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-    "area": cv2.INTER_AREA,
-}
-MODES = ("stretch", "short_side_crop")
 
 # The smallest size of an image of low resolution, as a share of the output's: 32 x 16 of 128 x 64.
 _LOWEST_RESOLUTION = 0.25
@@ -80,7 +72,7 @@ class Preprocessing:
         width: of the input in pixels.
         mode: ``stretch`` resizes the whole picture; ``short_side_crop`` resizes it, its shape kept, until
             it just covers the input (for a square one: short side to its side) and cuts the centre out.
-        interpolation: a key of `INTERPOLATIONS`.
+        interpolation: nearest, linear, cubic or area.
 
     Raises:
         ValueError: a size is not positive, or mode or interpolation is unknown.
@@ -93,11 +85,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         require_size(self.height, self.width)
-        if self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
-        if self.interpolation not in INTERPOLATIONS:
-            names = ", ".join(INTERPOLATIONS)
-            raise ValueError(f"interpolation must be one of {names}, got {self.interpolation!r}")
+        check_resize(self.mode, self.interpolation)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bring ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is.
@@ -106,17 +94,9 @@ class Preprocessing:
             ValueError: the image is empty, or not uint8 with three channels.
         """
         require_image(image)
-        height, width = self.height, self.width
-        if self.mode == "short_side_crop":
-            scale = max(height / image.shape[0], width / image.shape[1])
-            height = max(height, round(image.shape[0] * scale))
-            width = max(width, round(image.shape[1] * scale))
-        if image.shape[:2] != (height, width):
-            image = np.asarray(
-                cv2.resize(image, (width, height), interpolation=INTERPOLATIONS[self.interpolation]), np.uint8
-            )
-        top, left = (height - self.height) // 2, (width - self.width) // 2
-        return image[top : top + self.height, left : left + self.width].copy()
+        out = np.empty((self.height, self.width, 3), np.uint8)
+        resize_into(out, image, self.mode, self.interpolation)
+        return out
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:

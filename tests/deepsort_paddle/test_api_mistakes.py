@@ -27,7 +27,7 @@ from deepsort_paddle import (
     track_video,
     track_videos,
 )
-from deepsort_paddle.appearance.encoder import crop_boxes
+from deepsort_paddle.appearance.preprocess import crop_boxes
 from deepsort_paddle.boxes import xyxy_from_tlwh
 from deepsort_paddle.detection.candidates import class_ids, has_pixels
 

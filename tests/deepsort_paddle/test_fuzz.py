@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from deepsort_paddle import DeepSort, Detections
-from deepsort_paddle.appearance.encoder import crop_boxes
+from deepsort_paddle.appearance.preprocess import crop_boxes
 from deepsort_paddle.appearance.spec import EncoderSpec
 from deepsort_paddle.cli import track
 from deepsort_paddle.media.source import VideoWriter, open_source

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from deepsort_paddle.inference.openvino import _import_openvino
+from deepsort_paddle.inference.libraries import import_openvino
 
 _ENCODE = """
 import os, sys, threading
@@ -25,11 +25,11 @@ _IMPORT = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from deepsort_paddle.inference.openvino import _import_openvino
+from deepsort_paddle.inference.libraries import import_openvino
 barrier = Barrier(8)
 def load(_):
     barrier.wait()
-    return _import_openvino().__name__
+    return import_openvino().__name__
 with ThreadPoolExecutor(8) as pool:
     assert set(pool.map(load, range(8))) == {"openvino"}
 assert "openvino_telemetry" not in sys.modules
@@ -59,10 +59,10 @@ def test_openvinos_telemetry_stays_importable(monkeypatch: pytest.MonkeyPatch) -
         pytest.skip("OpenVINO is not installed")
     telemetry = ModuleType("openvino_telemetry")
     monkeypatch.setitem(sys.modules, "openvino_telemetry", telemetry)
-    assert _import_openvino().__name__ == "openvino"
+    assert import_openvino().__name__ == "openvino"
     assert sys.modules["openvino_telemetry"] is telemetry
     monkeypatch.delitem(sys.modules, "openvino_telemetry")
-    _import_openvino()
+    import_openvino()
     assert "openvino_telemetry" not in sys.modules
 
 

@@ -78,7 +78,7 @@ def test_bad_input_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, line, m
             1,
             "reid-train: error: loss is nan in iteration 7\n",
         ),
-        (MemoryError(), 1, "reid-train: error: MemoryError\n"),
+        (MemoryError(), 1, "reid-train: error: not enough memory\n"),
         (PeerLostError("another process has ended"), 1, "reid-train: error: another process has ended\n"),
         (KeyboardInterrupt(), 130, "reid-train: stopped before its first checkpoint\n"),
         (Terminated(), 143, "reid-train: stopped before its first checkpoint\n"),

@@ -239,8 +239,8 @@ def test_recipe_goes_before_defaults_and_a_flag_before_the_recipe(tmp_path):
         ("elem: {learning_rate: 1}", "unknown setting 'learning_rate'"),
         ("elem: {lr: fast}", "lr must be a number, got 'fast'"),
         ("elem: {seed: true}", "seed must be a whole number, got 'True'"),
-        ("elem: {lr: [", "not readable as YAML"),
-        (b"\xff\xfe\x00elem", "not readable as YAML"),
+        ("elem: {lr: [", "not YAML"),
+        (b"\xff\xfe\x00elem", "not YAML"),
     ],
 )
 def test_a_broken_recipe_is_told_in_one_line(tmp_path, text, message):

@@ -121,7 +121,7 @@ def test_a_recipe_is_read_or_refused(tmp_path: Path, setting: str, value: object
 def test_yaml_that_fails_in_other_ways_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(content)
-    with pytest.raises(ValueError, match="recipe.yaml: not readable as YAML"):
+    with pytest.raises(ValueError, match="recipe.yaml: not YAML"):
         recipe(str(path), "elem")
 
 

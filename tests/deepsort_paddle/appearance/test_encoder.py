@@ -17,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from deepsort_paddle.appearance.encoder import AppearanceEncoder, crop_boxes, pixel_regions
+from deepsort_paddle.appearance.encoder import AppearanceEncoder
+from deepsort_paddle.appearance.preprocess import crop_boxes, pixel_regions
 from deepsort_paddle.appearance.spec import EncoderSpec
 
 HEIGHT, WIDTH, GRID = 32, 16, (4, 2)

@@ -15,7 +15,8 @@ import yaml
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from deepsort_paddle.appearance.encoder import AppearanceEncoder, crop_boxes
+from deepsort_paddle.appearance.encoder import AppearanceEncoder
+from deepsort_paddle.appearance.preprocess import crop_boxes
 from deepsort_paddle.appearance.third_party import IMAGENET_MEAN, IMAGENET_STD
 
 HEIGHT, WIDTH = 32, 16

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from deepsort_paddle.media.image_header import KINDS
 from reid_train.data.image_cache import read_image
 from reid_train.evaluation.features import (
     Features,
@@ -20,7 +21,6 @@ from reid_train.evaluation.features import (
     write_npz,
     write_text,
 )
-from reid_train.picture_header import KINDS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -11,14 +11,17 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 from tensorboardX.proto.event_pb2 import Event
 
 from reid_train.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from reid_train.checkpoints.run_files import newest_checkpoint, numbered_checkpoints
 from reid_train.command_line import main
 from reid_train.data.datasets import ImageIndex
+from reid_train.data.image_cache import ImageCache
 from reid_train.training import engine
 from reid_train.training.engine import train
 from reid_train.training.parallel import World
@@ -173,6 +176,25 @@ def test_a_dev_set_in_which_nothing_can_be_found_is_refused_at_the_start(
     with pytest.raises(ValueError, match="the dev set needs a person with two images, got 4 with one"):
         run(tiny(), train_index, dev_index[np.arange(0, 16, 4)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("images", [1, *(engine.DECODED_AT_ONCE + more for more in (-1, 0, 1))])
+def test_every_image_is_decoded_before_a_run_however_many_there_are(tmp_path, images):
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    good.write_bytes(cv2.imencode(".png", np.zeros((2, 2, 3), np.uint8))[1].tobytes())
+    bad.write_bytes(good.read_bytes()[:-20])
+    engine._decode(cache := ImageCache([good] * images), threads=2)
+    assert cache.bytes_used == 12 * images
+    with pytest.raises(ValueError, match="bad.png"):
+        engine._decode(ImageCache([*[good] * (images - 1), bad]), threads=2)
+
+
+def test_decoding_before_a_run_ends_where_the_memory_does(tmp_path):
+    good = tmp_path / "good.png"
+    good.write_bytes(cv2.imencode(".png", np.zeros((2, 2, 3), np.uint8))[1].tobytes())
+    absent = tmp_path / "absent.png"
+    paths = [*[good] * engine.DECODED_AT_ONCE, absent]
+    engine._decode(ImageCache(paths, budget_bytes=12 * (engine.DECODED_AT_ONCE - 1)), threads=2)
 
 
 @pytest.mark.parametrize("which", ["train", "dev"])
@@ -348,15 +370,9 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoints_before_it(tiny, train_i
 
 
 def test_a_second_run_into_a_folder_is_refused_while_the_first_goes_on(tiny, train_index, tmp_path):
-    fcntl = pytest.importorskip("fcntl", reason="locks are POSIX")
-    number = os.open(tmp_path, os.O_RDONLY)
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX)
-        with pytest.raises(OSError, match="another run is writing into it"):
-            run(tiny(), train_index, None, tmp_path)
-    finally:
-        os.close(number)
-    assert not list(tmp_path.iterdir())
+    with FileLock(tmp_path / engine.LOCK), pytest.raises(OSError, match="another run is writing into it"):
+        run(tiny(), train_index, None, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [engine.LOCK]
 
 
 def test_a_full_disk_stops_the_run_and_keeps_the_checkpoints(tiny, train_index, tmp_path, monkeypatch):

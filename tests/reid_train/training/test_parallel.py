@@ -13,9 +13,9 @@ import numpy as np
 import paddle
 import pytest
 
+from deepsort_paddle.media.image_header import KINDS
 from reid_train.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from reid_train.command_line import main
-from reid_train.picture_header import KINDS
 from reid_train.training.launcher import cpu_environment, launch
 from reid_train.training.parallel import World, join
 from reid_train.training.trainer import Trainer

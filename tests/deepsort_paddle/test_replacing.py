@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from reid_train.writing import replacing, writing
+from deepsort_paddle.part_files import replacing, writing
 
 
 def test_a_full_disk_is_told_with_the_file(tmp_path):
@@ -58,3 +59,11 @@ def test_what_goes_wrong_leaves_the_older_file_and_no_rubbish(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
     if isinstance(error, OSError):
         assert str(raised.value) == f"{path}: list not written: No space left on device"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices are POSIX")
+def test_a_device_is_written_to_and_stays():
+    with replacing("/dev/null") as file:
+        file.write(b"anything")
+    assert Path("/dev/null").is_char_device()
+    assert not Path("/dev/null.part").exists()

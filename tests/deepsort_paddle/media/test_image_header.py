@@ -1,7 +1,6 @@
-"""What headers of pictures promise: the two packages hold one file, and are asked the same questions."""
+"""Images whose headers promise more than their bytes can hold are not decoded."""
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsort_paddle.media import image_header as tracking
+from deepsort_paddle.media.image_header import worth_decoding
 from deepsort_paddle.media.source import open_source
-from reid_train import picture_header as training
 from reid_train.data.image_cache import read_image
 
 SIDE = 30_000  # 900 megapixels, which OpenCV takes
@@ -26,13 +24,6 @@ MAGIC = (
     b"II+\0",
     b"MM\0+",
 )
-
-
-@pytest.fixture(params=[tracking, training], ids=["deepsort_paddle", "reid_train"])
-def worth_decoding(request: pytest.FixtureRequest) -> Callable[[bytes], bool]:
-    """The function of either package."""
-    found: Callable[[bytes], bool] = request.param.worth_decoding
-    return found
 
 
 def encoded(suffix: str, image: object, *parameters: int) -> bytes:
@@ -137,22 +128,15 @@ def crafted(side: int) -> dict[str, bytes]:
     }
 
 
-def test_the_two_packages_hold_the_same_file() -> None:
-    texts = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (tracking, training)]
-    assert texts[0] == texts[1]
-
-
 @pytest.mark.parametrize("name", crafted(40))
-def test_a_small_file_that_promises_a_gigapixel_is_not_decoded(
-    worth_decoding: Callable[[bytes], bool], name: str
-) -> None:
+def test_a_small_file_that_promises_a_gigapixel_is_not_decoded(name: str) -> None:
     assert len(crafted(SIDE)[name]) < 2000
     assert not worth_decoding(crafted(SIDE)[name])
     if not name.endswith(".bmp") and name != "unknown.webp":
         assert worth_decoding(crafted(40)[name])
 
 
-def test_the_smallest_bmp_is_decoded(worth_decoding: Callable[[bytes], bool]) -> None:
+def test_the_smallest_bmp_is_decoded() -> None:
     content = bmp(1, 12)[:26] + b"\1\2\3\0"
     assert worth_decoding(content)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -170,9 +154,7 @@ def test_the_crafted_files_are_ones_that_opencv_decodes(name: str) -> None:
 
 
 @pytest.mark.parametrize("quality", [80, 101])
-def test_a_still_webp_is_judged_by_its_own_size(
-    worth_decoding: Callable[[bytes], bool], quality: int
-) -> None:
+def test_a_still_webp_is_judged_by_its_own_size(quality: int) -> None:
     assert worth_decoding(webp_of(quality, 4000))
     assert not worth_decoding(webp_of(quality, 16_383))
 
@@ -187,7 +169,7 @@ def test_a_still_webp_is_judged_by_its_own_size(
 )
 @pytest.mark.parametrize("sides", [(1, 1), (40, 50), (1, 3000), (3000, 2000)])
 def test_whole_pictures_are_decoded_plain_ones_too(
-    worth_decoding: Callable[[bytes], bool], suffix: str, parameters: tuple[int, ...], sides: tuple[int, int]
+    suffix: str, parameters: tuple[int, ...], sides: tuple[int, int]
 ) -> None:
     for shape in (sides, (*sides, 3)):
         if (suffix == ".pgm" and len(shape) == 3) or (suffix == ".ppm" and len(shape) == 2):
@@ -225,7 +207,7 @@ def test_huge_promises_are_broken_frames_and_refused_images(tmp_path: Path) -> N
 
 @given(st.sampled_from(MAGIC), st.binary(max_size=300))
 def test_any_bytes_behind_any_beginning_get_an_answer(start: bytes, rest: bytes) -> None:
-    assert tracking.worth_decoding(start + rest) in (True, False)
+    assert worth_decoding(start + rest) in (True, False)
 
 
 @given(st.sampled_from(sorted(crafted(40))), st.data())
@@ -233,4 +215,4 @@ def test_cut_and_changed_headers_get_an_answer(name: str, data: st.DataObject) -
     content = bytearray(crafted(40)[name])
     for _ in range(data.draw(st.integers(0, 4))):
         content[data.draw(st.integers(0, min(len(content), 200) - 1))] = data.draw(st.integers(0, 255))
-    assert tracking.worth_decoding(bytes(content[: data.draw(st.integers(0, len(content)))])) in (True, False)
+    assert worth_decoding(bytes(content[: data.draw(st.integers(0, len(content)))])) in (True, False)
