@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         evaluation = evaluate_files(options)
         write_reports(evaluation, options.json, options.csv)
-    except (OSError, ValueError, MemoryError) as error:
+    except (OSError, ValueError, ImportError, MemoryError) as error:
         sys.stderr.write(f"{parser.prog}: error: {in_one_line(error)}\n")
         return 2
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,23 +1,17 @@
 """One page on a run: video, timeline of the tracks, a picture of each, counts, speed, settings.
 
 The page needs no network and no other file: style, script, pictures and a small video are inside. Names come
-from users and models, so everything put into the page is escaped, and the page's own policy forbids
+from users and models, so the template escapes everything put into the page, and the page's own policy forbids
 any script but its own (by hash) and any connection. No frame is held: of each identity the
 best picture so far and its place every fifth of a second.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import os
-import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from html import escape
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,7 +25,8 @@ from typing_extensions import Self
 from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.output.draw import track_color
-from deepsort_paddle.part_files import part_path, publish, real_path
+from deepsort_paddle.output.page import PageTemplate, data_uri
+from deepsort_paddle.part_files import real_path, replacing
 from deepsort_paddle.pipeline.stages import TrackedFrame
 
 __all__ = ["HtmlReport"]
@@ -82,11 +77,17 @@ class HtmlReport:
             summarise: frames, tracks, broken_frames.
             speed: frames a second by stage.
             counts: at lines and in zones.
+
+        Raises:
+            ImportError: Jinja2 is not installed.
         """
         self.path, self._meta = Path(path), meta
         self._video = None if video is None else Path(video)
         self._limit = inline_limit
         self._summarise, self._speed, self._counts = summarise, speed, counts
+        self._template = PageTemplate(
+            "deepsort_paddle.output", "report_page", sources=("img-src data:", "media-src data: 'self' file:")
+        )
         self._step = 1 / (meta.get("fps") or 25.0)
         self._identities: dict[int, _Identity] = {}
         self._duration = 0.0
@@ -140,8 +141,8 @@ class HtmlReport:
         Raises:
             OSError: it can't be written.
         """
-        part_path(self.path).write_text(self._page(), encoding="utf-8")
-        publish(self.path)
+        with replacing(self.path) as file:
+            file.write(self._page().encode())
 
     def __enter__(self) -> Self:
         return self
@@ -153,154 +154,99 @@ class HtmlReport:
             self.close()
 
     def _page(self) -> str:
-        folder = resources.files("deepsort_paddle.output") / "report_page"
-        texts = {name: (folder / name).read_text("utf-8") for name in ("page.html", "page.css", "page.js")}
-        style, script = texts["page.css"], texts["page.js"]
-        policy = (
-            f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-            "img-src data:; media-src data: 'self' file:; base-uri 'none'; form-action 'none'"
-        )
+        video, hint = self._video_source()
         summary = self._summarise()
-        video, hint = self._video_part()
-        parts = {
-            "policy": policy,
-            "style": style,
-            "script": script,
-            "title": escape(str(self._meta.get("name", ""))),
-            "summary": escape(
-                ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in summary.items())
-            ),
-            "video": video,
-            "hint": escape(hint),
-            "counts": self._count_part(),
-            "rows": "\n".join(self._row(*item) for item in self._identities.items()) or "<p>No tracks.</p>",
-            "axis": self._axis() if self._identities else "",
-            "cards": "\n".join(self._card(*item) for item in self._identities.items()) or "<p>None.</p>",
-            "speed": self._speed_part(),
-            "settings": _table(
-                ("", ""),
-                [
-                    *((name, self._meta.get(name)) for name in ("source", "width", "height", "fps")),
-                    *self._meta.get("settings", {}).items(),
-                    *((f"{name} (version)", value) for name, value in self._meta.get("versions", {}).items()),
-                ],
-            ),
-            "tracks": self._tracks_part(),
-        }
-        return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], texts["page.html"])
+        counts = self._counts()
+        return self._template.render(
+            title=self._meta.get("name", ""),
+            summary=", ".join(f"{value} {key.replace('_', ' ')}" for key, value in summary.items()),
+            video=video,
+            hint=hint,
+            counts=_count_tables(counts),
+            identities=[self._identity(*item, counts) for item in self._identities.items()],
+            axis=self._axis(),
+            speed=[
+                (stage, f"{rate:.1f}", f"{1000 / rate:.2f}")
+                for stage, rate in self._speed().items()
+                if rate > 0
+            ],
+            settings=[
+                *((name, self._meta.get(name)) for name in ("source", "width", "height", "fps")),
+                *self._meta.get("settings", {}).items(),
+                *((f"{name} (version)", value) for name, value in self._meta.get("versions", {}).items()),
+            ],
+            tracks=self._tracks(),
+        )
 
-    def _video_part(self) -> tuple[str, str]:
-        """The video element and the line below it."""
+    def _video_source(self) -> tuple[str, str]:
+        """The video's address, empty without one, and the line below it."""
         if self._video is None or not self._video.is_file():
             return "", "This run has no video."
         hint = "Click a track to see where it begins."
         if self._video.stat().st_size <= self._limit * 1e6:
-            source = "data:video/mp4;base64," + base64.b64encode(self._video.read_bytes()).decode("ascii")
-        else:
-            relative = Path(_relative(real_path(self._video), real_path(self.path).parent))
-            source = quote(relative.as_posix())
-            hint += f" The video is too large for this page: keep {relative.as_posix()} beside it."
-        return (
-            f'<div class="screen"><video controls muted playsinline preload="auto" src="{escape(source)}">'
-            '</video><div id="spot" hidden></div></div>',
-            hint,
-        )
+            return data_uri("video/mp4", self._video.read_bytes()), hint
+        relative = Path(_relative(real_path(self._video), real_path(self.path).parent)).as_posix()
+        hint += f" The video is too large for this page: keep {relative} beside it."
+        return quote(relative), hint
 
-    def _count_part(self) -> str:
-        counts = self._counts()
-        parts = []
-        if counts.lines:
-            rows = [(line.line.name, line.to_right, line.to_left) for line in counts.lines]
-            parts.append(_table(("Line", "To the right", "To the left"), rows))
-        if counts.zones:
-            zones = [
-                (
-                    zone.zone.name,
-                    zone.entries,
-                    zone.exits,
-                    zone.occupancy,
-                    zone.peak,
-                    _mean(zone.dwell.values()),
-                )
-                for zone in counts.zones
-            ]
-            header = ("Zone", "Entries", "Exits", "Inside at the end", "Most at once", "Mean stay (s)")
-            parts.append(_table(header, zones))
-        return f"<section><h2>Counts</h2>{'<p></p>'.join(parts)}</section>" if parts else ""
-
-    def _row(self, track_id: int, known: _Identity) -> str:
+    def _identity(self, track_id: int, known: _Identity, counts: Counts) -> dict[str, Any]:
+        """What the template shows of one id: a row of the timeline and a card."""
         total = max(self._duration, 1e-9)
-        color = _color(track_id)
-        bars = "".join(
-            f'<rect x="{100 * run[0] / total:.3f}%" y="2" height="10" rx="2" fill="{color}" '
-            f'width="{100 * (end + self._step - run[0]) / total:.3f}%"/>'
-            for run, end in zip(known.runs, known.run_ends, strict=True)
-        )
-        label = f"Track {track_id}, {known.runs[0][0]:.1f} to {known.end:.1f} seconds"
-        return (
-            f'<button type="button" data-track="{track_id}" aria-pressed="false" '
-            f'aria-label="{label}" title="{label}"><span class="id">{track_id}</span>'
-            f'<svg width="100%" height="14" aria-hidden="true">{bars}</svg></button>'
-        )
+        names = self._meta.get("class_names") or ()
+        start = known.runs[0][0]
+        return {
+            "id": track_id,
+            "color": _color(track_id),
+            "label": f"Track {track_id}, {start:.1f} to {known.end:.1f} seconds",
+            "bars": [
+                (f"{100 * run[0] / total:.3f}", f"{100 * (end + self._step - run[0]) / total:.3f}")
+                for run, end in zip(known.runs, known.run_ends, strict=True)
+            ],
+            "name": names[known.class_id] if 0 <= known.class_id < len(names) else f"class {known.class_id}",
+            "image": data_uri("image/jpeg", known.picture) if known.picture else "",
+            "times": f"{start:.1f} to {known.end:.1f} s",
+            "frames": "1 frame" if known.frames == 1 else f"{known.frames} frames",
+            "stays": [
+                (zone.zone.name, f"{zone.dwell[track_id]:.1f}")
+                for zone in counts.zones
+                if track_id in zone.dwell
+            ],
+        }
 
-    def _axis(self) -> str:
+    def _axis(self) -> list[str]:
         """Times below the timeline: its ends and the quarters between."""
         whole = self._duration >= 10  # else neighbours would round to the same second
-        labels = (_clock(self._duration * quarter / 4, whole=whole) for quarter in range(5))
-        return (
-            f'<div class="axis" aria-hidden="true">{"".join(f"<span>{one}</span>" for one in labels)}</div>'
-        )
+        return [_clock(self._duration * quarter / 4, whole=whole) for quarter in range(5)]
 
-    def _card(self, track_id: int, known: _Identity) -> str:
-        names = self._meta.get("class_names") or ()
-        name = names[known.class_id] if 0 <= known.class_id < len(names) else f"class {known.class_id}"
-        picture = '<span class="faint">no picture</span>'
-        if known.picture:
-            content = base64.b64encode(known.picture).decode("ascii")
-            picture = f'<img alt="Track {track_id}" src="data:image/jpeg;base64,{content}">'
-        stays = "".join(
-            f"<br>{escape(zone.zone.name)}: {zone.dwell[track_id]:.1f} s"
-            for zone in self._counts().zones
-            if track_id in zone.dwell
-        )
-        frames = "1 frame" if known.frames == 1 else f"{known.frames} frames"
-        return (
-            f'<button type="button" data-track="{track_id}" aria-pressed="false">'
-            f'<span class="picture">{picture}</span>'
-            f'<span><svg class="dot" aria-hidden="true"><rect width="100%" height="100%" rx="3" '
-            f'fill="{_color(track_id)}"/></svg><b>{track_id}</b> {escape(str(name))}</span>'
-            f'<span class="faint">{known.runs[0][0]:.1f} to {known.end:.1f} s<br>{frames}'
-            f"{stays}</span></button>"
-        )
-
-    def _speed_part(self) -> str:
-        rows = [
-            (stage, f"{rate:.1f}", f"{1000 / rate:.2f}") for stage, rate in self._speed().items() if rate > 0
-        ]
-        return _table(("Stage", "Frames a second", "Milliseconds a frame"), rows)
-
-    def _tracks_part(self) -> str:
-        """What the script needs, as JSON that can't end its element."""
-        tracks = {
-            str(track_id): {
-                "start": known.runs[0][0],
-                "frame": known.first,
-                "runs": [_samples(run) for run in known.runs],
-            }
-            for track_id, known in self._identities.items()
-        }
-        document = {
+    def _tracks(self) -> dict[str, Any]:
+        """What the script needs."""
+        return {
             "step": self._step,
             "duration": self._duration,
             "width": self._meta.get("width") or 1,
-            "tracks": tracks,
+            "tracks": {
+                str(track_id): {
+                    "start": known.runs[0][0],
+                    "frame": known.first,
+                    "runs": [_samples(run) for run in known.runs],
+                }
+                for track_id, known in self._identities.items()
+            },
         }
-        return json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _digest(text: str) -> str:
-    """A source of the page's policy that allows exactly this script or style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+def _count_tables(counts: Counts) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+    """Header and rows of a table of the lines, and of one of the zones; only those that there are."""
+    lines = [(line.line.name, line.to_right, line.to_left) for line in counts.lines]
+    zones = [
+        (zone.zone.name, zone.entries, zone.exits, zone.occupancy, zone.peak, _mean(zone.dwell.values()))
+        for zone in counts.zones
+    ]
+    tables: list[tuple[tuple[str, ...], list[tuple[Any, ...]]]] = [
+        (("Line", "To the right", "To the left"), [*lines]),
+        (("Zone", "Entries", "Exits", "Inside at the end", "Most at once", "Mean stay (s)"), [*zones]),
+    ]
+    return [(header, rows) for header, rows in tables if rows]
 
 
 def _samples(run: array[float]) -> list[list[float]]:
@@ -335,12 +281,3 @@ def _relative(path: Path, folder: Path) -> str:
 def _mean(values: Iterable[float]) -> str:
     known = list(values)
     return f"{sum(known) / len(known):.1f}" if known else ""
-
-
-def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    lines = [f"<tr>{head}</tr>"] if any(header) else []
-    for name, *values in rows:
-        cells = "".join(f'<td class="number">{escape(str(value))}</td>' for value in values)
-        lines.append(f"<tr><td>{escape(str(name))}</td>{cells}</tr>")
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'

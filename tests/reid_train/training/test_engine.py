@@ -67,6 +67,7 @@ def test_a_run_leaves_checkpoints_the_best_one_a_log_and_events(tiny, train_inde
     config = tiny(keep_checkpoints=1)
     last, lines = run(config, train_index, dev_index, tmp_path, origin={"data": "toys"})
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        engine.LOCK,
         "best.safetensors",
         "checkpoint_0000004.safetensors",
         "checkpoint_0000006.safetensors",
