@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from deepsort_paddle.command.log_lines import log_lines
 from deepsort_paddle.command.one_line import OneLineParser, in_one_line
 from deepsort_paddle.extras import needs
 from reid_train.checkpoints.run_files import numbered_checkpoints
@@ -101,7 +102,8 @@ def launch_processes(options: argparse.Namespace, arguments: Sequence[str]) -> i
             "processes are of this machine's CPUs; several GPUs train with: "
             "python -m paddle.distributed.launch -m reid_train ..."
         )
-    return launch(arguments, options.processes)
+    with log_lines("reid_train", "reid-train"):
+        return launch(arguments, options.processes)
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:

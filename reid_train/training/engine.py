@@ -10,6 +10,7 @@ times slower than it had to be.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,9 +51,10 @@ from reid_train.training.transforms import preprocessing_of
 
 __all__ = ["DevEvaluator", "train"]
 
+_LOGGER = logging.getLogger("reid_train")
 # Locked by the run that writes into the folder; it stays, empty.
 LOCK = ".lock"
-
+# Images decoded at a time.
 DECODED_AT_ONCE = 256
 
 
@@ -66,7 +68,7 @@ def train(
     resume: Checkpoint | None = None,
     start: Callable[[Trainer], None] | None = None,
     origin: Mapping[str, Any] | None = None,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = _LOGGER.info,
 ) -> Path:
     """Train on ``index``, evaluate on ``dev``, write into ``folder``.
 

@@ -6,6 +6,7 @@ library is loaded, and the launcher itself computes nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -32,6 +33,8 @@ __all__ = [
     "process_environments",
     "terminable",
 ]
+
+_LOGGER = logging.getLogger("reid_train")
 
 # Set for processes that `launch` started.
 LAUNCHED = "REID_TRAIN_LAUNCHED"
@@ -114,15 +117,16 @@ def process_environments(processes: int) -> list[dict[str, str]]:
 def launch(arguments: Sequence[str], processes: int, *, module: str = "reid_train") -> int:
     """Run ``python -m <module> <arguments>`` in several processes of one CPU thread; returns the exit code.
 
-    When one process fails the others are ended. The first process writes to this one's stderr; what
-    another one wrote is passed on only where that one failed on its own, so that an error of all of
-    them is told once. Processes that do not find each other are started again, twice at most.
+    When one process fails the others are ended, and the reason is logged. The first process writes to this
+    one's stderr; what another one wrote is passed on only where that one failed on its own, so that an
+    error of all of them is reported once. Processes that do not find each other are started again, twice
+    at most.
     """
     for _ in range(ATTEMPTS):
         code = _run(arguments, processes, module)
         if code != NOT_JOINED:
             return code
-    sys.stderr.write(f"reid-train: error: the processes did not find each other in {ATTEMPTS} attempts\n")
+    _LOGGER.error("the processes did not find each other in %d attempts", ATTEMPTS)
     return 1
 
 
@@ -165,7 +169,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], errors: Sequence[IO[bytes
     if code == NOT_JOINED:
         return code
     if code == PEER_LOST:
-        sys.stderr.write("reid-train: error: the processes lost each other; checkpoints stay\n")
+        _LOGGER.error("the processes lost each other; checkpoints stay")
         return 1
     if failed:
         errors[failed - 1].seek(0)
@@ -174,7 +178,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], errors: Sequence[IO[bytes
     number = -code if code < 0 else code - 128
     if number > 0:
         name = signal.Signals(number).name
-        sys.stderr.write(f"reid-train: error: process {failed} was ended by {name}; checkpoints stay\n")
+        _LOGGER.error("process %d was ended by %s; checkpoints stay", failed, name)
         return 1
     return code
 

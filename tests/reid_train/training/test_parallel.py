@@ -13,6 +13,7 @@ import numpy as np
 import paddle
 import pytest
 
+from deepsort_paddle.command.log_lines import log_lines
 from deepsort_paddle.media.image_header import KINDS
 from reid_train.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from reid_train.command_line import main
@@ -142,7 +143,8 @@ RANK = "import os, sys, time\nrank = int(os.environ['PADDLE_TRAINER_ID'])\n"
 )
 def test_the_end_of_the_processes_is_told_as_of_one(module, monkeypatch, capfd, text, code, told):
     monkeypatch.setattr("reid_train.training.launcher.GRACE", 1.0)
-    assert launch([], 3, module=module(RANK + text)) == code
+    with log_lines("reid_train", "reid-train"):
+        assert launch([], 3, module=module(RANK + text)) == code
     assert capfd.readouterr().err == told
 
 
