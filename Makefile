@@ -19,12 +19,15 @@ check: $(READY)
 	$(BIN)/mypy
 
 # Quick forms of the benchmarks that need no data, under ten minutes on an idle machine of two cores.
+# Each table is shown and kept in output/bench.
 bench: $(READY)
-	$(BIN)/python benchmarks/tracker_core.py --frames 3
-	$(BIN)/python benchmarks/tracker_core.py --grow --frames 3
-	$(BIN)/python benchmarks/encoder.py --fresh OSNet_x0_25 MobileNetV3_large_x1_0 --rounds 3
-	$(BIN)/python benchmarks/pipeline.py --weights weights/resnet50vd --people 10 --frames 20 --rounds 2
-	$(BIN)/python benchmarks/memory.py --frames 10000
+	mkdir -p output/bench
+	set -e; run() { table=output/bench/$$1.md; shift; $(BIN)/python "$$@" >$$table || exit; cat $$table; }; \
+	run tracker benchmarks/tracker/tracker_core.py --frames 3; \
+	run growth benchmarks/tracker/tracker_core.py --grow --frames 3; \
+	run encoder benchmarks/encoder/encoder.py --fresh OSNet_x0_25 MobileNetV3_large_x1_0 --rounds 3; \
+	run pipeline benchmarks/pipeline/pipeline.py --weights weights/resnet50vd --people 10 --frames 20 --rounds 2; \
+	run memory benchmarks/tracker/memory.py --frames 10000
 
 # The site, in output/site; a dead link is an error.
 docs: $(VENV)/.docs-ready

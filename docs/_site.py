@@ -15,9 +15,14 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md"]
+PAGES = ["README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 PAGES += [
     "weights/README.md",
+    *(
+        str(page.relative_to(ROOT))
+        for folder in ("benchmarks", "tools")
+        for page in sorted(ROOT.glob(f"{folder}/**/README.md"))
+    ),
     *(str(card.relative_to(ROOT)) for card in ROOT.glob("weights/*/MODEL_CARD.md")),
 ]
 # Where a file of the repository is on the site.

@@ -24,7 +24,7 @@ __all__ = ["Assignment", "assign", "cascade"]
 _ABOVE = 1e-5
 # lap's Jonker-Volgenant beats scipy's only on large, nearly square problems in which many pairs
 # are possible: 500 x 500 with a tenth of the pairs 4.6 against 11 ms, gated to three
-# a row 16 against 3.2 ms (benchmarks/tracker_core.py --solvers).
+# a row 16 against 3.2 ms (benchmarks/tracker/tracker_core.py --solvers).
 _LAP_FROM = 100
 _LAP_PAIRS_A_ROW = 8
 _LAP_SQUARENESS = 0.9

@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 EVERYTHING = [*PAGES, *(ROOT / name for name in ("README.zh-CN.md", "CONTRIBUTING.md", "SECURITY.md"))]
-EVERYTHING += [ROOT / "benchmarks" / "README.md", ROOT / "weights" / "README.md"]
+EVERYTHING += [*ROOT.glob("benchmarks/**/README.md"), *ROOT.glob("tools/**/README.md")]
+EVERYTHING += [ROOT / "weights" / "README.md"]
 PROGRAMS = ("deepsort-track", "deepsort-eval", "reid-train")
 HEIGHT, WIDTH, FRAMES = 48, 96, 6
 BOXES = np.array([[4.0, 4.0, 20.0, 44.0], [60.0, 6.0, 76.0, 46.0]])
@@ -226,7 +227,7 @@ def test_every_reid_train_command_of_the_pages_is_understood() -> None:
 @pytest.mark.parametrize("page", EVERYTHING, ids=name_of)
 def test_code_does_not_scroll_sideways(page: Path) -> None:
     """78 characters fit beside the two columns of the site, 100 on pages whose lines are folded there."""
-    if page.parent.name == "benchmarks" or page.stem in ("explain", "speed", "training_notes"):
+    if "benchmarks" in page.parts or page.stem in ("explain", "speed", "training_notes"):
         return  # output as it comes, commands of the laboratory
     width, fenced, code = 78 if page.stem.startswith("README") else 100, False, []
     for line in page.read_text("utf-8").splitlines():
