@@ -6,6 +6,7 @@ decides their results. Given again, the same command skips those and goes on wit
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ from deepsort_paddle.batch.video_list import make_jobs, read_sources
 from deepsort_paddle.batch.video_result import VideoResult, table, total
 from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.checks import check_models, check_plan
+from deepsort_paddle.command.log_lines import log_lines
 from deepsort_paddle.command.option import check_names
 from deepsort_paddle.command.parser import parse
 from deepsort_paddle.command.plan import RunPlan
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from deepsort_paddle.counting.places import Line, Zone
 
 __all__ = ["STATUS_FILE", "VideoResult", "run_many", "track_many", "track_videos"]
+
+_LOGGER = logging.getLogger("deepsort_paddle")
 
 STATUS_FILE = "deepsort-track.jsonl"
 
@@ -166,7 +170,8 @@ def run_many(batch: BatchPlan) -> int:
         ImportError: Ray is wanted but not installed.
     """
     began = time.perf_counter()
-    results, code = _run(batch)
+    with log_lines("deepsort_paddle", "deepsort-track", quiet=batch.run.quiet):
+        results, code = _run(batch)
     if not batch.run.quiet:
         print(table(results))
         print(total(results, time.perf_counter() - began))
@@ -198,9 +203,11 @@ def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
         except KeyboardInterrupt:
             code = 128 + (stop.signal or signal.SIGINT)
             done = sum(result.status.startswith("done") for result in results.values())
-            sys.stderr.write(
-                f"deepsort-track: stopped by {signal.Signals(code - 128).name}; {done} of {len(jobs)} videos "
-                "are done, the same command goes on with the rest\n"
+            _LOGGER.warning(
+                "stopped by %s; %d of %d videos are done, the same command goes on with the rest",
+                signal.Signals(code - 128).name,
+                done,
+                len(jobs),
             )
         return list(results.values()), code
 
@@ -210,22 +217,19 @@ def _attempts(
 ) -> Iterator[Attempt]:
     """Run the jobs, write down what becomes of them, and show how it goes."""
     said: set[str] = set()
-
-    def say(message: str) -> None:
-        tqdm.write(f"deepsort-track: {message}", file=sys.stderr)
-
     hidden = True if batch.run.quiet else None
     with tqdm(total=len(jobs), unit="video", disable=hidden, file=sys.stderr) as bar:
         for attempt in run_jobs(jobs, engine, retries=batch.retries, started=ledger.started):
             job, outcome = attempt.job, attempt.outcome
             with stop.held():
                 ledger.ended(job, outcome, attempt.number)
-            for note in () if batch.run.quiet else outcome.notes:
+            for note in outcome.notes:
                 if note not in said:
                     said.add(note)
-                    say(f"note: {job.name}: {note}")
+                    _LOGGER.info("%s: %s", job.name, note)
             if outcome.error:
-                say(f"{job.name} failed{', trying again' if attempt.again else ''}: {outcome.error}")
+                again = ", trying again" if attempt.again else ""
+                _LOGGER.warning("%s failed%s: %s", job.name, again, outcome.error)
             bar.update(not attempt.again)
             yield attempt
 

@@ -20,17 +20,19 @@ class _Lines(logging.Handler):
         self._program = program
 
     def emit(self, record: logging.LogRecord) -> None:
-        kind = "error" if record.levelno >= logging.ERROR else "note"
-        tqdm.write(f"{self._program}: {kind}: {record.getMessage()}", file=sys.stderr)
+        level = record.levelno
+        kind = "error: " if level >= logging.ERROR else "" if level >= logging.WARNING else "note: "
+        tqdm.write(f"{self._program}: {kind}{record.getMessage()}", file=sys.stderr)
 
 
 @contextmanager
-def log_lines(logger: str, program: str) -> Iterator[None]:
-    """Show what a package logs while a command runs.
+def log_lines(logger: str, program: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show what a package logs while a command runs: notes (INFO), warnings and errors.
 
     Args:
         logger: name of the package, such as ``reid_train``.
         program: the command's name, at the start of each line.
+        quiet: leave out notes.
 
     Example:
         >>> with log_lines("reid_train", "reid-train"):
@@ -39,7 +41,7 @@ def log_lines(logger: str, program: str) -> Iterator[None]:
     found = logging.getLogger(logger)
     handler, level, propagate = _Lines(program), found.level, found.propagate
     found.addHandler(handler)
-    found.setLevel(min(level or logging.INFO, logging.INFO))
+    found.setLevel(logging.WARNING if quiet else logging.INFO)
     found.propagate = False  # a handler of the user's own would say it twice
     try:
         yield

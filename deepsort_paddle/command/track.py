@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
+from deepsort_paddle.command.log_lines import log_lines
 from deepsort_paddle.command.option import check_names
 from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.result import RunResult
@@ -153,12 +152,8 @@ def print_run(plan: RunPlan) -> int:
         ValueError: a file or an option is wrong.
         ImportError: a library that the plan needs is not installed.
     """
-
-    def note(message: str) -> None:
-        if not plan.quiet:
-            tqdm.write(f"deepsort-track: note: {message}", file=sys.stderr)
-
-    result = run_plan(plan, note, signals=_SIGNALS)
+    with log_lines("deepsort_paddle", "deepsort-track", quiet=plan.quiet):
+        result = run_plan(plan, _LOGGER.info, signals=_SIGNALS)
     if result.stopped_by:
         held = f"outputs hold frames 1 to {result.frames}" if result.frames else "no frame was tracked"
         name = signal.Signals(result.stopped_by).name

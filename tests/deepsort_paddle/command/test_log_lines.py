@@ -13,11 +13,23 @@ def test_records_are_lines_on_stderr_while_a_command_runs(capsys: pytest.Capture
     logger = logging.getLogger("deepsort_paddle.media")
     with log_lines("deepsort_paddle", "deepsort-track"):
         logger.info("%d frames are broken", 3)
+        logger.warning("a.mp4 failed")
         logger.error("no frame")
     logger.info("nobody listens")
     told = capsys.readouterr()
-    assert told.err == "deepsort-track: note: 3 frames are broken\ndeepsort-track: error: no frame\n"
+    assert told.err.splitlines() == [
+        "deepsort-track: note: 3 frames are broken",
+        "deepsort-track: a.mp4 failed",
+        "deepsort-track: error: no frame",
+    ]
     assert told.out == ""
+
+
+def test_a_quiet_command_leaves_out_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    with log_lines("deepsort_paddle", "deepsort-track", quiet=True):
+        logging.getLogger("deepsort_paddle").info("no detector named")
+        logging.getLogger("deepsort_paddle").warning("stopped")
+    assert capsys.readouterr().err == "deepsort-track: stopped\n"
 
 
 def test_the_logger_is_left_as_it_was() -> None:
