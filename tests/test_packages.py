@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL, default_model
@@ -60,11 +63,14 @@ def test_setup_takes_along_every_file_that_is_no_code() -> None:
     assert listed == held
 
 
-def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that this checkout builds."""
     pytest.importorskip("setuptools")
+    folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(
         ROOT,
-        tmp_path / "checkout",
+        folder / "checkout",
         ignore=lambda folder, names: {
             name
             for name in names
@@ -75,8 +81,8 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     )
     build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
     done = subprocess.run(
-        [sys.executable, "-c", build, str(tmp_path)],
-        cwd=tmp_path / "checkout",
+        [sys.executable, "-c", build, str(folder)],
+        cwd=folder / "checkout",
         capture_output=True,
         text=True,
         check=False,
@@ -84,7 +90,11 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     if "bdist_wheel" in done.stderr and done.returncode:
         pytest.skip("setuptools builds no wheels here")
     assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_every_file(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     held = {
@@ -95,3 +105,50 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     }
     model = {f"deepsort_paddle/weights/{DEFAULT_MODEL}/{path.name}" for path in default_model().iterdir()}
     assert inside == held | model
+
+
+IMPORT_ALL = """
+import importlib, pkgutil
+from pathlib import Path
+names = []
+for top in ("deepsort_paddle", "reid_train"):
+    package = importlib.import_module(top)
+    assert Path(package.__file__).is_relative_to(Path.cwd()), package.__file__
+    names += [found.name for found in pkgutil.walk_packages(package.__path__, top + ".")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+from deepsort_paddle.appearance.default_model import default_model
+assert default_model().is_relative_to(Path.cwd())
+print(len(names))
+"""
+
+
+def test_the_wheel_runs_its_commands_and_imports_every_module(wheel: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pip")
+    pytest.importorskip("paddle")
+    place = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*pip, "--target", str(place), str(wheel)], check=True, capture_output=True)
+    environment = os.environ | {"PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(*words: str | Path) -> str:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert int(run("-c", IMPORT_ALL)) > 100
+    for program in ("deepsort-track", "deepsort-eval", "reid-train"):
+        assert run(place / "bin" / program, "--version").startswith("deepsort-paddle ")
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in (1, 2, 3):
+        cv2.imwrite(str(frames / f"{number}.png"), np.zeros((48, 64, 3), np.uint8))
+    (tmp_path / "det.txt").write_text("".join(f"{number},-1,5,6,12,30,0.9\n" for number in (1, 2, 3)))
+    words = [str(frames), "--detections", str(tmp_path / "det.txt"), "--reid", "none", "--fps", "10"]
+    files = ["--output", str(tmp_path / "out.txt"), "--report", str(tmp_path / "out.html"), "--quiet"]
+    run(place / "bin" / "deepsort-track", *words, *files)
+    assert "<h2>Identities</h2>" in (tmp_path / "out.html").read_text("utf-8")
+    assert (tmp_path / "out.txt").is_file()

@@ -25,6 +25,7 @@ __all__ = ["ReRanker", "rerank", "reranking_memory"]
 
 BLOCK_VALUES = 2**24  # similarities held at a time: 64 MiB of float32
 SET_BLOCK = 1024  # rows whose neighbour sets are compared at a time
+PAIR_BLOCK = 2**18  # pairs whose similarity is computed at a time
 DEFAULT_MEMORY = 4 * 2**30
 
 
@@ -123,8 +124,8 @@ class ReRanker:
         lengths = np.diff(members.indptr)
         rows = np.repeat(np.arange(len(lengths)), lengths)
         weights = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), 2**18):
-            part = slice(start, start + 2**18)
+        for start in range(0, len(rows), PAIR_BLOCK):
+            part = slice(start, start + PAIR_BLOCK)
             similarity = np.einsum(
                 "nd,nd->n", self._embeddings[rows[part]], self._embeddings[members.indices[part]]
             )

@@ -21,6 +21,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLESS = "opencv-python-headless>=4.8,<5"
+# Without Paddle: all modules of the tracker, and the trainer's sub-packages are there.
+IMPORT_ALL = """
+import importlib, importlib.util, pkgutil
+import deepsort_paddle, reid_train
+for found in pkgutil.walk_packages(deepsort_paddle.__path__, "deepsort_paddle."):
+    importlib.import_module(found.name)
+folders = [found.name for found in pkgutil.iter_modules(reid_train.__path__) if found.ispkg]
+assert len(folders) > 5, folders
+assert all(importlib.util.find_spec(f"reid_train.{name}") for name in folders)
+"""
 FACTS = (
     "import sys, cv2, deepsort_paddle, importlib.metadata as m; "
     "found = [d.metadata['Name'] for d in m.distributions() if d.metadata['Name'].startswith('opencv')]; "
@@ -63,8 +73,9 @@ def checks(pythons: list[str], folder: Path) -> Iterator[tuple[str, str, str]]:
     run(tools / "python", "-m", "build", ROOT, "--outdir", folder / "dist", folder=folder)
     for number, python in enumerate(pythons):
         for path in sorted((folder / "dist").iterdir()):
-            programs = environment(python, folder / f"{number}{path.suffix}", path)
+            programs = environment(python, folder / f"{number}{path.suffix}", f"{path}[eval,report]")
             inside = programs / "python"
+            run(inside, "-I", "-c", IMPORT_ALL, folder=folder)
             for headless in (False, True):
                 if headless:
                     pip = (inside, "-m", "pip", "--quiet")

@@ -139,3 +139,15 @@ def test_a_sequence_without_pictures_is_tracked_by_motion(
     det.write_text("".join(f"{number},-1,31,21,40,80,0.9\n" for number in range(1, 5)))
     assert track([str(tmp_path), "--detections", str(det), "--output", str(tmp_path / "o.txt")]) == 0
     assert "tracking by motion only: there are no pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_checksums_cover_files_of_any_length(tmp_path: Path, more: int) -> None:
+    content = bytes(range(256)) * 4096 + b"x"  # a byte more than is read at a time
+    (tmp_path / "a.bin").write_bytes(content[: (1 << 20) + more])
+    digest = hashlib.sha256(content[: (1 << 20) + more]).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  a.bin\n")
+    verify_checksums(tmp_path, ["a.bin"])
+    (tmp_path / "a.bin").write_bytes(content[: (1 << 20) + more - 1] + b"?")
+    with pytest.raises(OSError, match="wrong checksum"):
+        verify_checksums(tmp_path, ["a.bin"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deepsort_paddle.tracking import gallery as gallery_module
 from deepsort_paddle.tracking.gallery import Gallery
 
 
@@ -76,6 +77,25 @@ def test_one_pair_in_a_large_gallery_equals_the_loop() -> None:
     query = unit(rng, 1, 8)
     found = gallery.distance(slots, query, np.array([17]), np.array([0]))
     assert found == pytest.approx(1 - samples[17] @ query[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 19, 20, 21])
+@pytest.mark.parametrize("samples", [1, 4, 5])
+def test_chunks_of_slots_and_of_samples_give_the_distances_of_one_chunk(
+    monkeypatch: pytest.MonkeyPatch, chunk: int, samples: int
+) -> None:
+    rng = np.random.default_rng(4)
+    size, dimension = 5, 8
+    gallery = Gallery(size, dimension)
+    every = gallery.allocate(100)  # 20 of 100 slots are too few to be read in place
+    for _ in range(size):
+        gallery.add(every, unit(rng, 100, dimension))
+    slots, embeddings = every[::5], unit(rng, 30, dimension)
+    rows, columns = (places.ravel() for places in np.indices((20, 30)))
+    whole = gallery.distance(slots, embeddings, rows, columns)
+    monkeypatch.setattr(gallery_module, "_CHUNK_BYTES", chunk * 4 * size * dimension)
+    monkeypatch.setattr(gallery_module, "_ONE_THREAD", samples * gallery_module._WIDE * dimension)
+    np.testing.assert_allclose(gallery.distance(slots, embeddings, rows, columns), whole, atol=1e-6)
 
 
 def test_the_newest_embeddings_are_kept() -> None:

@@ -81,7 +81,7 @@ def test_the_threshold_is_at_most_the_median_distance_of_the_same_person():
     assert found.false_reject_rate == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("block", [3, 1024])
+@pytest.mark.parametrize("block", [3, 19, 20, 21, 1024])
 @pytest.mark.parametrize("cameras", [1, 3])
 def test_pairs_are_counted_as_a_loop_counts_them(monkeypatch, block, cameras):
     monkeypatch.setattr(calibration, "BLOCK", block)

@@ -60,7 +60,7 @@ def three(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 64])
 def test_features_keep_the_order_of_the_files(three, batch_size):
     result = infer(MeanColour(), three, shrink, batch_size=batch_size)
     assert result.names == tuple(str(path) for path in three)

@@ -98,13 +98,14 @@ def test_columns_of_different_length_are_refused():
         GalleryRules(one, one, two, one)
 
 
-def test_blocks_of_queries_give_the_ranks_of_one_block(monkeypatch):
+@pytest.mark.parametrize("queries", [1, 3, 39, 40, 41])
+def test_blocks_of_queries_give_the_ranks_of_one_block(monkeypatch, queries):
     rng = np.random.default_rng(3)
     scores = rng.choice(np.linspace(0, 1, 9), (40, 70))
     query = rng.integers([1, 1], [6, 4], (40, 2))
     gallery = rng.integers([-1, 1], [6, 4], (70, 2))
     whole = rank(scores, query, gallery)
-    monkeypatch.setattr(ranking, "BLOCK_VALUES", 3 * 70)
+    monkeypatch.setattr(ranking, "BLOCK_VALUES", queries * 70)
     blocks = rank(scores, query, gallery)
     for name in ("rows", "first_hit", "average_precision", "inverse_penalty"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(blocks, name))

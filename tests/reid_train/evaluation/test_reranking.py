@@ -76,11 +76,13 @@ def test_worked_example_of_two_pairs():
     np.testing.assert_allclose(distances, expected, atol=1e-6)
 
 
-def test_blocks_give_the_distances_of_one_block(monkeypatch):
+@pytest.mark.parametrize("block", [7, 149, 150, 151])
+def test_blocks_give_the_distances_of_one_block(monkeypatch, block):
     embeddings = clusters(1, images=150, persons=10, noise=0.7)
     whole = rerank(embeddings[:20], embeddings[20:])
-    monkeypatch.setattr(reranking, "BLOCK_VALUES", 7 * 150)
-    monkeypatch.setattr(reranking, "SET_BLOCK", 11)
+    monkeypatch.setattr(reranking, "BLOCK_VALUES", block * 150)
+    monkeypatch.setattr(reranking, "SET_BLOCK", block)
+    monkeypatch.setattr(reranking, "PAIR_BLOCK", block)
     np.testing.assert_allclose(rerank(embeddings[:20], embeddings[20:]), whole, atol=1e-6)
 
 

@@ -152,3 +152,14 @@ def test_the_command_tells_each_precision(folder, people, strangers, capsys):
     assert lines[1].startswith("int8: rank-1 ")
     assert "cosine with float32 0.9" in lines[1]
     assert lines[-1] == f"written: {folder}"
+
+
+@pytest.mark.parametrize("images", [1, *(quantization._BATCH + more for more in (-1, 0, 1))])
+def test_batches_hold_every_image_once(images):
+    crops = np.arange(images * 3, dtype=np.uint8).reshape(images, 1, 1, 3)
+    rows = quantization._embedded(lambda batch: batch.reshape(len(batch), 3).astype(np.float32), crops)
+    np.testing.assert_array_equal(rows, crops.reshape(images, 3))
+    reader = quantization._Crops("image", crops)
+    batches = list(iter(reader.get_next, None))
+    np.testing.assert_array_equal(np.concatenate([batch["image"] for batch in batches]), crops)
+    assert all(len(batch["image"]) <= quantization._BATCH for batch in batches)

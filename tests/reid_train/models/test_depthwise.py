@@ -51,7 +51,8 @@ def test_the_matrices_convolve_as_the_operator_does(height, width, kernel, strid
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "kernel"), [(8, 4, 3), (9, 5, 3), (7, 6, 5), (1, 3, 3), (4, 1, 5), (32, 16, 3)]
+    ("height", "width", "kernel"),
+    [(8, 4, 3), (9, 5, 3), (7, 6, 5), (1, 3, 3), (3, 2, 3), (4, 1, 5), (5, 2, 5), (32, 16, 3)],
 )
 def test_the_bands_convolve_as_the_operator_does(height, width, kernel):
     rng = np.random.default_rng(0)
