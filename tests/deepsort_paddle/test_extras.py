@@ -108,14 +108,16 @@ def test_a_report_without_jinja2_is_one_line_before_the_first_frame(
     assert not list(scene.glob("page*"))
 
 
-def test_an_evaluation_without_motmetrics_is_one_line(
+def test_an_evaluation_needs_no_extra_and_trackevals_counts_name_theirs(
     scene: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (scene / "gt.txt").write_text("".join(f"{number},1,5,6,12,30,1,1,1\n" for number in range(1, 6)))
     (scene / "out.txt").write_text("".join(f"{number},1,5,6,12,30,1,-1,-1,-1\n" for number in range(1, 6)))
-    assert evaluate.main(["gt.txt", "out.txt"]) == 2
+    assert evaluate.main(["gt.txt", "out.txt"]) == 0
+    assert "100" in capsys.readouterr().out
+    assert evaluate.main(["gt.txt", "out.txt", "--clear", "trackeval"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("is not installed: pip install 'deepsort-paddle[eval]'")
+    assert line.endswith("trackeval is not installed: pip install 'deepsort-paddle[eval]'")
 
 
 def test_a_recipe_without_yaml_is_one_line(scene: Path) -> None:

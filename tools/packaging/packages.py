@@ -73,7 +73,7 @@ def checks(pythons: list[str], folder: Path) -> Iterator[tuple[str, str, str]]:
     run(tools / "python", "-m", "build", ROOT, "--outdir", folder / "dist", folder=folder)
     for number, python in enumerate(pythons):
         for path in sorted((folder / "dist").iterdir()):
-            programs = environment(python, folder / f"{number}{path.suffix}", f"{path}[eval,report]")
+            programs = environment(python, folder / f"{number}{path.suffix}", f"{path}[report]")
             inside = programs / "python"
             run(inside, "-I", "-c", IMPORT_ALL, folder=folder)
             for headless in (False, True):

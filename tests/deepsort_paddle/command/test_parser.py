@@ -120,3 +120,10 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "--reid DIR" in done.stdout
+
+
+@pytest.mark.parametrize("words", [" frame_rate=10", "frame_rate = 10", "frame-rate=10 "])
+def test_spaces_around_a_tracker_option_do_not_change_it(words: str) -> None:
+    plan = parse(["a.mp4", "--set", words])
+    assert isinstance(plan, RunPlan)
+    assert tracker_options(plan)["frame_rate"] == 10
