@@ -1,56 +1,29 @@
 """An evaluation as one page: figures, rank lists, CMC curve, distances.
 
 The page needs no network and no other file: the pictures of `reid_train.evaluation.pictures` are inside.
-File names and settings come from users, so everything put into the page is escaped, and its own policy
-forbids scripts and connections.
+File names and settings come from users, so the template escapes everything put into the page, and its own
+policy forbids scripts and connections.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from deepsort_paddle.output.page import PageTemplate, data_uri
 from deepsort_paddle.part_files import replacing
 from reid_train.evaluation.report import Report
 
 __all__ = ["joint_page", "report_page", "write_joint_page", "write_report_page"]
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --faint: #59636e; --ground: #f6f7f9; --card: #fff;
-  --edge: #d5dae0; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ed; --faint: #9aa5b1; --ground: #14171b; --card: #1e2329; --edge: #363d46; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 0 1rem 3rem; background: var(--ground); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { margin: 1.5rem 0 0; font-size: 1.6rem; overflow-wrap: anywhere; }
-h2 { margin: 2rem 0 .5rem; font-size: 1.15rem; }
-p { margin: .25rem 0 .75rem; max-width: 48rem; }
-.faint { color: var(--faint); }
-figure { margin: 0 0 1.5rem; }
-figure img { display: block; max-width: 100%; height: auto; background: #fff; border: 1px solid var(--edge);
-  border-radius: 6px; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1rem; }
-.wide { overflow-x: auto; }
-.wide img { min-width: 44rem; }
-table { border-collapse: collapse; background: var(--card); }
-th, td { border: 1px solid var(--edge); padding: .3rem .75rem; text-align: left; overflow-wrap: break-word;
-  max-width: 40rem; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-th, td:first-child { white-space: nowrap; }
-figcaption { margin-top: .35rem; }
-.wide + p { margin-top: 1rem; }
-@media (max-width: 30rem) { th, td { padding: .3rem .4rem; font-size: .875rem; } }
-"""
+# The text above a table, its header and its rows.
+Table = tuple[str, tuple[str, ...], list[tuple[Any, ...]]]
+
 CAPTIONS = {
     "cmc.png": "Share of queries with a right image up to each rank.",
     "distances.png": "Cosine distances of one person's images and of different persons'. No "
@@ -92,9 +65,11 @@ def write_joint_page(
 
     Raises:
         OSError: the page can't be written.
+        ImportError: Jinja2 is not installed.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, a file name was wanted")
+    _template()  # a missing Jinja2 is known before the evaluation
     path.parent.mkdir(parents=True, exist_ok=True)
     reports, sections = [], []
     for evaluate, settings, pictures in evaluations:
@@ -122,67 +97,54 @@ def report_page(report: Report, pictures: Mapping[str, bytes], settings: Mapping
 
 def joint_page(sections: Sequence[tuple[Report, Mapping[str, bytes], Mapping[str, Any]]]) -> str:
     """The HTML of a page with a section for each report, with the arguments of `report_page`."""
-    title = escape(f"Evaluation of {sections[0][2].get('network', 'a network')}")
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    several = len(sections) > 1
-    body = "".join(
-        (f"<h1>{escape(str(settings.get('set', '')))}</h1>\n" if several else "")
-        + _section(report, pictures, settings)
-        for report, pictures, settings in sections
-    )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>{title}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
-    )
+    title = f"Evaluation of {sections[0][2].get('network', 'a network')}"
+    return _template().render(title=title, sections=[_section(*section) for section in sections])
 
 
-def _section(report: Report, pictures: Mapping[str, bytes], settings: Mapping[str, Any]) -> str:
-    curves = "".join(_figure(name, pictures) for name in ("cmc.png", "distances.png"))
-    lists = "".join(_figure(name, pictures) for name in ("rank_lists.png", "rank_lists_worst.png"))
-    notes = "".join(f"<p><b>Note:</b> {escape(note)}</p>" for note in report.notes)
-    return (
-        f'<p class="faint">{report.query_images:,} queries of {report.query_ids:,} persons, '
-        f"{report.gallery_images:,} gallery images</p>\n{notes}\n"
-        f"<h2>Figures</h2>\n{_figures(report)}\n<h2>Curves</h2>\n"
-        f'<div class="pair">{curves}</div>\n'
-        f"{lists and '<h2>Rank lists</h2>'}{lists}\n"
-        f"<h2>What was evaluated</h2>\n{_table(('', ''), [*_counts(report), *settings.items()])}\n"
-    )
+def _template() -> PageTemplate:
+    return PageTemplate("reid_train.evaluation", "page")
 
 
-def _figures(report: Report) -> str:
-    """The protocol's figures, plain and re-ranked; Recall@k, another protocol, has a table of its own."""
-    named = (("plain", report.market), ("re-ranked", report.reranked))
+def _section(report: Report, pictures: Mapping[str, bytes], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template shows of one report."""
+    return {
+        "name": settings.get("set", ""),
+        "images": f"{report.query_images:,} queries of {report.query_ids:,} persons, "
+        f"{report.gallery_images:,} gallery images",
+        "notes": report.notes,
+        "tables": [*_ranking(report), _recall(report), *_roc(report), *_casts(report)],
+        "curves": _figures(("cmc.png", "distances.png"), pictures),
+        "lists": _figures(("rank_lists.png", "rank_lists_worst.png"), pictures),
+        "settings": [*_counts(report), *settings.items()],
+    }
+
+
+def _ranking(report: Report) -> list[Table]:
+    """The protocol's figures, plain and re-ranked; none where there are none."""
     rows = [
         (
             name,
-            *(f"{value:.2%}" for value in (one.rank1, one.rank5, one.rank10, one.mean_ap, one.mean_inp)),
-            one.queries,
+            *(
+                f"{value:.2%}"
+                for value in (found.rank1, found.rank5, found.rank10, found.mean_ap, found.mean_inp)
+            ),
+            found.queries,
         )
-        for name, one in named
-        if one is not None
+        for name, found in (("plain", report.market), ("re-ranked", report.reranked))
+        if found is not None
     ]
+    header = ("", "Rank-1", "Rank-5", "Rank-10", "mAP", "mINP", "Queries")
+    return [(_protocol(report), header, rows)] if rows else []
+
+
+def _recall(report: Report) -> Table:
+    """Recall@k, another protocol."""
     recall = report.recall
     shares = (f"{value:.2%}" for value in (recall.recall1, recall.recall5, recall.recall10))
     return (
-        (
-            f"<p>{escape(_protocol(report))}</p>"
-            + _table(("", "Rank-1", "Rank-5", "Rank-10", "mAP", "mINP", "Queries"), rows)
-            if rows
-            else ""
-        )
-        + "<p>All images against all, whatever the camera; says little about finding a person elsewhere.</p>"
-        + _table(
-            ("", "Recall@Rank-1", "Recall@Rank-5", "Recall@Rank-10", "Images"),
-            [("plain", *shares, recall.images)],
-        )
-        + _roc(report)
-        + _casts(report)
+        "All images against all, whatever the camera; says little about finding a person elsewhere.",
+        ("", "Recall@Rank-1", "Recall@Rank-5", "Recall@Rank-10", "Images"),
+        [("plain", *shares, recall.images)],
     )
 
 
@@ -192,32 +154,29 @@ def _protocol(report: Report) -> str:
     return f"{report.protocol}: images of the query's own camera do not count."
 
 
-def _casts(report: Report) -> str:
-    if not report.casts:
-        return ""
+def _casts(report: Report) -> list[Table]:
     rows = [
         (f"±{figures.strength:.0%}", f"{figures.rank1:.2%}", f"{figures.mean_ap:.2%}")
         for figures in report.casts
     ]
-    return (
-        "<p>A colour cast of its own in each camera: every channel is multiplied by a gain up to that far "
-        "from 1.</p>" + _table(("", "Rank-1", "mAP"), rows)
+    text = (
+        "A colour cast of its own in each camera: every channel is multiplied by a gain up to that far "
+        "from 1."
     )
+    return [(text, ("", "Rank-1", "mAP"), rows)] if rows else []
 
 
-def _roc(report: Report) -> str:
+def _roc(report: Report) -> list[Table]:
     if report.roc is None:
-        return ""
+        return []
     rates = (report.roc.tar_at_far_0_001, report.roc.tar_at_far_0_01)
     pairs = (f"{count:,}" for count in (report.roc.same_pairs, report.roc.different_pairs))
-    return (
-        "<p>ROC: share of pairs of one person that a threshold accepts, at which 0.1 % and 1 % of pairs of "
-        "different persons are accepted too.</p>"
-        + _table(
-            ("", "at 0.1 %", "at 1 %", "Pairs of one person", "of different persons"),
-            [("true accept rate", *(f"{rate:.2%}" for rate in rates), *pairs)],
-        )
+    text = (
+        "ROC: share of pairs of one person that a threshold accepts, at which 0.1 % and 1 % of pairs of "
+        "different persons are accepted too."
     )
+    header = ("", "at 0.1 %", "at 1 %", "Pairs of one person", "of different persons")
+    return [(text, header, [("true accept rate", *(f"{rate:.2%}" for rate in rates), *pairs)])]
 
 
 def _counts(report: Report) -> list[tuple[str, Any]]:
@@ -229,32 +188,23 @@ def _counts(report: Report) -> list[tuple[str, Any]]:
     ]
 
 
-def _figure(name: str, pictures: Mapping[str, bytes]) -> str:
-    if name not in pictures:
-        return ""
-    kind, data = _smaller(pictures[name])
-    content = base64.b64encode(data).decode("ascii")
-    caption = escape(CAPTIONS[name])
-    return (
-        f'<figure><div class="{"wide" if name.startswith("rank_lists") else ""}">'
-        f'<img alt="{caption}" src="data:image/{kind};base64,{content}"></div>'
-        f'<figcaption class="faint">{caption}</figcaption></figure>'
-    )
+def _figures(names: Sequence[str], pictures: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Those of the figures that were drawn."""
+    return [
+        {
+            "caption": CAPTIONS[name],
+            "wide": name.startswith("rank_lists"),
+            "image": data_uri(*_smaller(pictures[name])),
+        }
+        for name in names
+        if name in pictures
+    ]
 
 
 def _smaller(png: bytes) -> tuple[str, bytes]:
     """The picture as JPEG where that is smaller, as it is for rank lists: photographs; else as it is."""
     image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        return "png", png
+        return "image/png", png
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
-    return ("jpeg", jpeg) if len(jpeg) < len(png) else ("png", png)
-
-
-def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    lines = [f"<tr>{head}</tr>"] if any(header) else []
-    for name, *values in rows:
-        cells = "".join(f'<td class="number">{escape(str(value))}</td>' for value in values)
-        lines.append(f"<tr><td>{escape(str(name))}</td>{cells}</tr>")
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+    return ("image/jpeg", jpeg) if len(jpeg) < len(png) else ("image/png", png)

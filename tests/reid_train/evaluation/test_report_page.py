@@ -98,7 +98,7 @@ def test_names_are_escaped(tmp_path, index, embeddings):
     page = report_page(report, {}, {"network": "<script>alert(1)</script>", "data": '"&<'})
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert "&quot;&amp;&lt;" in page
+    assert "&#34;&amp;&lt;" in page
 
 
 def test_an_older_page_stays_when_the_evaluation_fails(tmp_path):

@@ -190,14 +190,6 @@ def test_every_image_is_decoded_before_a_run_however_many_there_are(tmp_path, im
         engine._decode(ImageCache([*[good] * (images - 1), bad]), threads=2)
 
 
-def test_decoding_before_a_run_ends_where_the_memory_does(tmp_path):
-    good = tmp_path / "good.png"
-    good.write_bytes(cv2.imencode(".png", np.zeros((2, 2, 3), np.uint8))[1].tobytes())
-    absent = tmp_path / "absent.png"
-    paths = [*[good] * engine.DECODED_AT_ONCE, absent]
-    engine._decode(ImageCache(paths, budget_bytes=12 * (engine.DECODED_AT_ONCE - 1)), threads=2)
-
-
 @pytest.mark.parametrize("which", ["train", "dev"])
 def test_an_unreadable_image_is_named_before_anything_is_written(
     tiny, train_index, dev_index, tmp_path, which
