@@ -37,7 +37,6 @@ def test_ray_that_is_not_installed_is_one_line(
     assert capsys.readouterr().err == wanted
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_ray_writes_what_worker_processes_do(
     ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,7 +59,6 @@ def test_ray_writes_what_worker_processes_do(
     assert "2 videos: 2 done before" in capsys.readouterr().out
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_killed_task_of_ray_is_tried_again(ray: Any, tmp_path: Path) -> None:
     def once_killed(job: Job) -> Outcome:
         mark = Path(job.folder, f"killed_{job.name}")
