@@ -115,20 +115,3 @@ def test_class_names_become_numbers() -> None:
     assert class_ids(["car", 0, "1"], labels) == [1, 0, 1]
     with pytest.raises(ValueError, match="class -1 is not among the detector's 2 classes"):
         class_ids([-1], labels)
-
-
-@pytest.mark.parametrize("max_iou", [0.0, 0.3, 0.7])
-def test_suppression_equals_the_greedy_loop(max_iou: float) -> None:
-    rng = np.random.default_rng(2)
-    corners = rng.uniform(0, 60, (80, 2))
-    boxes = np.concatenate([corners, corners + rng.uniform(5, 50, (80, 2))], axis=1)
-    confidence = np.round(rng.random(80), 1)  # some are equal, some are 0
-    overlaps = iou(boxes, boxes)
-    kept: list[int] = []
-    for index in sorted(range(80), key=lambda index: (-confidence[index], index)):
-        if all(overlaps[index, other] <= max_iou for other in kept):
-            kept.append(index)
-    before = boxes.copy()
-    np.testing.assert_array_equal(suppress(boxes, confidence, max_iou), kept)
-    np.testing.assert_array_equal(boxes, before)
-    assert suppress(np.zeros((0, 4)), np.zeros(0), 0.3).shape == (0,)
