@@ -1,1 +1,1 @@
-"""Embeddings of crops: the encoder, its description, and the library that runs it."""
+"""Appearance embeddings: the encoder, its description, and the choice of the library that runs it."""

@@ -21,20 +21,24 @@ __all__ = ["BACKENDS", "PRECISIONS", "Choice", "choose"]
 
 BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
-# MobileNetV3_large_x1_0 has 12.5 MB in ONNX, ResNet18 45 MB.
+# In ONNX, MobileNetV3_large_x1_0 has 12.5 MB and ResNet18 has 45 MB.
 _LARGE_BYTES = 16 * 2**20
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What runs.
+    """The file, library, device and precision chosen for an encoder.
 
     Attributes:
         file: name of the network's file in the folder.
         backend: paddle, onnxruntime or openvino.
-        device: where it runs: auto, cpu, gpu or gpu:N.
-        bfloat16: whether to compute in bfloat16 where the processor does.
+        device: auto, cpu, gpu or gpu:N.
+        bfloat16: whether to compute in bfloat16 if the processor supports it.
+
+    Example:
+        >>> Choice("model.onnx", "openvino", "cpu", bfloat16=True).backend
+        'openvino'
     """
 
     file: str
@@ -44,10 +48,20 @@ class Choice:
 
 
 def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, device: str) -> Choice:
-    """What runs for these wishes; ``auto`` takes the fastest whose embeddings are float32's but for rounding.
+    """Choose what runs; ``auto`` is the fastest choice whose embeddings equal float32's within rounding.
+
+    Args:
+        folder: the encoder's folder.
+        spec: its description.
+        backend: one of `BACKENDS`.
+        precision: one of `PRECISIONS`.
+        device: auto, cpu, gpu or gpu:N.
+
+    Returns:
+        The choice. Its backend is never ``auto``.
 
     Raises:
-        ValueError: a wish is unknown, or the folder has no file for it.
+        ValueError: an argument is unknown, or the folder has no file for it.
     """
     for name, value, known in (("backend", backend, BACKENDS), ("precision", precision, PRECISIONS)):
         if value not in known:
@@ -68,34 +82,34 @@ def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, dev
         backend = _fastest(folder, spec, onnx, on_cpu=on_cpu, bfloat16=bfloat16)
     if backend == "paddle":
         if onnx == spec.model:
-            raise ValueError(f"{folder / spec.model}: Paddle cannot run it: choose another backend")
+            raise ValueError(f"{folder / spec.model}: Paddle cannot run it; choose another backend")
         return Choice(spec.model, backend, device, bfloat16)
     if onnx is None:
         raise ValueError(
-            f"{folder}: backend {backend} wants a copy of the network in ONNX, named by files.onnx "
+            f"{folder}: backend {backend} needs an ONNX copy of the network, named by files.onnx "
             "(reid-train onnx writes it)"
         )
     return Choice(onnx, backend, device, bfloat16)
 
 
 def _fastest(folder: Path, spec: EncoderSpec, onnx: str | None, *, on_cpu: bool, bfloat16: bool) -> str:
-    """The backend that runs the network fastest, of those that can."""
+    """Return the fastest backend that can run the network."""
     if onnx is None:
         return "paddle"
     if on_cpu and bfloat16 and _cpu_computes_bfloat16():
         if _is_installed("openvino"):
             return "openvino"
-        # ONNX Runtime computes in float32, which a large network loses more by than a small one by Paddle.
+        # ONNX Runtime computes in float32; for a large network that costs more than Paddle's overhead.
         if onnx != spec.model and _is_large(folder / onnx) and _is_installed("paddle"):
             return "paddle"
     return "onnxruntime" if onnx == spec.model or on_cpu else "paddle"
 
 
 def _int8(folder: Path, spec: EncoderSpec, backend: str, device: str) -> Choice:
-    """The int8 form; ONNX Runtime's kernels for it are those of CPUs, so that it runs there."""
+    """Choose the int8 copy; it runs on the CPU, for which ONNX Runtime has the kernels."""
     if spec.int8 is None:
         raise ValueError(
-            f"{folder}: precision int8 wants an int8 form of the network, named by files.int8 "
+            f"{folder}: precision int8 needs an int8 copy of the network, named by files.int8 "
             "(reid-train quantize writes it)"
         )
     if backend == "paddle" or device not in ("auto", "cpu"):
@@ -108,7 +122,7 @@ def _int8(folder: Path, spec: EncoderSpec, backend: str, device: str) -> Choice:
 
 
 def _has_paddle_for_gpus() -> bool:
-    """Whether Paddle's build for GPUs is installed, found out without the seconds that importing it takes."""
+    """Whether Paddle's GPU build is installed; asks the package metadata, as importing takes seconds."""
     try:
         version("paddlepaddle-gpu")
     except PackageNotFoundError:
@@ -119,17 +133,17 @@ def _has_paddle_for_gpus() -> bool:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ValueError:  # imported, and without a spec
+    except ValueError:  # imported without a spec
         return False
 
 
 def _is_large(network: Path) -> bool:
-    """Whether arithmetic is what running it takes, not the many small operators of a small one."""
+    """Whether arithmetic, not overhead per operator, dominates the network's running time."""
     return network.is_file() and network.stat().st_size > _LARGE_BYTES
 
 
 def _cpu_computes_bfloat16() -> bool:
-    """Whether this CPU has instructions for it; only Linux tells without loading a library."""
+    """Whether this CPU has bfloat16 instructions; False outside Linux, where finding out needs a library."""
     if not sys.platform.startswith("linux"):
         return False
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()

@@ -13,7 +13,7 @@ DEFAULT_MODEL = "osnet_x0_25"
 
 
 def default_model() -> Path:
-    """Folder of the default appearance model.
+    """Return the folder of the default appearance model.
 
     Raises:
         FileNotFoundError: it is neither in the package nor beside it.

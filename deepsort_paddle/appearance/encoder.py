@@ -28,16 +28,24 @@ from deepsort_paddle.structures import unit_rows
 
 __all__ = ["AppearanceEncoder", "EncoderSpec"]
 
-_NO_PIXEL = "none of a frame's boxes has a pixel in it: x1, y1, x2, y2 in pixels are wanted"
+_NO_PIXEL = "no box of the frame has a pixel inside it: expected boxes x1, y1, x2, y2 in pixels"
 
 
 class AppearanceEncoder:
-    """Turns boxes of frames into embeddings; safe to share between threads.
+    """Computes the embeddings of boxes in frames; safe to share between threads.
 
     Attributes:
         spec: the network's `EncoderSpec`.
         embedding_size: D of the embeddings.
         max_cosine_distance: the appearance threshold calibrated for this network.
+
+    Example:
+        >>> import numpy as np
+        >>> encoder = AppearanceEncoder(device="cpu")
+        >>> frame = np.full((240, 320, 3), 128, np.uint8)
+        >>> embeddings = encoder(frame, [[10, 20, 60, 170], [100, 20, 150, 170]])
+        >>> embeddings.shape == (2, encoder.embedding_size)
+        True
     """
 
     def __init__(
@@ -81,13 +89,13 @@ class AppearanceEncoder:
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
         folder, spec = describe(locate(directory))
-        own = (folder / "encoder.json").is_file() and not spec.foreign
+        own = (folder / "encoder.json").is_file() and not spec.third_party
         choice = choose(folder, spec, backend=backend, precision=precision, device=device)
         onnx = choice.backend != "paddle"
         files = [choice.file] if onnx or not spec.params else [choice.file, spec.params]
         for name in files:
             if not (folder / name).is_file():
-                raise FileNotFoundError(f"{folder / name}: no such file, and encoder.json names it")
+                raise FileNotFoundError(f"{folder / name}: no such file, but encoder.json names it")
         if verify and (own or (folder / "SHA256SUMS").is_file()):
             described = ["encoder.json"] if (folder / "encoder.json").is_file() else []
             verify_checksums(folder, [*described, *files])
@@ -103,7 +111,7 @@ class AppearanceEncoder:
             openvino=choice.backend == "openvino",
         )
         if precision == "bfloat16" and not self._predictor.bfloat16:
-            raise ValueError("precision bfloat16 is not there: this processor has no instructions for it")
+            raise ValueError("precision bfloat16 is not available: this processor has no instructions for it")
         if spec.height == 0:
             graph = self._predictor
             spec = fit_to_graph(spec, graph.path, graph.input_shapes[0], graph.input_dtypes[0])
@@ -113,8 +121,8 @@ class AppearanceEncoder:
             spec = replace(spec, embedding_size=shape[1])
         if shape != (1, spec.embedding_size):
             where = f"{folder / 'encoder.json'}: output.embedding_size" if own else f"{folder / spec.model}"
-            wanted = spec.embedding_size or "D"
-            raise ValueError(f"{where}: the network returns {shape} for one crop, wanted (1, {wanted})")
+            size = spec.embedding_size or "D"
+            raise ValueError(f"{where}: expected (1, {size}) from the network for one crop, got {shape}")
         self.spec = spec
 
     @classmethod
@@ -129,7 +137,7 @@ class AppearanceEncoder:
         backend: str = "auto",
         precision: str = "auto",
     ) -> Self:
-        """The same as ``AppearanceEncoder(directory, ...)``."""
+        """Open a network; the same as ``AppearanceEncoder(directory, ...)``."""
         return cls(
             directory,
             device=device,
@@ -162,10 +170,10 @@ class AppearanceEncoder:
 
         Args:
             frame: ``(H, W, 3)`` uint8 BGR.
-            boxes: ``(N, 4)`` xyxy pixels, any number of them; what lies outside the frame is cut off.
+            boxes: ``(N, 4)`` xyxy pixels, N >= 0; clipped to the frame.
 
         Returns:
-            ``(N, D)`` unit rows; a zero row for a box without a single pixel in the frame.
+            ``(N, D)`` float32 unit rows; a zero row for a box without a pixel in the frame.
 
         Raises:
             ValueError: the frame or the boxes have the wrong shape or dtype, or boxes hold NaN.
@@ -189,10 +197,15 @@ class AppearanceEncoder:
             ValueError: as for one frame, or the numbers of frames and box arrays differ.
         """
         if len(frames) != len(boxes):
-            raise ValueError(f"wanted one array of boxes a frame, got {len(boxes)} for {len(frames)} frames")
+            raise ValueError(
+                f"expected one array of boxes per frame, got {len(boxes)} for {len(frames)} frames"
+            )
         for frame in frames:
             check_frame(frame)
-        regions = [pixel_regions(one, *frame.shape[:2]) for one, frame in zip(boxes, frames, strict=True)]
+        regions = [
+            pixel_regions(frame_boxes, *frame.shape[:2])
+            for frame_boxes, frame in zip(boxes, frames, strict=True)
+        ]
         for region in regions:
             if len(region) > 1 and (region[:, 2:] <= region[:, :2]).any(axis=1).all():
                 warnings.warn(_NO_PIXEL, stacklevel=2)
@@ -241,7 +254,7 @@ class AppearanceEncoder:
         return f"{self._choice.backend} in {'bfloat16' if self._predictor.bfloat16 else precision}"
 
     def _embed(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Unit rows of a batch of crops."""
+        """Return the unit rows of a batch of crops."""
         output: NDArray[np.float32] = self._predictor.run(network_input(batch, self.spec)).astype(
             np.float32, copy=False
         )

@@ -1,8 +1,8 @@
-"""The description of an exported re-ID network, ``encoder.json``, and its seal, ``SHA256SUMS``.
+"""The description of an exported re-ID network, ``encoder.json``, and its checksums, ``SHA256SUMS``.
 
-A wrong field is found when the folder is opened and named in the error, not met as a strange result
-in the middle of a video. The checksums cover exactly what runs: a damaged download or weights of
-another training beside the wrong description would track badly without any error.
+Every field is checked when the folder is opened, and an error names the wrong one. The checksums cover the
+files that run: a damaged download, or weights that do not match their description, would otherwise track
+badly without any error.
 """
 
 from __future__ import annotations
@@ -28,31 +28,38 @@ DEFAULT_MAX_COSINE_DISTANCE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """What ``encoder.json`` says of a network.
+    """The contents of an ``encoder.json``.
 
     Attributes:
         name: the network's name.
-        height: of the crops that it takes, pixels.
-        width: of the crops that it takes, pixels.
-        resize_mode: stretch (the whole crop), or short_side_crop (the crop keeps its shape until it just
-            covers the input, and the centre is cut out); stretch where the file does not say.
-        interpolation: how crops are resized: nearest, linear, cubic or area.
+        height: of the input crops, pixels.
+        width: of the input crops, pixels.
+        resize_mode: stretch (resize the whole crop to the input size; the default), or short_side_crop
+            (resize without distortion until the crop covers the input, then cut out the centre).
+        interpolation: nearest, linear, cubic or area.
         embedding_size: D of its ``(N, D)`` output.
         normalized: whether its rows have unit length.
         model: file name of the network, in the folder.
         params: file name of its weights, None for an ONNX file.
         paddle: version of Paddle that exported it, None for an ONNX file.
         max_cosine_distance: the appearance threshold calibrated for it, in (0, 2].
-        bfloat16_allowed: whether its parity in bfloat16 was found good enough.
+        bfloat16_allowed: whether its embeddings in bfloat16 were close enough to float32's.
         layout: NHWC or NCHW.
-        dtype: uint8, or float32 for a network whose normalisation is outside of its graph.
+        dtype: uint8, or float32 for a network whose graph does not normalise.
         channels: BGR or RGB.
         scale: a float32 network takes (x * scale - mean) / std.
         mean: of the three channels, in the order of `channels`.
         std: of the three channels, in the order of `channels`.
-        onnx: file name of the same network in ONNX, None where there is no copy.
-        int8: file name of its int8 form in ONNX, None where there is none.
-        calibrated: whether `max_cosine_distance` was measured for it, or is DeepSORT's own.
+        onnx: file name of the ONNX copy, None if there is none.
+        int8: file name of the int8 ONNX copy, None if there is none.
+        calibrated: True if `max_cosine_distance` was measured for this network, False if it is DeepSORT's
+            default.
+
+    Example:
+        >>> from deepsort_paddle.appearance.default_model import default_model
+        >>> spec = EncoderSpec.read(default_model() / "encoder.json")
+        >>> spec.name, spec.height, spec.width, spec.embedding_size
+        ('osnet_x0_25', 128, 64, 128)
     """
 
     name: str
@@ -78,8 +85,8 @@ class EncoderSpec:
     calibrated: bool = True
 
     @property
-    def foreign(self) -> bool:
-        """Whether the network takes anything but this project's own uint8 NHWC BGR."""
+    def third_party(self) -> bool:
+        """Whether the network takes something other than this project's uint8 NHWC BGR."""
         return (self.layout, self.dtype, self.channels) != ("NHWC", "uint8", "BGR")
 
     @classmethod
@@ -95,7 +102,7 @@ class EncoderSpec:
             raise FileNotFoundError(f"{path}: no such file")
         try:
             document = json.loads(path.read_bytes())
-        # UnicodeDecodeError is a ValueError as well; deep nesting ends in RecursionError.
+        # UnicodeDecodeError is a ValueError too; deep nesting raises RecursionError.
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not JSON: {error}") from error
         fields = _Fields(path, document)
@@ -103,28 +110,26 @@ class EncoderSpec:
         layout = fields.choice("input.layout", ["NHWC", "NCHW"])
         dtype = fields.choice("input.dtype", ["uint8", "float32"])
         channels = fields.choice("input.channels", ["BGR", "RGB"])
-        # Written by hand for a network from elsewhere, it may leave out what only our export knows.
-        foreign = (layout, dtype, channels) != ("NHWC", "uint8", "BGR")
+        # A file written by hand for a third-party network may omit what only our export knows.
+        third_party = (layout, dtype, channels) != ("NHWC", "uint8", "BGR")
         if dtype == "uint8" and fields.get("normalize", dict, optional=True) is not None:
-            raise ValueError(
-                f"{path}: normalize: only a network of input.dtype float32 is normalised outside"
-            )
+            raise ValueError(f"{path}: normalize: expected only with input.dtype float32, got it with uint8")
         model = fields.file_name("files.model")
         is_paddle = not model.endswith(".onnx")
         allowed = fields.get("bfloat16.allowed", bool, optional=True)
-        version = is_paddle and not (foreign and fields.get("runtime.paddle", str, optional=True) is None)
-        calibrated = not foreign or fields.get("max_cosine_distance", float, optional=True) is not None
-        size = fields.get("output.embedding_size", int, optional=foreign)
+        version = is_paddle and not (third_party and fields.get("runtime.paddle", str, optional=True) is None)
+        calibrated = not third_party or fields.get("max_cosine_distance", float, optional=True) is not None
+        size = fields.get("output.embedding_size", int, optional=third_party)
         return cls(
-            name=fields.get("name", str, optional=foreign) or path.parent.name,
+            name=fields.get("name", str, optional=third_party) or path.parent.name,
             height=fields.side("input.height"),
             width=fields.side("input.width"),
             resize_mode=fields.choice("resize.mode", list(RESIZE_MODES), default="stretch"),
             interpolation=fields.choice(
-                "resize.interpolation", list(INTERPOLATIONS), default="linear" if foreign else None
+                "resize.interpolation", list(INTERPOLATIONS), default="linear" if third_party else None
             ),
             embedding_size=0 if size is None else fields.side("output.embedding_size"),
-            normalized=bool(fields.get("output.normalized", bool, optional=foreign)),
+            normalized=bool(fields.get("output.normalized", bool, optional=third_party)),
             model=model,
             params=fields.file_name("files.params") if is_paddle else None,
             paddle=fields.version("runtime.paddle") if version else None,
@@ -149,7 +154,7 @@ def verify_checksums(directory: str | Path, names: Sequence[str]) -> None:
 
     Args:
         directory: the folder.
-        names: the files in it to compare; others may differ, a model card with notes added for example.
+        names: the files to compare. Others may differ, such as a model card with added notes.
 
     Raises:
         FileNotFoundError: ``SHA256SUMS`` or a file is missing.
@@ -158,8 +163,8 @@ def verify_checksums(directory: str | Path, names: Sequence[str]) -> None:
     """
     listing = Path(directory) / "SHA256SUMS"
     if not listing.is_file():
-        raise FileNotFoundError(f"{listing}: no such file, so the network can't be verified")
-    wanted = {}
+        raise FileNotFoundError(f"{listing}: no such file, so the network cannot be verified")
+    expected = {}
     lines = listing.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -167,10 +172,10 @@ def verify_checksums(directory: str | Path, names: Sequence[str]) -> None:
         match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line.rstrip())
         if match is None:
             raise ValueError(f"{listing}: line {number} is not '<sha256>  <file>'")
-        wanted[match[2].removeprefix("./")] = match[1].lower()
+        expected[match[2].removeprefix("./")] = match[1].lower()
     for name in names:
         path = Path(directory) / name
-        if name not in wanted:
+        if name not in expected:
             raise OSError(f"{listing}: no checksum of {name}")
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
@@ -178,10 +183,10 @@ def verify_checksums(directory: str | Path, names: Sequence[str]) -> None:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        if digest.hexdigest() != wanted[name]:
+        if digest.hexdigest() != expected[name]:
             raise OSError(
                 f"{path}: wrong checksum, the file is damaged or was changed "
-                f"(SHA-256 {digest.hexdigest()[:12]}..., SHA256SUMS says {wanted[name][:12]}...)"
+                f"(expected SHA-256 {expected[name][:12]}..., got {digest.hexdigest()[:12]}...)"
             )
 
 
@@ -193,7 +198,7 @@ class _Fields:
         self._document = document
 
     def get(self, name: str, kind: type, *, optional: bool = False) -> Any:
-        """The value of a dotted name, checked for its type; None when optional and absent."""
+        """Return the value of a dotted name after a check of its type; None when optional and absent."""
         value = self._document
         for part in name.split("."):
             if not isinstance(value, dict) or part not in value:
@@ -201,7 +206,7 @@ class _Fields:
                     return None
                 raise ValueError(f"{self._path}: {name}: the field is missing")
             value = value[part]
-        # A bool is an int to Python, and a JSON 1 is as good a float as 1.0.
+        # In Python a bool is an int; a JSON 1 is a valid float.
         kinds = (int, float) if kind is float else (kind,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
             raise self.error(name, f"a value of type {kind.__name__}", value)
@@ -212,7 +217,7 @@ class _Fields:
         if value is None:
             return default
         if value not in allowed:
-            raise self.error(name, " or ".join(str(one) for one in allowed), value)
+            raise self.error(name, " or ".join(str(choice) for choice in allowed), value)
         return value
 
     def side(self, name: str) -> int:
@@ -228,16 +233,16 @@ class _Fields:
         return value
 
     def numbers(self, name: str, count: int, *, positive: bool = False) -> Any:
-        """A tuple of so many finite numbers; one alone may stand without brackets."""
+        """Return a tuple of ``count`` finite numbers; a single number may come without brackets."""
         values = self.get(name, float if count == 1 else list)
         values = values if isinstance(values, list) else [values]
-        fits = all(type(one) in (int, float) and abs(one) < 1e30 for one in values)
+        fits = all(type(value) in (int, float) and abs(value) < 1e30 for value in values)
         if not fits or len(values) != count or (positive and min(values) <= 0):
             raise self.error(name, f"{count} {'positive ' * positive}number{'s' * (count > 1)}", values)
-        return tuple(float(one) for one in values)
+        return tuple(float(value) for value in values)
 
     def file_name(self, name: str, *, optional: bool = False, ending: str = "") -> Any:
-        """A plain file name; None when optional and absent."""
+        """Return a plain file name; None when optional and absent."""
         value = self.get(name, str, optional=optional)
         if value is None:
             return None
@@ -253,5 +258,5 @@ class _Fields:
             raise self.error(name, "a version such as 3.3.1", value)
         return value
 
-    def error(self, name: str, wanted: str, got: Any) -> ValueError:
-        return ValueError(f"{self._path}: {name}: wanted {wanted}, got {got!r}")
+    def error(self, name: str, expected: str, got: Any) -> ValueError:
+        return ValueError(f"{self._path}: {name}: expected {expected}, got {got!r}")

@@ -1,11 +1,11 @@
-"""A network in ONNX run by OpenVINO on a CPU: small ones compiled for a few batch sizes.
+"""Run ONNX networks with OpenVINO on a CPU; small networks are compiled for a few batch sizes.
 
-Compiled for batches of any size, OpenVINO asks every operator for its shapes in every call and fuses less.
-Compiled for one size, OSNet x0.25 in bfloat16 is 1.3 to 1.7 times as fast (AMD Zen 4, one thread),
-MobileNetV3_large_x1_0 and GhostNet_x1_0 1.1 to 1.5 times; a ResNet18 gains 2 to 10 % and holds its weights
-once more for each size. So networks up to `FIXED_SIZES_LIMIT` are compiled for `FIXED_SIZES`, each when the
-first batch of it comes, which takes about 0.3 s, and batches are cut to fit; larger ones are compiled once,
-for any size.
+A network compiled for any batch size infers every operator's shapes in every call and fuses less. Compiled
+for one size, OSNet x0.25 in bfloat16 is 1.3 to 1.7 times faster (AMD Zen 4, one thread),
+MobileNetV3_large_x1_0 and GhostNet_x1_0 1.1 to 1.5 times. A ResNet18 gains only 2 to 10 %, and needs another
+copy of its weights for each size. So networks up to `FIXED_SIZES_LIMIT` are compiled for each of
+`FIXED_SIZES` on first use, which takes about 0.3 s, and batches are split to fit. Larger networks are
+compiled once, for any size.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from deepsort_paddle.inference.pool import Feeds, Pool
 
 __all__ = ["FIXED_SIZES", "FIXED_SIZES_LIMIT", "ImageInput", "OpenVinoNetwork", "fixed_chunks"]
 
-# Each takes its time and 20 MB when it first comes. Without 8, batches of 7 and 8 lose a sixth to a quarter,
-# without 64 those lose a tenth; 2 and 32 would gain nothing that could be measured.
+# Each size costs compile time and 20 MB. Without 8, batches of 7 and 8 lose a sixth to a quarter of their
+# speed; without 64, batches of 64 lose a tenth. 2 and 32 brought no measurable gain.
 FIXED_SIZES = (1, 4, 8, 16, 64)
-# Bytes of the file: MobileNetV3_large_x1_0 has 12.5 MB and gains, ResNet18 has 45 MB and does not.
+# Bytes of the file. MobileNetV3_large_x1_0 (12.5 MB) gains, ResNet18 (45 MB) does not.
 FIXED_SIZES_LIMIT = 16 * 2**20
 
 
@@ -65,7 +65,7 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, path: Path, *, threads: int, bfloat16: bool, image: ImageInput | None = None) -> None:
-        """Read the network and compile it once, to see that it can be.
+        """Read the network and compile it once, so that errors show now.
 
         Args:
             path: the ``.onnx`` file.
@@ -76,7 +76,7 @@ class OpenVinoNetwork:
 
         Raises:
             ImportError: OpenVINO is not installed.
-            RuntimeError: it cannot open or compile the file.
+            RuntimeError: OpenVINO cannot open or compile the file.
         """
         openvino = import_openvino()
         self._core = openvino.Core()
@@ -84,22 +84,22 @@ class OpenVinoNetwork:
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
-            # Tied to cores, its threads wait there for whatever else runs: a video's other stages, other
-            # processes. On two busy cores two threads took two to four times as long.
+            # Pinned threads wait for whatever else runs on their core: other stages, other processes. On two
+            # busy cores, two pinned threads took two to four times longer.
             "ENABLE_CPU_PINNING": False,
-            # Always said: by itself OpenVINO computes in bfloat16 on CPUs that have it.
+            # Set in both cases: by default OpenVINO computes in bfloat16 on CPUs that support it.
             "INFERENCE_PRECISION_HINT": "bf16" if self.bfloat16 else "f32",
         }
         self._model = self._core.read_model(str(path))
         if image is not None:
             self._model = _taking_images(openvino, self._model, image)
         inputs = self._model.inputs
-        self.input_names = tuple(str(one.any_name) for one in inputs)
+        self.input_names = tuple(str(port.any_name) for port in inputs)
         self.input_shapes = tuple(
-            tuple(-1 if side.is_dynamic else side.get_length() for side in one.partial_shape)
-            for one in inputs
+            tuple(-1 if side.is_dynamic else side.get_length() for side in port.partial_shape)
+            for port in inputs
         )
-        self.input_dtypes = tuple(one.element_type.to_dtype().name for one in inputs)
+        self.input_dtypes = tuple(port.element_type.to_dtype().name for port in inputs)
         self.output_names = tuple(str(one.any_name) for one in self._model.outputs)
         shape = self.input_shapes[0] if len(inputs) == 1 else ()
         only_batch_is_free = shape[:1] == (-1,) and -1 not in shape[1:]
@@ -110,12 +110,12 @@ class OpenVinoNetwork:
         self._compiled_for(self.sizes[0] if self.sizes else 0)
 
     def __call__(self, feeds: Feeds) -> list[NDArray[Any]]:
-        """The network's outputs for named inputs of any batch size."""
+        """Run the network on named inputs of any batch size and return its outputs."""
         size = len(feeds[self.input_names[0]])
         return self._compiled_for(size if size in self.sizes else 0)(feeds)
 
     def _compiled_for(self, size: int) -> Pool:
-        """The network compiled for one batch size, 0 for any."""
+        """Return the network compiled for one batch size; 0 is any size."""
         with self._lock:
             if size not in self._pools:
                 self._pools[size] = self._compile(size)
@@ -149,7 +149,7 @@ def _taking_images(openvino: Any, model: Any, image: ImageInput) -> Any:
 
 
 class _Bound:
-    """A request whose input and output are arrays: an eighth faster than ``infer`` on small networks."""
+    """A request that reuses its arrays: an eighth faster than ``infer`` on small networks."""
 
     def __init__(self, network: Any) -> None:
         self._request = network.create_infer_request()
@@ -159,7 +159,7 @@ class _Bound:
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
         (batch,) = feeds.values()
         if batch.shape != self._input.shape or batch.dtype != self._input.dtype:
-            raise ValueError(f"wanted {self._input.dtype} {self._input.shape}")
+            raise ValueError(f"expected {self._input.dtype} {self._input.shape}")
         self._input[...] = batch
         self._request.start_async()
         self._request.wait()
@@ -168,24 +168,27 @@ class _Bound:
 
 def _run(request: Any, feeds: Feeds) -> list[NDArray[Any]]:
     outputs = request.infer(dict(feeds), share_inputs=True, share_outputs=True)
-    return [np.array(output) for output in outputs.values()]  # copies: the request uses its memory again
+    return [np.array(output) for output in outputs.values()]  # copies, as the request reuses its memory
 
 
 def fixed_chunks(count: int, sizes: Sequence[int]) -> list[int]:
-    """Sizes of the batches to run for ``count`` rows; only the last one may have to be padded.
+    """Split ``count`` rows into batches of the given sizes; only the last batch may need padding.
 
-    The largest that fits comes next, or the one above where seven eighths of it are filled: that is how much
-    less a row costs in a larger batch.
+    Each batch has the largest size that the rows fill, or the next larger size if they fill seven eighths of
+    it: in a larger batch, a row costs about an eighth less.
 
     Args:
-        count: 1 or more.
-        sizes: the sizes there are, ascending, 1 among them.
+        count: number of rows, 1 or more.
+        sizes: the possible sizes, ascending; must contain 1.
+
+    Returns:
+        The sizes of the batches, in order.
     """
     chunks = []
     while count > 0:
-        above = next((size for size in sizes if size >= count), None)
-        if above is not None and 8 * count >= 7 * above:
-            size = above
+        larger = next((size for size in sizes if size >= count), None)
+        if larger is not None and 8 * count >= 7 * larger:
+            size = larger
         else:
             size = max(size for size in sizes if size <= count)
         chunks.append(size)

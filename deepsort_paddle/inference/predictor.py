@@ -28,12 +28,12 @@ from deepsort_paddle.inference.pool import Feeds, Pool
 
 __all__ = ["Predictor"]
 
-# The sizes to which a batch is padded on a CPU by Paddle; larger batches are cut: in Paddle 3.3 the new IR
-# loses up to half its speed at 32 and more to page faults, and other libraries lose a little to the cache.
-# ResNet50 keeps about 80 MB of primitives for each.
+# On a CPU, batches are padded to these sizes for Paddle, and larger ones are split. From 32 up, the new IR of
+# Paddle 3.3 loses up to half its speed to page faults, and the other libraries lose a little to cache misses.
+# ResNet50 keeps about 80 MB of primitives for each size.
 CPU_BATCH_SIZES = (1, 2, 4, 8, 12, 16)
 GPU_BATCH_MULTIPLE = 8
-# Shapes whose primitives oneDNN keeps for one predictor; the least recent goes first.
+# Number of shapes whose primitives oneDNN caches for one predictor (least recently used).
 ONEDNN_CACHED_SHAPES = 8
 
 Run = Callable[[Feeds], "list[NDArray[Any]]"]
@@ -88,7 +88,7 @@ class Predictor:
         kind, index = _parse_device(device)
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}")
-        _expect_file(self.path)
+        _check_file(self.path)
         count = threads or _available_cores()
         self.input_shapes: tuple[tuple[int, ...], ...]
         self.output_names: tuple[str, ...]
@@ -99,7 +99,7 @@ class Predictor:
         if self.path.suffix == ".onnx" and openvino:
             if kind == "gpu":
                 raise ValueError(
-                    f"device {device} is not there for {self.path.name}: OpenVINO runs on the CPU"
+                    f"device {device} is not available for {self.path.name}: OpenVINO runs on the CPU"
                 )
             network = _open_openvino(self.path, count, bfloat16, image)
             self.bfloat16 = network.bfloat16
@@ -116,19 +116,19 @@ class Predictor:
             session, self.on_gpu = _open_onnx(self.path, kind, index, count)
             self.bfloat16 = False
             inputs = session.get_inputs()
-            self.input_names = tuple(str(one.name) for one in inputs)
+            self.input_names = tuple(str(port.name) for port in inputs)
             self.input_shapes = tuple(
-                tuple(side if isinstance(side, int) else -1 for side in one.shape) for one in inputs
+                tuple(side if isinstance(side, int) else -1 for side in port.shape) for port in inputs
             )
-            types = [str(one.type).removeprefix("tensor(").removesuffix(")") for one in inputs]
-            self.input_dtypes = tuple("float32" if one == "float" else one for one in types)
-            self.output_names = tuple(str(one.name) for one in session.get_outputs())
+            types = [str(port.type).removeprefix("tensor(").removesuffix(")") for port in inputs]
+            self.input_dtypes = tuple("float32" if dtype == "float" else dtype for dtype in types)
+            self.output_names = tuple(str(port.name) for port in session.get_outputs())
             self.metadata = dict(session.get_modelmeta().custom_metadata_map)
             self._any_size = not self.on_gpu
             self._run = lambda feeds: list(session.run(None, dict(feeds)))
         elif self.path.suffix in (".json", ".pdmodel", ""):
             weights = self.path.with_suffix(".pdiparams") if params is None else Path(params)
-            _expect_file(weights)
+            _check_file(weights)
             paddle = import_paddle()
             _check_version(self.path, exported_with, paddle.__version__)
             root, self.on_gpu, self.bfloat16 = _open_paddle(
@@ -141,17 +141,17 @@ class Predictor:
             self.metadata = {}
             self._run = Pool(root, root.clone, _run_paddle)
         else:
-            raise ValueError(f"{self.path}: a network ends in .json, .pdmodel or .onnx")
+            raise ValueError(f"{self.path}: expected a network that ends in .json, .pdmodel or .onnx")
 
     def run_feeds(self, feeds: Feeds) -> list[NDArray[Any]]:
-        """Run the network once on named inputs, as they are.
+        """Run the network once on named inputs, without changing the batch.
 
         Args:
-            feeds: an array for each of `input_names`, of the dtype that the network wants: Paddle
-                misreads other dtypes without an error.
+            feeds: an array for each of `input_names`, of the network's dtype: Paddle misreads other dtypes
+                without an error.
 
         Returns:
-            the network's outputs, in its order.
+            The network's outputs, in its order.
 
         Raises:
             ValueError: an input is missing, or the network rejects the arrays.
@@ -166,12 +166,12 @@ class Predictor:
             raise ValueError(f"{self.path}: the network rejects {shapes}: {_first_line(error)}") from error
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """Run a network of one input on a batch of any size; the first output's rows.
+        """Run a network with one input on a batch of any size.
 
-        The batch is cut and padded as suits the device; rows belong to their inputs whatever the size.
+        The batch is split and padded to sizes that suit the device. This does not change the result.
 
         Args:
-            batch: ``(N, ...)``, N >= 1, of the dtype that the network wants.
+            batch: ``(N, ...)``, N >= 1, of the network's dtype.
 
         Returns:
             ``(N, ...)``, the first output.
@@ -180,9 +180,11 @@ class Predictor:
             ValueError: N is 0, or the network rejects the batch or returns another number of rows.
         """
         if len(self.input_names) != 1:
-            raise ValueError(f"{self.path}: wanted a network of one input, got {', '.join(self.input_names)}")
+            raise ValueError(
+                f"{self.path}: expected a network with one input, got {', '.join(self.input_names)}"
+            )
         if len(batch) == 0:
-            raise ValueError("batch must hold at least one row")
+            raise ValueError("batch must have at least one row, got none")
         rows = []
         start = 0
         for size in self._chunks(len(batch)):
@@ -194,12 +196,12 @@ class Predictor:
                 padded[: len(chunk)] = chunk
             output = self.run_feeds({self.input_names[0]: padded})[0]
             if output.ndim == 0 or len(output) != size:
-                raise ValueError(f"{self.path}: wanted {size} rows from the network, got {output.shape}")
+                raise ValueError(f"{self.path}: expected {size} rows from the network, got {output.shape}")
             rows.append(output[: len(chunk)])
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
     def _chunks(self, count: int) -> Sequence[int]:
-        """Sizes of the batches to run for ``count`` rows; only the last one is padded."""
+        """Split ``count`` rows into batch sizes; only the last batch is padded."""
         fixed = self.input_shapes[0][0] if self.input_shapes[0] else -1
         if fixed > 0:
             return [fixed] * -(-count // fixed)
@@ -225,12 +227,12 @@ def _run_paddle(predictor: Any, feeds: Feeds) -> list[NDArray[Any]]:
 def _open_paddle(
     paddle: Any, model: Path, params: Path, *, kind: str, index: int, threads: int, bfloat16: bool
 ) -> tuple[Any, bool, bool]:
-    """A Paddle predictor, whether it runs on a GPU, and whether it computes in bfloat16."""
+    """Open a Paddle predictor; also return whether it runs on a GPU and whether it computes in bfloat16."""
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     if kind == "gpu" and index >= gpus:
         build = "a CUDA build" if paddle.is_compiled_with_cuda() else "a CPU build"
         raise ValueError(
-            f"device gpu:{index} is not there: Paddle {paddle.__version__} is {build} and sees {gpus} GPUs"
+            f"device gpu:{index} is not available: Paddle {paddle.__version__} is {build} with {gpus} GPUs"
         )
     on_gpu = kind == "gpu" or (kind == "auto" and gpus > 0)
     config = paddle.inference.Config(str(model), str(params))
@@ -246,7 +248,7 @@ def _open_paddle(
         config.set_cpu_math_library_num_threads(threads)
         config.enable_mkldnn()
         config.set_mkldnn_cache_capacity(ONEDNN_CACHED_SHAPES)
-        # Without AVX512-BF16 or AMX it would be emulated, slower than float32.
+        # Without AVX512-BF16 or AMX, bfloat16 is emulated and slower than float32.
         bfloat16 = bfloat16 and bool(paddle.base.core.supports_bfloat16_fast_performance())
         if bfloat16:
             config.enable_mkldnn_bfloat16()
@@ -262,7 +264,7 @@ def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, b
     has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if kind == "gpu" and not has_gpu:
         raise ValueError(
-            f"device gpu:{index} is not there for {model.name}: ONNX Runtime is a CPU build "
+            f"device gpu:{index} is not available for {model.name}: ONNX Runtime is a CPU build "
             "(pip install onnxruntime-gpu)"
         )
     on_gpu = has_gpu and kind != "cpu"
@@ -282,7 +284,7 @@ def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, b
 
 
 def _open_openvino(model: Path, threads: int, bfloat16: bool, image: ImageInput | None) -> OpenVinoNetwork:
-    """A network compiled by OpenVINO for the CPU."""
+    """Compile a network with OpenVINO for the CPU."""
     try:
         return OpenVinoNetwork(model, threads=threads, bfloat16=bfloat16, image=image)
     except ImportError:
@@ -292,20 +294,20 @@ def _open_openvino(model: Path, threads: int, bfloat16: bool, image: ImageInput 
 
 
 def _check_version(model: Path, exported_with: str | None, installed: str) -> None:
-    """Raise OSError when the installed Paddle is too old for the export: it would crash the process."""
-    wanted = 3 if model.suffix == ".json" else 0
+    """Raise OSError if the installed Paddle is too old for the export: it would crash the process."""
+    required = 3 if model.suffix == ".json" else 0
     if exported_with is not None:
-        # An older minor version is let through: it mostly opens newer exports, and says so where not.
-        wanted = max(wanted, int(exported_with.split(".")[0]))
-    have = int(installed.split(".")[0])
+        # Older minor versions pass: they open most newer exports, and report those that they cannot open.
+        required = max(required, int(exported_with.split(".")[0]))
+    major = int(installed.split(".")[0])
     # 0.0.0 is a nightly build, newer than any release.
-    if 0 < have < wanted:
-        origin = f"Paddle {exported_with}" if exported_with else f"Paddle {wanted} or later"
+    if 0 < major < required:
+        origin = f"Paddle {exported_with}" if exported_with else f"Paddle {required} or later"
         raise OSError(f"{model}: exported by {origin}, cannot be opened by the installed Paddle {installed}")
 
 
 def _parse_device(device: str) -> tuple[str, int]:
-    """``auto``, ``cpu``, ``gpu`` or ``gpu:N`` as kind and index."""
+    """Split ``auto``, ``cpu``, ``gpu`` or ``gpu:N`` into kind and index."""
     match = re.fullmatch(r"(auto|cpu|gpu)(?:(?<=gpu):(\d+))?", device)
     if match is None:
         raise ValueError(f"device must be auto, cpu, gpu or gpu:N, got {device!r}")
@@ -313,18 +315,18 @@ def _parse_device(device: str) -> tuple[str, int]:
 
 
 def _available_cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores available to the process."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _expect_file(path: Path) -> None:
+def _check_file(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
 
 
 def _first_line(error: Exception) -> str:
-    """The first line that says something of an error that carries a C++ trace."""
+    """Return the first informative line of an error, without its C++ stack trace."""
     lines = (line.strip(" -\t") for line in str(error).splitlines())
     return next((line for line in lines if line and "Traceback" not in line), type(error).__name__)[:300]

@@ -189,7 +189,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a text file as encoder": (
         lambda: AppearanceEncoder(__file__),
-        "no appearance model, a folder or an .onnx file was wanted",
+        "expected an appearance model (a folder or an .onnx file), got a file",
     ),
     "a name as encoder": (
         lambda: AppearanceEncoder("osnet"),
@@ -216,7 +216,7 @@ def test_a_training_run_as_encoder_is_told_to_be_exported(tmp_path: Path) -> Non
     checkpoint = tmp_path / "checkpoint_0000600.safetensors"
     checkpoint.touch()
     for path in (checkpoint, tmp_path):
-        with pytest.raises(ValueError, match="is of a training run, .* with reid-train export"):
+        with pytest.raises(ValueError, match="belongs to a training run; .* with reid-train export"):
             AppearanceEncoder(path)
 
 

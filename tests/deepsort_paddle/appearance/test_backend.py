@@ -84,7 +84,7 @@ def test_a_network_without_a_copy_in_onnx_runs_in_paddle() -> None:
     alone = replace(SPEC, onnx=None)
     assert chosen(alone) == ("inference.json", "paddle", True)
     assert chosen(alone, precision="float32") == ("inference.json", "paddle", False)
-    with pytest.raises(ValueError, match="backend openvino wants a copy of the network in ONNX"):
+    with pytest.raises(ValueError, match="backend openvino needs an ONNX copy of the network"):
         chosen(alone, backend="openvino")
 
 
@@ -102,7 +102,7 @@ def test_the_int8_form_runs_on_the_cpu_and_only_when_asked_for(monkeypatch: pyte
     assert chosen(precision="int8", backend="onnxruntime")[1] == "onnxruntime"
     monkeypatch.setattr(backend, "_is_installed", lambda module: False)
     assert chosen(precision="int8")[1] == "onnxruntime"
-    with pytest.raises(ValueError, match=r"int8 form of the network, .* \(reid-train quantize writes it\)"):
+    with pytest.raises(ValueError, match=r"int8 copy of the network, .* \(reid-train quantize writes it\)"):
         chosen(replace(SPEC, int8=None), precision="int8")
     with pytest.raises(ValueError, match="precision int8 is for .* on a CPU, got auto on gpu"):
         chosen(precision="int8", device="gpu")
@@ -123,6 +123,8 @@ def test_bfloat16_that_the_processor_does_not_have_is_refused(
     paddle = pytest.importorskip("paddle")
     monkeypatch.setattr(backend, "_is_installed", lambda module: False)
     monkeypatch.setattr(paddle.base.core, "supports_bfloat16_fast_performance", lambda: False)
-    with pytest.raises(ValueError, match="bfloat16 is not there: this processor has no instructions for it"):
+    with pytest.raises(
+        ValueError, match="bfloat16 is not available: this processor has no instructions for it"
+    ):
         AppearanceEncoder(encoder_folder, device="cpu", precision="bfloat16")
     assert not AppearanceEncoder(encoder_folder, device="cpu")._predictor.bfloat16

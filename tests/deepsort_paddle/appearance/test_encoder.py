@@ -104,7 +104,7 @@ def test_several_frames_batched_together_agree_with_each_alone(encoder: Appearan
     for frame, one, rows in zip(frames, boxes, together, strict=True):
         np.testing.assert_allclose(rows, encoder(frame, one), atol=1e-5)
     assert encoder.encode_batch([], []) == []
-    with pytest.raises(ValueError, match="one array of boxes a frame, got 1 for 2 frames"):
+    with pytest.raises(ValueError, match="one array of boxes per frame, got 1 for 2 frames"):
         encoder.encode_batch(frames[:2], boxes[:1])
 
 
@@ -128,7 +128,7 @@ def test_boxes_without_a_pixel_get_zero_rows_and_leave_the_others_alone(
         raise AssertionError(batch.shape)
 
     monkeypatch.setattr(encoder._predictor, "run", must_not_run)
-    with pytest.warns(UserWarning, match="none of a frame's boxes has a pixel in it"):
+    with pytest.warns(UserWarning, match="no box of the frame has a pixel inside it"):
         assert not encoder(frame, empty).any()
     assert encoder(frame, []).shape == (0, SIZE)
 
@@ -331,22 +331,26 @@ def test_checksums_that_are_none_or_leave_a_file_out_are_refused(folder: Path) -
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("format", 2, "format: wanted 1, got 2"),
-        ("name", None, "name: wanted a value of type str, got None"),
-        ("input.height", "128", "input.height: wanted a value of type int, got '128'"),
-        ("input.height", True, "input.height: wanted a value of type int, got True"),
-        ("input.width", 0, "input.width: wanted 1 or more, got 0"),
-        ("input.layout", "CHWN", "input.layout: wanted NHWC or NCHW, got 'CHWN'"),
-        ("input.dtype", "int8", "input.dtype: wanted uint8 or float32, got 'int8'"),
-        ("input.channels", "GRAY", "input.channels: wanted BGR or RGB, got 'GRAY'"),
-        ("resize.interpolation", "lanczos", "resize.interpolation: wanted nearest or linear or"),
-        ("resize.mode", "fit", "resize.mode: wanted stretch or short_side_crop, got 'fit'"),
-        ("output.embedding_size", 12.5, "output.embedding_size: wanted a value of type int, got 12.5"),
-        ("output.normalized", 1, "output.normalized: wanted a value of type bool, got 1"),
-        ("files.model", "../evil.json", "files.model: wanted the plain name of a file"),
-        ("runtime.paddle", "three", "runtime.paddle: wanted a version such as 3.3.1, got 'three'"),
-        ("max_cosine_distance", -0.1, r"max_cosine_distance: wanted a cosine distance in \(0, 2\], got -0.1"),
-        ("bfloat16.allowed", "no", "bfloat16.allowed: wanted a value of type bool, got 'no'"),
+        ("format", 2, "format: expected 1, got 2"),
+        ("name", None, "name: expected a value of type str, got None"),
+        ("input.height", "128", "input.height: expected a value of type int, got '128'"),
+        ("input.height", True, "input.height: expected a value of type int, got True"),
+        ("input.width", 0, "input.width: expected 1 or more, got 0"),
+        ("input.layout", "CHWN", "input.layout: expected NHWC or NCHW, got 'CHWN'"),
+        ("input.dtype", "int8", "input.dtype: expected uint8 or float32, got 'int8'"),
+        ("input.channels", "GRAY", "input.channels: expected BGR or RGB, got 'GRAY'"),
+        ("resize.interpolation", "lanczos", "resize.interpolation: expected nearest or linear or"),
+        ("resize.mode", "fit", "resize.mode: expected stretch or short_side_crop, got 'fit'"),
+        ("output.embedding_size", 12.5, "output.embedding_size: expected a value of type int, got 12.5"),
+        ("output.normalized", 1, "output.normalized: expected a value of type bool, got 1"),
+        ("files.model", "../evil.json", "files.model: expected the plain name of a file"),
+        ("runtime.paddle", "three", "runtime.paddle: expected a version such as 3.3.1, got 'three'"),
+        (
+            "max_cosine_distance",
+            -0.1,
+            r"max_cosine_distance: expected a cosine distance in \(0, 2\], got -0.1",
+        ),
+        ("bfloat16.allowed", "no", "bfloat16.allowed: expected a value of type bool, got 'no'"),
     ],
 )
 def test_a_wrong_field_is_named(folder: Path, field: str, value: Any, message: str) -> None:
@@ -378,7 +382,7 @@ def test_a_description_that_is_no_json_object_is_refused(folder: Path, content: 
 def test_a_description_of_another_network_is_noticed(folder: Path) -> None:
     path = folder / "encoder.json"
     path.write_text(path.read_text().replace('"embedding_size": 24', '"embedding_size": 128'))
-    with pytest.raises(ValueError, match=r"output.embedding_size: the network returns \(1, 24\)"):
+    with pytest.raises(ValueError, match=r"output.embedding_size: expected \(1, 128\) .*, got \(1, 24\)"):
         AppearanceEncoder(folder, device="cpu", verify=False)
 
 
@@ -437,7 +441,7 @@ assert "paddle" not in sys.modules
 def test_a_library_that_cannot_run_the_network_is_refused(
     encoder_folder: Path, onnx_copy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ValueError, match=r"backend openvino wants a copy of the network in ONNX, named by"):
+    with pytest.raises(ValueError, match=r"backend openvino needs an ONNX copy of the network, named by"):
         AppearanceEncoder(encoder_folder, backend="openvino")
     with pytest.raises(ValueError, match="backend must be one of auto, paddle, .*, got 'torch'"):
         AppearanceEncoder(encoder_folder, backend="torch")

@@ -80,4 +80,4 @@ def test_what_each_frame_warns_of_is_said_once(
     Path(scene.det).write_text(beyond)
     arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt")]
     assert track([scene.video, *arguments]) == 0
-    assert capsys.readouterr().err.count("none of a frame's boxes has a pixel in it") == 1
+    assert capsys.readouterr().err.count("no box of the frame has a pixel inside it") == 1

@@ -139,9 +139,9 @@ def test_rows_stay_as_they_are_when_the_network_runs_again(network: Path) -> Non
 
 def test_rows_of_another_kind_are_refused_and_named(network: Path) -> None:
     predictor = opened(network)
-    with pytest.raises(ValueError, match=r"rejects x float32 \(4, 5\): wanted uint8 \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"rejects x float32 \(4, 5\): expected uint8 \(4, 5\)"):
         predictor.run(ROWS[:4].astype(np.float32))
-    with pytest.raises(ValueError, match=r"rejects x uint8 \(4, 3\): wanted uint8 \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"rejects x uint8 \(4, 3\): expected uint8 \(4, 5\)"):
         predictor.run(ROWS[:4, :3])
 
 

@@ -164,7 +164,7 @@ def test_unknown_devices_are_refused(tmp_path: Path, device: str) -> None:
 
 
 def test_a_gpu_that_is_not_there_is_refused(conv_network: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="device gpu:99 is not there"):
+    with pytest.raises(ValueError, match="device gpu:99 is not available"):
         Predictor(conv_network, device="gpu:99")
 
 
@@ -174,7 +174,7 @@ def test_bad_arguments_and_files_are_refused(tmp_path: Path, conv_network: Path)
     with pytest.raises(ValueError, match="threads must be 1 or more, got 0"):
         Predictor(conv_network, threads=0)
     (tmp_path / "net.bin").touch()
-    with pytest.raises(ValueError, match=r"ends in .json, .pdmodel or .onnx"):
+    with pytest.raises(ValueError, match=r"expected a network that ends in .json, .pdmodel or .onnx"):
         Predictor(tmp_path / "net.bin")
     (tmp_path / "net.onnx").write_bytes(b"not a network")
     with pytest.raises(OSError, match="ONNX Runtime cannot open it"):
@@ -194,7 +194,7 @@ def test_arrays_that_the_network_rejects_are_named(conv_network: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="no array for the network's input 'x'"):
         predictor.run_feeds({})
-    with pytest.raises(ValueError, match="batch must hold at least one row"):
+    with pytest.raises(ValueError, match="batch must have at least one row"):
         predictor.run(np.zeros((0, 3, 64, 64), np.float32))
     # A rejected call leaves the predictor usable.
     assert predictor.run(np.zeros((1, 3, 64, 64), np.float32)).shape == (1, 32)
