@@ -1,4 +1,4 @@
-"""Checks of the arguments of public functions: each error says in one line what was expected and given."""
+"""Check the arguments of public functions; each error says in one line what was expected and what came."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ def check_number(name: str, value: float, high: float, low: float = 0.0) -> floa
     """Return ``value`` as a float.
 
     Args:
-        name: of the argument, for the message.
-        value: to check.
-        high: largest value accepted.
-        low: smallest value accepted.
+        name: name of the argument, for the error.
+        value: the argument.
+        high: largest valid value.
+        low: smallest valid value.
+
+    Returns:
+        The value, in [low, high].
 
     Raises:
-        ValueError: it is not a number in [low, high].
+        ValueError: the value is not a number in [low, high].
     """
     try:
         real = float(value)
@@ -37,12 +40,15 @@ def check_int(name: str, value: SupportsIndex, low: int) -> int:
     """Return ``value`` as an int.
 
     Args:
-        name: of the argument, for the message.
-        value: to check.
-        low: smallest value accepted.
+        name: name of the argument, for the error.
+        value: the argument.
+        low: smallest valid value.
+
+    Returns:
+        The value, at least ``low``.
 
     Raises:
-        ValueError: it is not a whole number of at least ``low``.
+        ValueError: the value is not a whole number of at least ``low``.
     """
     try:
         count = index(value)
@@ -54,10 +60,16 @@ def check_int(name: str, value: SupportsIndex, low: int) -> int:
 
 
 def check_affine(camera_motion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``camera_motion``, a ``(2, 3)`` affine map, as float64.
+    """Return ``camera_motion`` as float64.
+
+    Args:
+        camera_motion: ``(2, 3)`` affine map.
+
+    Returns:
+        ``(2, 3)`` float64.
 
     Raises:
-        ValueError: it has another shape, is not finite, or is not invertible.
+        ValueError: the map has another shape, is not finite, or is not invertible.
     """
     motion = np.asarray(camera_motion, dtype=np.float64)
     if motion.shape != (2, 3):

@@ -1,10 +1,9 @@
 """Geometry of axis-aligned boxes.
 
-A box array is ``(N, 4)`` float64 ``x1, y1, x2, y2`` in absolute pixels, continuous:
-width is ``x2 - x1``, without the ``+ 1`` of integer pixel grids. Two other layouts
-exist at the edges and say so in their names: ``tlwh`` (left, top, width, height) in
-MOTChallenge text and ``xyah`` (centre x, centre y, width / height, height) inside the
-Kalman filter. Every function takes and returns whole arrays and never modifies them.
+A box array is ``(N, 4)`` float64 ``x1, y1, x2, y2`` in absolute pixels. Coordinates are continuous: the width
+is ``x2 - x1``, without the ``+ 1`` of integer pixel grids. Arrays in two other layouts have them in their
+names: ``tlwh`` (left, top, width, height) in MOTChallenge text and ``xyah`` (centre x, centre y, width /
+height, height) in the Kalman filter. The functions take and return whole arrays and never modify them.
 """
 
 from __future__ import annotations
@@ -27,7 +26,13 @@ __all__ = [
 
 
 def as_boxes(boxes: ArrayLike) -> NDArray[np.float64]:
-    """Return a C-contiguous ``(N, 4)`` float64 array; an empty sequence becomes ``(0, 4)``.
+    """Convert to a box array.
+
+    Args:
+        boxes: ``(N, 4)`` numbers, or an empty sequence.
+
+    Returns:
+        ``(N, 4)`` float64, C-contiguous; ``(0, 4)`` for an empty sequence.
 
     Raises:
         ValueError: the shape is not ``(N, 4)``.
@@ -44,17 +49,20 @@ def as_boxes(boxes: ArrayLike) -> NDArray[np.float64]:
 
 
 def xyxy_from_tlwh(boxes_tlwh: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corners of ``(N, 4)`` left, top, width, height boxes."""
+    """Convert ``(N, 4)`` left, top, width, height to ``(N, 4)`` x1, y1, x2, y2."""
     return np.concatenate([boxes_tlwh[:, :2], boxes_tlwh[:, :2] + boxes_tlwh[:, 2:]], axis=1)
 
 
 def tlwh_from_xyxy(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Left, top, width, height of ``(N, 4)`` boxes."""
+    """Convert ``(N, 4)`` x1, y1, x2, y2 to ``(N, 4)`` left, top, width, height."""
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def xyah_from_xyxy(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centre x, centre y, width / height, height of ``(N, 4)`` boxes; heights must be positive."""
+    """Convert ``(N, 4)`` x1, y1, x2, y2 to ``(N, 4)`` centre x, centre y, width / height, height.
+
+    Heights must be positive.
+    """
     size = boxes[:, 2:] - boxes[:, :2]
     boxes_xyah = np.empty((len(boxes), 4))
     np.add(boxes[:, :2], 0.5 * size, out=boxes_xyah[:, :2])
@@ -64,26 +72,43 @@ def xyah_from_xyxy(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def xyxy_from_xyah(boxes_xyah: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corners of ``(N, 4)`` centre x, centre y, width / height, height boxes."""
-    half = 0.5 * boxes_xyah[:, 3:]  # (N, 1), of the height; in front of it goes that of the width
-    half = np.concatenate([boxes_xyah[:, 2:3] * half, half], axis=1)
+    """Convert ``(N, 4)`` centre x, centre y, width / height, height to ``(N, 4)`` x1, y1, x2, y2."""
+    half_height = 0.5 * boxes_xyah[:, 3:]  # (N, 1)
+    half = np.concatenate([boxes_xyah[:, 2:3] * half_height, half_height], axis=1)  # (N, 2)
     return np.concatenate([boxes_xyah[:, :2] - half, boxes_xyah[:, :2] + half], axis=1)
 
 
 def area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Areas in square pixels, ``(N,)``; a box with a negative side has area 0."""
+    """Return the areas of ``(N, 4)`` boxes in square pixels, ``(N,)``; 0 for a negative width or height."""
     size = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
     return np.asarray(size[:, 0] * size[:, 1])
 
 
 def clip(boxes: NDArray[np.float64], height: float, width: float) -> NDArray[np.float64]:
-    """Boxes cut to a frame of ``height`` x ``width`` pixels; one wholly outside becomes empty."""
+    """Clip boxes to a frame.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy pixels.
+        height: of the frame, pixels.
+        width: of the frame, pixels.
+
+    Returns:
+        ``(N, 4)``; a box completely outside the frame becomes empty.
+    """
     limits = np.array([width, height, width, height], dtype=np.float64)
     return np.clip(boxes, 0.0, limits)
 
 
 def shared_area(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The area that every pair has in common, ``(N, 4)`` and ``(M, 4)`` to ``(N, M)``."""
+    """Compute the intersection area of every pair.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy pixels.
+        others: ``(M, 4)`` xyxy pixels.
+
+    Returns:
+        ``(N, M)`` square pixels.
+    """
     # Two passes over the axes keep every temporary (N, M) instead of (N, M, 2).
     sides = []
     for low, high in ((0, 2), (1, 3)):
@@ -94,9 +119,14 @@ def shared_area(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDAr
 
 
 def iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of every pair, ``(N, 4)`` and ``(M, 4)`` to ``(N, M)`` in [0, 1].
+    """Compute the intersection over union of every pair.
 
-    A pair whose union is empty (two degenerate boxes) has IoU 0.
+    Args:
+        boxes: ``(N, 4)`` xyxy pixels.
+        others: ``(M, 4)`` xyxy pixels.
+
+    Returns:
+        ``(N, M)`` in [0, 1]; 0 for two degenerate boxes, whose union is empty.
     """
     intersection = shared_area(boxes, others)
     union = area(boxes)[:, None] + area(others)[None, :] - intersection
@@ -105,6 +135,14 @@ def iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.f
 
 
 def expanded(boxes: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
-    """Boxes grown on every side by ``margin`` times their own width and height."""
+    """Grow boxes on every side by ``margin`` times their own width and height.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy pixels.
+        margin: fraction of the box's width (left and right) and height (top and bottom).
+
+    Returns:
+        ``(N, 4)`` xyxy pixels.
+    """
     grow = margin * (boxes[:, 2:] - boxes[:, :2])
     return np.concatenate([boxes[:, :2] - grow, boxes[:, 2:] + grow], axis=1)

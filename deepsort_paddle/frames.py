@@ -1,4 +1,4 @@
-"""A frame, and the iterator over the frames of one source."""
+"""A frame of a video, and an iterator over the frames of one source."""
 
 from __future__ import annotations
 
@@ -25,9 +25,14 @@ class Frame:
     """One frame of a source.
 
     Attributes:
-        number: from 1.
-        image: ``(H, W, 3)`` uint8 BGR; None for a broken frame or a sequence without pictures.
-        timestamp: seconds since the first frame; None when the source has no clock.
+        number: frame number, from 1.
+        image: ``(H, W, 3)`` uint8 BGR; None for a broken frame or a sequence without images.
+        timestamp: seconds since the first frame; None if the source has no clock.
+
+    Example:
+        >>> import numpy as np
+        >>> Frame(1, np.zeros((480, 640, 3), np.uint8), timestamp=0.0)
+        Frame(number=1, timestamp=0.0)
     """
 
     number: int
@@ -37,7 +42,7 @@ class Frame:
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader finds out on its way."""
+    """What a reader counts and notes while it reads; `FrameSource` describes the fields."""
 
     broken: int = 0
     reconnects: int = 0
@@ -52,15 +57,20 @@ class FrameSource:
     """An iterator over `Frame`, made by `open_source`; holds one frame at a time.
 
     Attributes:
-        name: for titles and file names: the file's stem, the folder's or sequence's name.
-        fps: frames per second; None when unknown. At variable frame rate the average.
-        width: of the frames in pixels; None when unknown (a sequence without pictures).
-        height: likewise.
-        frame_count: number of frames that the source claims to hold; None when it does not say.
-        live: whether it is a camera or a stream, which ends when it is gone.
-        has_images: False for a sequence without pictures.
-        frame_numbers: number of each frame in order, where file names give it; None: 1, 2, 3...
-        pixel_aspect: width over height of a stored pixel as a player shows it.
+        name: the file's stem, or the name of the folder or sequence; for titles and file names.
+        fps: frames per second (the average if it varies); None if unknown.
+        width: of the frames in pixels; None if unknown (a sequence without images).
+        height: of the frames in pixels; None if unknown.
+        frame_count: number of frames that the source claims to have; None if unknown.
+        live: whether it is a camera or a stream.
+        has_images: False for a sequence without images.
+        frame_numbers: number of each frame in order, if file names give it; None: 1, 2, 3...
+        pixel_aspect: displayed width / height of a stored pixel.
+
+    Example:
+        >>> with FrameSource(iter([Frame(1, None, None)]), Tally(), name="boxes", has_images=False) as source:
+        ...     [frame.number for frame in source]
+        [1]
     """
 
     def __init__(
@@ -147,21 +157,21 @@ class FrameSource:
 
     @property
     def broken(self) -> int:
-        """Frames so far that could not be read, or that the decoder reports as damaged."""
+        """Number of frames so far that could not be read, or that the decoder reported as damaged."""
         return self._tally.broken
 
     @property
     def reconnects(self) -> int:
-        """How often a stream was lost and found again."""
+        """How often a lost stream was reconnected."""
         return self._tally.reconnects
 
     @property
     def note(self) -> str:
-        """After the last frame: what was wrong with the source's end; empty when nothing was."""
+        """After the last frame: what was wrong at the end of the source; empty if nothing was."""
         return self._tally.note
 
     def _start(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Read up to the first picture, so that a source without any fails when it is opened."""
+        """Read up to the first image, so that a source without images fails when it is opened."""
         first: list[Frame] = []
         for frame in frames:
             first.append(frame)
@@ -177,10 +187,10 @@ class FrameSource:
         return next(self._frames)
 
     def close(self) -> None:
-        """Let go of the file, camera or stream; iterating ends."""
+        """Close the file, camera or stream; iteration ends."""
         self._frames = iter(())
         if self._close is not None:
-            # Another thread may still be in it, when its caller has lost patience with a second Ctrl-C.
+            # After a second Ctrl-C another thread may still be running the generator.
             with suppress(ValueError):
                 self._close()
 

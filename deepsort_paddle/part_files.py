@@ -1,10 +1,10 @@
-"""Files that get their name when they are complete.
+"""Output files that are renamed to their final name when they are complete.
 
-A run of hours must neither lose what it has written nor leave half a file that looks like
-a whole one. So a file grows as ``NAME.part`` and is renamed to ``NAME``, in one step of the file
-system, when it is closed. After ``kill -9`` or a crash ``NAME.part`` holds everything
-handed over until then, and an older ``NAME`` is untouched. Devices and pipes (``/dev/stdout``) can't be
-renamed: they are written to directly. `replacing` is all of that for a file written at once.
+A long run must neither lose its output nor leave an incomplete file that looks complete. So a file is written
+as ``NAME.part`` and renamed to ``NAME``, atomically, when it is closed. After ``kill -9`` or a crash,
+``NAME.part`` holds everything written until then, and an older ``NAME`` is untouched. Devices and pipes
+(``/dev/stdout``) cannot be renamed, so they are written directly. `replacing` does all of this for a file
+that is written at once.
 """
 
 from __future__ import annotations
@@ -18,101 +18,101 @@ from typing import BinaryIO
 
 __all__ = [
     "check_writable",
-    "claimed",
+    "commit",
     "lock",
-    "naming",
-    "part_path",
-    "publish",
+    "lock_output",
+    "name_disk_errors",
     "real_path",
     "replacing",
+    "temporary_path",
     "writing",
 ]
 
-_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def real_path(path: str | Path) -> Path:
-    """Where a path leads. Unlike ``Path.resolve`` of Python 3.12 it raises nothing for links in a circle."""
+    """Resolve the links of a path; unlike ``Path.resolve`` of Python 3.12, accept links in a circle."""
     return Path(os.path.realpath(path))
 
 
-def part_path(path: str | Path) -> Path:
-    """Where the content of ``path`` grows: ``NAME.part`` beside it, or a device or pipe itself."""
-    final = real_path(path)  # a link stays a link: its target is what gets replaced
+def temporary_path(path: str | Path) -> Path:
+    """Return the file to write: ``NAME.part`` beside ``path``, or ``path`` itself for a device or pipe."""
+    final = real_path(path)  # a link stays a link: its target is replaced
     if final.exists() and not final.is_file():
         return final
     return final.with_name(final.name + ".part")
 
 
-def publish(path: str | Path) -> None:
-    """Give the finished and closed part file of ``path`` its name, replacing an older file.
+def commit(path: str | Path) -> None:
+    """Rename the complete and closed temporary file of ``path`` to ``path``, replacing an older file.
 
     Raises:
-        OSError: the file can't be renamed.
+        OSError: the file cannot be renamed.
     """
-    part = part_path(path)
+    temporary = temporary_path(path)
     final = real_path(path)
-    if part != final:
-        part.replace(final)
+    if temporary != final:
+        temporary.replace(final)
 
 
 def check_writable(path: str | Path) -> None:
-    """Find out before the work starts whether ``path`` can be written; leaves no trace.
+    """Check before the work starts that ``path`` can be written; leave no trace.
 
     Raises:
         OSError: the folder is missing or not writable, ``path`` is a folder, or another run is writing it.
     """
     final = real_path(path)
     if final.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, a file name was wanted")
+        raise IsADirectoryError(f"{path}: expected a file name, got a folder")
     if not final.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {Path(path).parent}")
-    with claimed(path):
+    with lock_output(path):
         pass
 
 
 @contextmanager
-def claimed(path: str | Path) -> Iterator[None]:
-    """Hold ``path`` for this run: its part file is there and locked, so that no second run writes to it.
+def lock_output(path: str | Path) -> Iterator[None]:
+    """Create and lock the temporary file of ``path``, so that no other run writes to it.
 
-    The lock ends with the process, however that ends, and a part file that stayed empty goes with it.
-    Windows renames no open file, so nothing is locked there. Devices and pipes may be shared.
+    The lock ends with the process, however that ends. A temporary file that stays empty is removed at the
+    end. Nothing is locked on Windows, which cannot rename open files. Devices and pipes may be shared.
 
     Raises:
-        OSError: it can't be written, or another run is writing it.
+        OSError: the file cannot be written, or another run is writing it.
     """
-    part = part_path(path)
+    temporary = temporary_path(path)
     while True:
         try:
-            existed = part.exists()
-            file = part.open("ab")
+            existed = temporary.exists()
+            file = temporary.open("ab")
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror or error}") from None
         with file:
             if os.name == "nt":
                 break
-            if part.is_file() and not lock(file):
+            if temporary.is_file() and not lock(file):
                 raise OSError(f"cannot write {path}: another run is writing it")
-            if not _same(part, file):
-                continue  # who held it before has renamed or removed it since it was opened here
+            if not _is_same_file(temporary, file):
+                continue  # the previous holder renamed or removed the file after it was opened here
             try:
                 yield
             finally:
-                if not existed and part.is_file() and _same(part, file) and part.stat().st_size == 0:
-                    part.unlink()
+                if not existed and _is_same_file(temporary, file) and _is_empty(temporary):
+                    temporary.unlink()
         return
     if not existed:
-        part.unlink()
+        temporary.unlink()
     yield
 
 
 @contextmanager
-def naming(path: str | Path) -> Iterator[None]:
-    """Name the file that a full disk broke: Python does where opening fails, and not where writing does."""
+def name_disk_errors(path: str | Path) -> Iterator[None]:
+    """Add the file name to disk-full errors; Python names the file if opening fails, not if writing does."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno in _FULL:
+        if error.filename is None and error.errno in _DISK_FULL:
             error.filename = str(path)
         raise
 
@@ -147,7 +147,7 @@ def replacing(path: str | Path, trouble: str = "not written") -> Iterator[Binary
     Raises:
         OSError: as `writing` raises it; nothing of the new file is left, an older one stays.
     """
-    part, final = part_path(path), real_path(path)
+    part, final = temporary_path(path), real_path(path)
     with writing(path, trouble):
         try:
             with part.open("wb") as file:
@@ -155,7 +155,7 @@ def replacing(path: str | Path, trouble: str = "not written") -> Iterator[Binary
                 file.flush()
                 if part != final:
                     os.fsync(file.fileno())
-            publish(path)
+            commit(path)
         finally:
             if part != final:
                 part.unlink(missing_ok=True)
@@ -175,7 +175,12 @@ def lock(file: BinaryIO) -> bool:
         return True
 
 
-def _same(path: Path, file: BinaryIO) -> bool:
+def _is_empty(path: Path) -> bool:
+    """Whether ``path`` is a regular file without content."""
+    return path.is_file() and path.stat().st_size == 0
+
+
+def _is_same_file(path: Path, file: BinaryIO) -> bool:
     """Whether the open file is still the one at ``path``."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))

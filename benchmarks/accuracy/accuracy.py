@@ -52,7 +52,7 @@ from deepsort_paddle.frames import Frame
 from deepsort_paddle.motchallenge.metrics import evaluate, prepare_sequence
 from deepsort_paddle.motchallenge.text import TrackTable
 from deepsort_paddle.pipeline.offline import Recorder
-from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
+from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,12 +132,12 @@ def track(
         preset: its name.
         changes: options on top of it.
         offline: refine the tracks afterwards.
-        refresh: above 0, only with the embeddings that `EncodeNeeded` asks for.
+        refresh: above 0, only with the embeddings that `SelectiveEncoding` asks for.
     """
     own = {**FAITHFUL} if preset == "deepsort" else {}
     own["max_cosine_distance"] = scene.max_cosine_distance
     tracker = DeepSort.from_preset(preset, frame_rate=scene.frame_rate, **{**own, **changes})
-    needed = EncodeNeeded(tracker, refresh=refresh) if refresh else None
+    needed = SelectiveEncoding(tracker, refresh=refresh) if refresh else None
     recorder, none = Recorder(), StageSeconds(0, 0, 0, 0)
     rows, spent, encoded = [], 0.0, 0
     for number, given in enumerate(scene.frames, 1):

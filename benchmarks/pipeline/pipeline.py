@@ -52,7 +52,7 @@ from deepsort_paddle import (
 from deepsort_paddle.detection.detector import detection_file
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.output.writers import TrackPainter
-from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
+from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import (
     Detect,
     StageSeconds,
@@ -147,7 +147,7 @@ def stages(
                 tracker,
                 read_ahead=read_ahead,
                 min_confidence=scene.min_confidence,
-                needed=EncodeNeeded(tracker) if needed else None,
+                select=SelectiveEncoding(tracker) if needed else None,
             )
             with closing(results):
                 for tracked in results:

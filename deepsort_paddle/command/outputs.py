@@ -26,7 +26,7 @@ from deepsort_paddle.output.draw_counts import draw_counts
 from deepsort_paddle.output.html_report import HtmlReport
 from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
-from deepsort_paddle.part_files import claimed, naming
+from deepsort_paddle.part_files import lock_output, name_disk_errors
 from deepsort_paddle.pipeline.stages import TrackedFrame
 
 __all__ = ["open_outputs"]
@@ -51,7 +51,7 @@ def open_outputs(
     """
     for name in FILES:
         if path := getattr(plan, name):
-            stack.enter_context(claimed(path))
+            stack.enter_context(lock_output(path))
     outputs: list[Output] = []
     counter = components.counter
     if counter is not None:
@@ -87,7 +87,7 @@ _Writer = TypeVar("_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport)
 
 def _entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
     """Enter a writer; a full disk when it is closed names its file."""
-    stack.enter_context(naming(path))
+    stack.enter_context(name_disk_errors(path))
     stack.enter_context(writer)
     return writer
 
@@ -99,11 +99,11 @@ class _Named:
         self._path, self._output = path, output
 
     def write(self, tracked: TrackedFrame) -> None:
-        with naming(self._path):
+        with name_disk_errors(self._path):
             self._output.write(tracked)
 
     def close(self) -> None:
-        with naming(self._path):
+        with name_disk_errors(self._path):
             self._output.close()
 
 

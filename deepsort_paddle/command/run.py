@@ -32,10 +32,10 @@ from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.signals import Stop
 from deepsort_paddle.frames import Frame, FrameSource
 from deepsort_paddle.output.protocol import Output, StopTracking
-from deepsort_paddle.part_files import naming
+from deepsort_paddle.part_files import name_disk_errors
 from deepsort_paddle.pipeline.confirmation import ConfirmationCheck
 from deepsort_paddle.pipeline.offline import Recorder
-from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
+from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame, track_frames
 from deepsort_paddle.tracking.explain import write_table
 from deepsort_paddle.tracking.picture_motion import PictureMotion
@@ -105,7 +105,7 @@ def run_plan(
                 notes(remark)
         decisions = components.tracker.journal
         if decisions is not None and plan.explain_csv:
-            with naming(plan.explain_csv):
+            with name_disk_errors(plan.explain_csv):
                 write_table(decisions, plan.explain_csv)
         return progress.result(
             outputs={name: Path(path) for name, path in plan.files().items()},
@@ -152,7 +152,7 @@ class _Run:
             min_confidence=components.detector.min_confidence,
             class_confidence=components.detector.class_confidence,
             min_height=plan.min_height,
-            needed=EncodeNeeded(components.tracker) if plan.encode == "needed" else None,
+            select=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
             camera_motion=PictureMotion() if plan.camera_motion == "pictures" else None,
         )
 

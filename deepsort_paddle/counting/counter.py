@@ -1,11 +1,10 @@
-"""Counting: who crosses a line in which direction, who enters, leaves and stays in a zone.
+"""Count tracks that cross lines, and that enter, leave and stay in zones.
 
-A person stands where the box ends below, so the middle of its lower edge, the foot point, is looked at.
-A crossing is a step from one foot point to the next that cuts the line; it counts when the person has
-then moved a small way off on the other side. Who lingers on a line, and a box that trembles there, so
-counts once or not at all. Zones work likewise: one is inside or outside until plainly the other. A track
-that was lost on the way and found again is taken to have gone straight; places predicted without
-detection do not count.
+The anchor of a track is the bottom centre of its box, where the person stands. A crossing is a step from one
+anchor to the next that intersects the line. It counts once the track has moved a small distance away from the
+line (hysteresis), so a track that lingers on the line, or a box that jitters there, counts at most once.
+Zones work the same way: a track changes sides only when it is a small distance past the edge. The path of a
+track that was lost and found again is a straight line; predicted boxes without a detection do not count.
 """
 
 from __future__ import annotations
@@ -35,10 +34,15 @@ __all__ = ["ClassFlow", "CountEvent", "Counts", "Line", "LineCount", "TrackCount
 
 @dataclass(slots=True)
 class _Place:
-    """The state of one line or zone: columns have a row for each id seen so far.
+    """The state of one line or zone; arrays have a row for each id seen so far.
 
-    ``side`` is 1 (right, inside) or -1, where an id was last plainly; ``passed`` counts the signed steps
-    through a line since then.
+    Attributes:
+        side: the last certain side, 1 (right, inside) or -1 (left, outside); 0 before the first one.
+        passed: signed number of steps across the line since then.
+        flows: crossings in both directions by class id.
+        dwell: seconds inside by track id.
+        occupancy: tracks inside.
+        peak: the largest occupancy.
     """
 
     side: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
@@ -56,7 +60,18 @@ class _Place:
 
 
 class TrackCounter:
-    """Counts tracks at lines and in zones; to be called on every frame."""
+    """Counts tracks at lines and in zones; call `update` on every frame.
+
+    Example:
+        >>> from deepsort_paddle import Detections, DeepSort
+        >>> counter = TrackCounter([Line.parse("door:100,0,100,200")])
+        >>> tracker = DeepSort(n_init=1)
+        >>> for x in range(40, 160, 10):
+        ...     tracks = tracker.update(Detections.of([[x, 50, x + 30, 150]]))
+        ...     for event in counter.update(tracks):
+        ...         print(event.name, event.direction)
+        door to_left
+    """
 
     def __init__(
         self,
@@ -70,27 +85,27 @@ class TrackCounter:
         """Start with all counts at zero.
 
         Args:
-            lines: names must differ, also from those of the zones.
-            zones: likewise.
-            anchor: the point of a box that counts: the middle of its lower edge, or its centre.
-            hysteresis: how far from a line or edge one must be to be plainly on one side, in heights of the
-                track's box: 0.05 are about 9 cm of a person. 0 counts each change of side.
-            fps: frames a second where `update` gets no timestamps; dwell times need it.
+            lines: the lines; names of lines and zones must be unique.
+            zones: the zones.
+            anchor: the point of a box that counts: its bottom centre (foot), or its centre.
+            hysteresis: distance from a line or edge at which a side is certain, as a fraction of the box's
+                height: 0.05 is about 9 cm for a person. 0 counts every change of side.
+            fps: frames per second if `update` gets no timestamps, for dwell times.
 
         Raises:
-            ValueError: a name comes twice, or an option is out of range.
+            ValueError: a name is used twice, or an option is out of range.
         """
         if isinstance(lines, Line) or isinstance(zones, Zone):
-            raise ValueError("lines and zones must be lists: put the one between brackets")
+            raise ValueError("lines and zones must be lists, got a single one: put it in brackets")
         self.lines, self.zones = tuple(lines), tuple(zones)
-        for one in self.lines:
-            check_type("each of lines", one, Line, "its name, start and end; Line.parse reads text")
-        for other in self.zones:
-            check_type("each of zones", other, Zone, "its name and polygon; Zone.parse reads text")
+        for line in self.lines:
+            check_type("each of lines", line, Line, "its name, start and end; Line.parse reads text")
+        for zone in self.zones:
+            check_type("each of zones", zone, Zone, "its name and polygon; Zone.parse reads text")
         names = [line.name for line in self.lines] + [zone.name for zone in self.zones]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"lines and zones need different names, {min(twice)!r} comes twice")
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise ValueError(f"lines and zones must have different names, got {min(repeated)!r} twice")
         if anchor not in ("foot", "center"):
             raise ValueError(f"anchor must be foot or center, got {anchor!r}")
         if not 0 <= hysteresis < np.inf:
@@ -105,21 +120,24 @@ class TrackCounter:
         self._now: float | None = None
 
     def update(self, tracks: Tracks, timestamp: float | None = None) -> tuple[CountEvent, ...]:
-        """Take in one frame; returns what counted in it, lines first.
+        """Count the tracks of one frame.
 
         Args:
-            tracks: of this frame; those without detection in it keep their last known place.
-            timestamp: seconds; None: one frame's time after the last.
+            tracks: of this frame; tracks without a detection in it keep their last position.
+            timestamp: seconds; None: one frame (1 / fps) after the previous one.
+
+        Returns:
+            The crossings, entries and exits in this frame, lines first.
         """
         if timestamp is None:
             timestamp = 0.0 if self._now is None else self._now + self._step
         self._now = timestamp if self._now is None else max(self._now, timestamp)
-        # A track is taken at its detections only: a prediction may run over a line and be called back.
+        # Only detections count: a prediction may cross a line and be corrected later.
         matched = tracks[tracks.detection_index >= 0]
         boxes = matched.boxes
-        middle = (boxes[:, 0] + boxes[:, 2]) / 2
-        height = boxes[:, 1] + boxes[:, 3] if self._anchor == "center" else 2 * boxes[:, 3]
-        points = np.column_stack([middle, height / 2])  # (M, 2)
+        x = (boxes[:, 0] + boxes[:, 2]) / 2
+        y = (boxes[:, 1] + boxes[:, 3]) / 2 if self._anchor == "center" else boxes[:, 3]
+        points = np.column_stack([x, y])  # (M, 2)
         margin = self._hysteresis * (boxes[:, 3] - boxes[:, 1])
         known = np.array([track_id in self._rows for track_id in matched.ids.tolist()], bool)
         rows = self._rows_of(matched.ids)
@@ -131,15 +149,15 @@ class TrackCounter:
         for zone in self.zones:
             events += self._visit(zone, matched, rows, points, margin, elapsed)
             place = self._places[zone.name]
-            shown = [self._rows[track_id] for track_id in tracks.ids.tolist() if track_id in self._rows]
-            place.occupancy = int((place.side[shown] > 0).sum())
+            present = [self._rows[track_id] for track_id in tracks.ids.tolist() if track_id in self._rows]
+            place.occupancy = int((place.side[present] > 0).sum())
             place.peak = max(place.peak, place.occupancy)
         self._points[rows] = points
         self._seen[rows] = self._now
         return tuple(events)
 
     def counts(self) -> Counts:
-        """The counts up to now; a copy."""
+        """Return a copy of the counts so far."""
         lines, zones = [], []
         for line in self.lines:
             place = self._places[line.name]
@@ -151,7 +169,7 @@ class TrackCounter:
         return Counts(tuple(lines), tuple(zones))
 
     def _rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The row of each id, new ones made at the end."""
+        """Return the row of each id, ``(M,)``; new ids get rows at the end."""
         rows = [self._rows.setdefault(track_id, len(self._rows)) for track_id in ids.tolist()]
         missing = len(self._rows) - len(self._seen)
         if missing > 0:
@@ -172,24 +190,25 @@ class TrackCounter:
         points: NDArray[np.float64],
         margin: NDArray[np.float64],
     ) -> list[CountEvent]:
+        """Update a line with steps from ``before`` to ``points``, ``(M, 2)``, and return the crossings."""
         place = self._places[line.name]
         start, end = np.array(line.start, float), np.array(line.end, float)
         along = (end - start) / np.hypot(*(end - start))
         right = np.array([-along[1], along[0]])  # y points down
-        was, now = (before - start) @ right, (points - start) @ right
-        step = (now > 0).astype(np.int32) - (was > 0)  # 1, 0, -1; on the line itself is left of it
+        was, now = (before - start) @ right, (points - start) @ right  # signed distances to the line
+        step = (now > 0).astype(np.int32) - (was > 0)  # 1, 0, -1; a point on the line is left of it
         share = np.divide(was, was - now, out=np.zeros_like(was), where=step != 0)
-        at = ((before + share[:, None] * (points - before)) - start) @ along
-        step[(at < 0) | (at > np.hypot(*(end - start)))] = 0  # past an end of the line
+        at = ((before + share[:, None] * (points - before)) - start) @ along  # of the intersection
+        step[(at < 0) | (at > np.hypot(*(end - start)))] = 0  # beyond an end of the line
         side = np.where(now > 0, 1, -1).astype(np.int8)
         first = place.side[rows] == 0
         place.side[rows[first]] = side[first]
         place.passed[rows] += step
-        plain = np.abs(now) >= margin
-        other = side != place.side[rows]
-        counted = plain & other & (np.sign(place.passed[rows]) == side)
-        place.side[rows[plain]] = side[plain]
-        place.passed[rows[plain]] = 0
+        certain = np.abs(now) >= margin
+        changed = side != place.side[rows]
+        counted = certain & changed & (np.sign(place.passed[rows]) == side)
+        place.side[rows[certain]] = side[certain]
+        place.passed[rows[certain]] = 0
         return _count(place, "line", line.name, tracks[counted], side[counted])
 
     def _visit(
@@ -201,6 +220,7 @@ class TrackCounter:
         margin: NDArray[np.float64],
         elapsed: NDArray[np.float64],
     ) -> list[CountEvent]:
+        """Update a zone with the anchors ``points``, ``(M, 2)``, and return the entries and exits."""
         place = self._places[zone.name]
         inside, distance = _inside(points, np.array(zone.polygon, float))
         side = np.where(inside, 1, -1).astype(np.int8)
@@ -221,7 +241,7 @@ class TrackCounter:
 def _count(
     place: _Place, kind: Literal["line", "zone"], name: str, tracks: Tracks, side: NDArray[np.int8]
 ) -> list[CountEvent]:
-    """Add one crossing for each of ``tracks`` to ``place``."""
+    """Add one crossing for each of ``tracks`` to ``place`` and return the events."""
     directions: tuple[Direction, Direction] = ("to_right", "to_left") if kind == "line" else ("entry", "exit")
     events = []
     for track_id, class_id, sign in zip(
@@ -236,7 +256,15 @@ def _count(
 def _inside(
     points: NDArray[np.float64], polygon: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether ``(M, 2)`` points are in a ``(C, 2)`` polygon (even-odd rule), and how far from its edge."""
+    """Test points against a polygon.
+
+    Args:
+        points: ``(M, 2)``.
+        polygon: ``(C, 2)``.
+
+    Returns:
+        ``(M,)`` bool: inside by the even-odd rule; ``(M,)`` distance to the nearest edge, pixels.
+    """
     inside = np.zeros(len(points), bool)
     distance = np.full(len(points), np.inf)
     x, y = points.T

@@ -1,4 +1,4 @@
-"""Lines and zones to count at, and what was counted."""
+"""Lines and zones to count at, and their counts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ Direction = Literal["to_right", "to_left", "entry", "exit"]
 class Line:
     """A line to cross, from ``start`` to ``end`` (x, y pixels).
 
-    Its right is the right hand of somebody who walks on the screen from ``start`` to ``end``.
+    Its right side is on the right of a person who walks across the image from ``start`` to ``end``.
 
     Raises:
-        ValueError: no name, a coordinate that is not finite, or no length.
+        ValueError: the name is empty, a coordinate is not finite, or the length is 0.
+
+    Example:
+        >>> Line.parse("door:100,0,100,200")
+        Line(name='door', start=(100.0, 0.0), end=(100.0, 200.0))
     """
 
     name: str
@@ -30,47 +34,55 @@ class Line:
     end: Point
 
     def __post_init__(self) -> None:
-        start, end = _checked("line", self.name, (self.start, self.end))
+        start, end = _check_points("line", self.name, (self.start, self.end))
         object.__setattr__(self, "start", start)
         object.__setattr__(self, "end", end)
         if self.start == self.end:
-            raise ValueError(f"line {self.name!r} has no length: both ends are {self.start}")
+            raise ValueError(f"line {self.name!r} must have two different ends, got {self.start} twice")
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A line written ``NAME:x1,y1,x2,y2``.
+        """Parse ``NAME:x1,y1,x2,y2``.
 
         Raises:
-            ValueError: it is written otherwise.
+            ValueError: the text has another form.
         """
         name, points = _parse("line", text, "NAME:x1,y1,x2,y2")
         if len(points) != 2:
-            raise ValueError(f"a line is NAME:x1,y1,x2,y2, got {2 * len(points)} coordinates in {text!r}")
+            raise ValueError(
+                f"expected a line NAME:x1,y1,x2,y2, got {2 * len(points)} coordinates in {text!r}"
+            )
         return cls(name, points[0], points[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A polygon, three corners or more (x, y pixels), concave too; where edges cross, the even-odd rule.
+    """A polygon of three or more corners (x, y pixels).
+
+    It may be concave. If edges cross, the even-odd rule defines the inside.
 
     Raises:
-        ValueError: no name, a coordinate that is not finite, or too few different corners.
+        ValueError: the name is empty, a coordinate is not finite, or the polygon has no area.
+
+    Example:
+        >>> Zone.parse("yard:0,0,100,0,100,50")
+        Zone(name='yard', polygon=((0.0, 0.0), (100.0, 0.0), (100.0, 50.0)))
     """
 
     name: str
     polygon: tuple[Point, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "polygon", _checked("zone", self.name, self.polygon))
+        object.__setattr__(self, "polygon", _check_points("zone", self.name, self.polygon))
         if len(self.polygon) < 3 or np.linalg.matrix_rank(np.subtract(self.polygon, self.polygon[0])) < 2:
-            raise ValueError(f"zone {self.name!r} wants three corners or more that are not in one line")
+            raise ValueError(f"zone {self.name!r} must have three or more corners that are not on one line")
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A zone written ``NAME:x1,y1,x2,y2,x3,y3,...``.
+        """Parse ``NAME:x1,y1,x2,y2,x3,y3,...``.
 
         Raises:
-            ValueError: it is written otherwise.
+            ValueError: the text has another form.
         """
         name, points = _parse("zone", text, "NAME:x1,y1,x2,y2,x3,y3,...")
         return cls(name, points)
@@ -78,14 +90,18 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class CountEvent:
-    """Something that counted, in the frame of one `TrackCounter.update`.
+    """A crossing, entry or exit that one `TrackCounter.update` counted.
 
     Attributes:
-        kind: what was crossed.
+        kind: line or zone.
         name: of the line or zone.
-        direction: to_right, to_left (lines), entry, exit (zones).
-        track_id: who.
-        class_id: of the track at that moment.
+        direction: to_right or to_left for a line, entry or exit for a zone.
+        track_id: id of the track.
+        class_id: class of the track in this frame.
+
+    Example:
+        >>> CountEvent("line", "door", "to_left", track_id=7, class_id=0).as_dict()
+        {'line': 'door', 'direction': 'to_left', 'id': 7, 'class_id': 0}
     """
 
     kind: Literal["line", "zone"]
@@ -95,14 +111,19 @@ class CountEvent:
     class_id: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         place = {self.kind: self.name, "direction": self.direction}
         return {**place, "id": self.track_id, "class_id": self.class_id}
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFlow:
-    """Crossings of one class: to the right and to the left of a line, or into and out of a zone."""
+    """Crossings of one class.
+
+    Attributes:
+        forward: to the right of a line, or into a zone.
+        backward: to the left of a line, or out of a zone.
+    """
 
     forward: int
     backward: int
@@ -110,7 +131,14 @@ class ClassFlow:
 
 @dataclass(frozen=True, slots=True)
 class LineCount:
-    """Crossings of a line up to now; ``by_class`` has right and left for each class number."""
+    """Crossings of a line so far.
+
+    Attributes:
+        line: the line.
+        to_right: crossings to its right.
+        to_left: crossings to its left.
+        by_class: both by class id.
+    """
 
     line: Line
     to_right: int
@@ -118,7 +146,7 @@ class LineCount:
     by_class: Mapping[int, ClassFlow]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "name": self.line.name,
             "start": list(self.line.start),
@@ -134,17 +162,17 @@ class LineCount:
 
 @dataclass(frozen=True, slots=True)
 class ZoneCount:
-    """What a zone has seen up to now.
+    """Counts of a zone so far.
 
     Attributes:
-        zone: which.
-        entries: walks in; those who appear inside are not among them.
-        exits: walks out; those who vanish inside are not among them.
+        zone: the zone.
+        entries: tracks that moved in; a track that first appears inside is not counted.
+        exits: tracks that moved out; a track that ends inside is not counted.
         occupancy: tracks inside in the latest frame.
-        peak: the largest occupancy.
-        dwell: seconds inside by track id, all its visits together, from the frame that entered to the
-            one that left (or the last one seen).
-        by_class: entries and exits for each class number.
+        peak: the largest occupancy so far.
+        dwell: seconds inside by track id, the sum of all visits. A visit lasts from the frame of entry to the
+            frame of exit (or the track's last frame).
+        by_class: entries and exits by class id.
     """
 
     zone: Zone
@@ -156,7 +184,7 @@ class ZoneCount:
     by_class: Mapping[int, ClassFlow]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "name": self.zone.name,
             "polygon": [list(point) for point in self.zone.polygon],
@@ -174,33 +202,33 @@ class ZoneCount:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """All lines and zones of a `TrackCounter`, in the order they were given."""
+    """Counts of all lines and zones of a `TrackCounter`, in the given order."""
 
     lines: tuple[LineCount, ...] = ()
     zones: tuple[ZoneCount, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "lines": [line.as_dict() for line in self.lines],
             "zones": [zone.as_dict() for zone in self.zones],
         }
 
 
-def _checked(kind: str, name: str, points: tuple[Point, ...]) -> tuple[Point, ...]:
-    """The points as tuples of Python's numbers, whatever sequences or arrays they are.
+def _check_points(kind: str, name: str, points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """Convert points (sequences or arrays) to tuples of Python numbers.
 
     Raises:
-        ValueError: no name, or something else than points of finite numbers.
+        ValueError: the name is empty, or the points are not pairs of finite numbers.
     """
     if not isinstance(name, str):
-        raise ValueError(f"a {kind} begins with its name, got {name!r}")
+        raise ValueError(f"the first argument of a {kind} must be its name, got {name!r}")
     if not name.strip():
-        raise ValueError(f"a {kind} needs a name")
+        raise ValueError(f"a {kind} must have a name, got {name!r}")
     try:
         rows = [np.asarray(point).tolist() for point in points]
         fits = all(np.shape(row) == (2,) for row in rows) and np.isfinite(np.array(rows, float)).all()
-    except (TypeError, ValueError):  # no points, texts, rows of several lengths
+    except (TypeError, ValueError):  # not points, text, or rows of different lengths
         fits = False
     if not fits:
         got = " ".join(str(points).split())
@@ -208,12 +236,13 @@ def _checked(kind: str, name: str, points: tuple[Point, ...]) -> tuple[Point, ..
     return tuple((x, y) for x, y in rows)
 
 
-def _parse(kind: str, text: str, wanted: str) -> tuple[str, tuple[Point, ...]]:
+def _parse(kind: str, text: str, form: str) -> tuple[str, tuple[Point, ...]]:
+    """Split text into name and points; ``form`` is the expected form, for the error."""
     name, colon, numbers = text.rpartition(":")
     try:
-        values = [float(part) for part in numbers.split(",")]
+        values = [float(number) for number in numbers.split(",")]
     except ValueError:
         values = []
     if not colon or not values or len(values) % 2:
-        raise ValueError(f"a {kind} is {wanted} in pixels, got {text!r}")
+        raise ValueError(f"expected a {kind} {form} in pixels, got {text!r}")
     return name.strip(), tuple(zip(values[::2], values[1::2], strict=True))

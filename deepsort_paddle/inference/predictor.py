@@ -51,6 +51,13 @@ class Predictor:
         metadata: what the export says of itself (ONNX metadata properties), else empty.
         on_gpu: whether it runs on a GPU.
         bfloat16: whether it computes in bfloat16.
+
+    Example:
+        >>> import numpy as np
+        >>> from deepsort_paddle.appearance.default_model import default_model
+        >>> predictor = Predictor(default_model() / "inference.onnx", device="cpu")
+        >>> predictor.run(np.zeros((3, 128, 64, 3), np.uint8)).shape
+        (3, 128)
     """
 
     def __init__(

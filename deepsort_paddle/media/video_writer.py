@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from deepsort_paddle.part_files import part_path, publish
+from deepsort_paddle.part_files import commit, temporary_path
 
 __all__ = ["VideoWriter"]
 
@@ -102,12 +102,12 @@ class VideoWriter:
         if self._container is not None:
             self._finish()
             self._rearrange()
-            publish(self.path)
+            commit(self.path)
 
     def _open(self, image: NDArray[np.uint8]) -> None:
         height, width = self._size = (image.shape[0], image.shape[1])
         self._container = av.open(
-            str(part_path(self.path)),
+            str(temporary_path(self.path)),
             "w",
             format="mp4",
             options={"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"},
@@ -143,7 +143,7 @@ class VideoWriter:
 
     def _rearrange(self) -> None:
         """Copy the packets of the fragmented file into one with its index in front."""
-        part = part_path(self.path)
+        part = temporary_path(self.path)
         whole = part.with_name(part.name + ".mp4")
         with av.open(str(part)) as source:
             stream = source.streams.video[0]

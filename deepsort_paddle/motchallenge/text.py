@@ -24,7 +24,7 @@ from deepsort_paddle.motchallenge.variants import (
     truth_as_motchallenge,
     why_twice,
 )
-from deepsort_paddle.part_files import part_path, publish
+from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.structures import Detections, Tracks, row_index
 
 __all__ = [
@@ -154,7 +154,7 @@ class TrackWriter:
     def __init__(self, path: str | Path, *, classes: bool = False) -> None:
         self.path = Path(path)
         self._classes = classes
-        self._file = part_path(path).open("w", encoding="ascii", newline="\n")
+        self._file = temporary_path(path).open("w", encoding="ascii", newline="\n")
 
     def write(self, frame_number: int, tracks: Tracks) -> None:
         """Append the tracks of one frame, 0-based boxes; a frame without tracks writes nothing."""
@@ -175,7 +175,7 @@ class TrackWriter:
         """Finish the file and give it its name; closing twice is fine."""
         if not self._file.closed:
             self._file.close()
-            publish(self.path)
+            commit(self.path)
 
     def __enter__(self) -> Self:
         return self

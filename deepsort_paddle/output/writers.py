@@ -22,7 +22,7 @@ from typing_extensions import Self
 
 from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.output.draw import Trails, draw_tracks
-from deepsort_paddle.part_files import part_path, publish
+from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.structures import Tracks
 
@@ -39,7 +39,7 @@ class _TextFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file: TextIO = part_path(path).open("w", encoding="utf-8", newline="")
+        self._file: TextIO = temporary_path(path).open("w", encoding="utf-8", newline="")
 
     def _finish(self) -> None:
         """Write what belongs at the end."""
@@ -50,7 +50,7 @@ class _TextFile:
             return
         with self._file:
             self._finish()
-        publish(self.path)
+        commit(self.path)
 
     def __enter__(self) -> Self:
         return self

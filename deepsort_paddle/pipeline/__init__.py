@@ -1,1 +1,1 @@
-"""From frames to tracks: the stages, run one after the other or side by side."""
+"""From frames to tracks: the stages, run in sequence or in parallel."""

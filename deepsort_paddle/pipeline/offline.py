@@ -1,7 +1,7 @@
-"""``deepsort-track --offline``: track the whole video first, refine the tracks, then write.
+"""``deepsort-track --offline``: track the whole video, refine the tracks, then write.
 
-The outputs take one frame after the other and know nothing of it: they get the same frames as in a plain run,
-with other tracks. No picture is kept; a second pass over the video reads those that an output needs.
+The outputs receive the same frames as in an online run, one at a time, with the refined tracks. No image is
+kept; if an output needs images, a second pass over the video reads them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,24 @@ _LINK_SECONDS = 10.0
 
 
 class Recorder:
-    """Takes in the tracked frames of a video and gives them back with refined tracks.
+    """Records the tracked frames of a video and returns them with refined tracks.
 
-    A row is a matched track with the detection's own box: filtered boxes of missed tracks are what
-    the smoother replaces. Embeddings are summed up track by track.
+    A row is a matched track with the box of its detection; the smoother replaces the predicted boxes of
+    missed tracks. Embeddings are summed by track.
 
     Attributes:
-        linked: id of the tracker to the id it became, for all that were linked; known after `frames`.
+        linked: for every id that was linked to an earlier track, the id it became; set by `frames`.
+
+    Example:
+        >>> from deepsort_paddle import DeepSort, Detections, Frame, track_frames
+        >>> frames = [Frame(number, None, None) for number in range(1, 6)]
+        >>> recorder = Recorder()
+        >>> for tracked in track_frames(
+        ...     frames, lambda number, image: Detections.of([[10, 20, 60, 170]]), None, DeepSort()
+        ... ):
+        ...     recorder.add(tracked)
+        >>> [len(tracked.tracks) for tracked in recorder.frames()]
+        [0, 0, 1, 1, 1]
     """
 
     def __init__(self) -> None:
@@ -43,42 +54,51 @@ class Recorder:
         return len(self._frames)
 
     def add(self, tracked: TrackedFrame) -> None:
-        """Take in one frame."""
+        """Record one frame."""
         tracks, detections = tracked.tracks, tracked.detections
         matched = tracks[tracks.detection_index >= 0]
         if detections.embeddings is not None:
-            for one, embedding in zip(
+            for track_id, embedding in zip(
                 matched.ids.tolist(), detections.embeddings[matched.detection_index], strict=True
             ):
-                self._sums[one] = self._sums.get(one, 0.0) + embedding
+                self._sums[track_id] = self._sums.get(track_id, 0.0) + embedding
         frame = replace(tracked.frame, image=None)
-        plain = replace(detections, embeddings=None)
-        self._frames.append(replace(tracked, frame=frame, detections=plain, tracks=matched))
+        without_embeddings = replace(detections, embeddings=None)
+        self._frames.append(replace(tracked, frame=frame, detections=without_embeddings, tracks=matched))
 
     def frames(
-        self, pictures: Iterable[Frame] = (), *, max_cosine_distance: float = 0.2, fps: float = 25.0
+        self, images: Iterable[Frame] = (), *, max_cosine_distance: float = 0.2, fps: float = 25.0
     ) -> Iterator[TrackedFrame]:
-        """The frames taken in, in order, with refined tracks.
+        """Refine the tracks and yield the recorded frames in order.
 
         Args:
-            pictures: the frames of the same source once more, for their images.
+            images: the frames of the same source, read a second time for their images.
             max_cosine_distance: of the tracker; see `refine`.
-            fps: frames a second.
+            fps: frames per second.
+
+        Yields:
+            The frames with refined tracks; without images unless ``images`` are given.
         """
         table, index = self._table()
-        looks = {
-            one: total / norm for one, total in self._sums.items() if (norm := np.linalg.norm(total)) > 0
+        embeddings = {
+            track_id: total / norm
+            for track_id, total in self._sums.items()
+            if (norm := np.linalg.norm(total)) > 0
         }
         refined = refine(
             table,
-            looks,
+            embeddings,
             max_cosine_distance=max_cosine_distance,
             max_link_gap=round(_LINK_SECONDS * fps),
             fps=fps,
         )
         kept = refined.row >= 0
         old, new = table.ids[refined.row[kept]].tolist(), refined.table.ids[kept].tolist()
-        self.linked = {one: other for one, other in zip(old, new, strict=True) if one != other}
+        self.linked = {
+            tracker_id: linked_id
+            for tracker_id, linked_id in zip(old, new, strict=True)
+            if tracker_id != linked_id
+        }
         rows = refined.table
         tracks = Tracks(
             ids=rows.ids,
@@ -88,24 +108,25 @@ class Recorder:
             detection_index=np.where(kept, index[refined.row], -1) if len(index) else index,
             frames_since_update=refined.missed,
         )
-        places = np.searchsorted(rows.frame, np.arange(1, len(self._frames) + 1))
-        ends = [*places[1:].tolist(), len(rows)]
-        later = chain(pictures, repeat(None))
-        for tracked, start, stop, picture in zip(self._frames, places.tolist(), ends, later, strict=False):
-            frame = tracked.frame if picture is None else replace(tracked.frame, image=picture.image)
+        starts = np.searchsorted(rows.frame, np.arange(1, len(self._frames) + 1))
+        stops = [*starts[1:].tolist(), len(rows)]
+        read_again = chain(images, repeat(None))
+        for tracked, start, stop, second in zip(
+            self._frames, starts.tolist(), stops, read_again, strict=False
+        ):
+            frame = tracked.frame if second is None else replace(tracked.frame, image=second.image)
             yield replace(tracked, frame=frame, tracks=tracks[start:stop])
 
     def _table(self) -> tuple[TrackTable, NDArray[np.int64]]:
-        """All rows taken in, and the row of its frame's detections that each has.
+        """Return all recorded rows, and for each the row of its detection in its frame, ``(N,)``.
 
-        Frames count from 1 without gaps: numbers from file names may leave some out, and only frames that
-        exist can be filled in.
+        Frames are numbered from 1 without gaps: numbers from file names may skip some, and only existing
+        frames can be filled in.
         """
         frames = self._frames
         if not frames:
-            none = np.zeros(0, np.int64)
-            no = np.zeros(0)
-            return TrackTable(none, none, np.zeros((0, 4)), no, none, no), none
+            no_ints, no_floats = np.zeros(0, np.int64), np.zeros(0)
+            return TrackTable(no_ints, no_ints, np.zeros((0, 4)), no_floats, no_ints, no_floats), no_ints
         counts = [len(tracked.tracks) for tracked in frames]
         index = np.concatenate([tracked.tracks.detection_index for tracked in frames])
         table = TrackTable(

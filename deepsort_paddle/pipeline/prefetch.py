@@ -1,9 +1,9 @@
-"""Stages side by side: each runs in a thread of its own, a few items ahead of the one that takes them.
+"""Run an iterator in a background thread, a few items ahead of its consumer.
 
-Decoding, detecting and encoding spend their time in C code, most of which releases Python's lock, so that
-threads overlap them. `ahead` puts a thread and a bounded queue between an iterator and who reads it; a chain
-of them, with generators between that close what they read, is a pipeline. Items keep their order, an error
-comes at its place behind the items before it, and who stops reading stops the whole chain.
+Decoding, detection and encoding spend their time in C code, most of which releases the GIL, so threads run
+them in parallel. `prefetch` puts a thread and a bounded queue between an iterator and its consumer. A chain
+of generators with `prefetch` between them is a pipeline. Items keep their order, an error is raised after the
+items before it, and closing the last iterator stops the whole chain.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Generic, TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["prefetch"]
 
 T = TypeVar("T")
 
-# On Windows a wait without end can't be left by Ctrl-C.
+# On Windows, Ctrl-C cannot interrupt a wait without timeout.
 _WAKE_SECONDS = 0.2
 
 
-def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
-    """The same items, made by another thread while the caller works on earlier ones.
+def prefetch(items: Iterator[T], depth: int) -> Generator[T, None, None]:
+    """Yield the same items, produced by another thread while the caller works on earlier ones.
 
-    The thread starts with the first item asked for, and has ended when this iterator has: at the end, at an
-    error, or when it is closed.
+    The thread starts when the first item is requested. It has ended when this iterator ends, raises or is
+    closed.
 
     Args:
-        items: closed at the end if it can be closed; must not be used by anybody else.
-        depth: items that may wait, at least 1; one more is in the making.
+        items: the iterator; no other code may use it. It is closed at the end, if it has ``close``.
+        depth: the most items that wait in the queue, at least 1; the thread produces one more.
+
+    Yields:
+        The items, in order.
 
     Raises:
-        BaseException: what ``items`` raised, after the items before it.
+        BaseException: the error that ``items`` raised, after the items before it.
     """
     queue: _Queue[T] = _Queue(depth)
     thread = threading.Thread(target=_fill, args=(items, queue), daemon=True)
@@ -45,14 +48,14 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
             except StopIteration:
                 return
             yield item
-            del item  # else it is kept alive while the next one is waited for
+            del item  # free it before the wait for the next item
     finally:
         queue.leave()
         thread.join()
 
 
 def _fill(items: Iterator[T], queue: _Queue[T]) -> None:
-    """What the thread does."""
+    """Put all items into the queue; runs in the thread."""
     error: BaseException = StopIteration()
     try:
         with closing(_closable(items)) as open_items:
@@ -65,7 +68,7 @@ def _fill(items: Iterator[T], queue: _Queue[T]) -> None:
 
 
 def _closable(items: Iterator[T]) -> Generator[T, None, None]:
-    """``items`` as a generator: closing it closes them."""
+    """Wrap ``items`` in a generator that closes them when it is closed."""
     try:
         yield from items
     finally:
@@ -75,32 +78,32 @@ def _closable(items: Iterator[T]) -> Generator[T, None, None]:
 
 
 class _Queue(Generic[T]):
-    """A bounded queue from one thread to another that either side can end."""
+    """A bounded queue between two threads that either side can end."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
         self._items: deque[T] = deque()
         self._error: BaseException | None = None
-        self._left = False
+        self._abandoned = False
         self._changed = threading.Condition()
 
     def put(self, item: T) -> bool:
-        """Append an item, waiting for room; False when nobody wants it any more."""
+        """Wait for room and append an item; return False if the consumer has left."""
         with self._changed:
-            while len(self._items) >= self._depth and not self._left:
+            while len(self._items) >= self._depth and not self._abandoned:
                 self._changed.wait()
             self._items.append(item)
             self._changed.notify()
-            return not self._left
+            return not self._abandoned
 
     def end(self, error: BaseException) -> None:
-        """Raise ``error`` to who asks for more than was put; StopIteration is the plain end."""
+        """Make `get` raise ``error`` after the last item; StopIteration is the normal end."""
         with self._changed:
             self._error = error
             self._changed.notify()
 
     def get(self) -> T:
-        """The oldest item, waiting for it."""
+        """Wait for the oldest item and return it."""
         with self._changed:
             while not self._items and self._error is None:
                 self._changed.wait(_WAKE_SECONDS)
@@ -110,8 +113,8 @@ class _Queue(Generic[T]):
             return self._items.popleft()
 
     def leave(self) -> None:
-        """Want nothing more."""
+        """End the queue from the consumer's side and drop its items."""
         with self._changed:
-            self._left = True
+            self._abandoned = True
             self._items.clear()
             self._changed.notify()

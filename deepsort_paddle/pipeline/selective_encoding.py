@@ -1,18 +1,18 @@
-"""Which detections need an embedding: those whose motion alone does not say whose they are.
+"""Select the detections that need an embedding: those that motion alone does not identify.
 
-Encoding is what a run spends most of its time on, and most people walk where nobody else is. A detection is
-left out when one track, matched in the frame before, overlaps it well and neither of the two has a rival: no
-other detection lies inside the track's motion gate or overlaps it, no other track overlaps the detection, and
-no other one matched in the frame before has it inside its gate. The gates of lost tracks are wide and would
-leave little to save; the cascade lets them choose last for the same reason.
+Encoding takes most of a run's time, and most people walk apart from others. A detection is skipped if one
+track, matched in the previous frame, overlaps it well and neither has a rival. That is, no other detection
+lies inside the track's motion gate or overlaps the track, no other track overlaps the detection, and no other
+track matched in the previous frame has the detection inside its gate. The gates of lost tracks do not count,
+as they are wide and would leave little to skip; for the same reason the cascade lets lost tracks choose last.
 
-Galleries must keep up with how people look: the first detections of a track and every so many after them are
-encoded all the same. The turn goes by hits and id, so that tracks take turns and a tracker that was saved
-goes on alike. A detection without embedding matches nothing by appearance; in the overlap stage it has one
-track to match.
+Galleries must follow changes of appearance, so the first ``refresh`` detections of a track and every
+``refresh``-th one after that are always encoded. Hits and id determine the frame, so tracks take turns, and a
+tracker that is saved and loaded continues the same way. A detection without embedding matches no track by
+appearance; in the overlap stage it has one track to match.
 
-It costs accuracy: motion that looks certain can be wrong, and appearance would have seen it.
-benchmarks/README.md says how much.
+Selective encoding costs accuracy: motion can be wrong where it looks certain. benchmarks/README.md has the
+figures.
 """
 
 from __future__ import annotations
@@ -27,21 +27,27 @@ from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.costs import gated_pairs, mask_other_classes
 from deepsort_paddle.tracking.tracker import DeepSort
 
-__all__ = ["EncodeNeeded"]
+__all__ = ["SelectiveEncoding"]
 
 
-class EncodeNeeded:
-    """Chooses the detections to encode; for the option ``needed`` of `track_frames`.
+class SelectiveEncoding:
+    """Selects the detections to encode; for the option ``select`` of `track_frames`.
 
     Args:
-        tracker: the one that will get the detections.
-        refresh: of a track's detections the first so many and every so-manieth after them are encoded; 1
-            encodes all.
-        min_iou: smallest overlap of predicted box and detection that motion alone may match, in [0, 1].
-        max_rival_iou: largest overlap with another that makes it no rival, in [0, 1].
+        tracker: the tracker that will get the detections.
+        refresh: the first ``refresh`` detections of a track and every ``refresh``-th one after that are
+            encoded; 1 encodes all.
+        min_iou: smallest IoU of predicted box and detection that motion alone may match, in [0, 1].
+        max_rival_iou: a box with a larger IoU is a rival, in [0, 1].
 
     Raises:
         ValueError: an argument is out of range; the message names it.
+
+    Example:
+        >>> from deepsort_paddle import DeepSort, Detections
+        >>> select = SelectiveEncoding(DeepSort(), refresh=5)
+        >>> select(Detections.of([[10, 20, 60, 170]]))  # a new person
+        array([0])
     """
 
     def __init__(
@@ -55,13 +61,14 @@ class EncodeNeeded:
     def __call__(
         self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None
     ) -> NDArray[np.int64]:
-        """The rows of ``detections`` to encode, ascending, ``(K,)``, before the tracker is updated with them.
-
-        Rows that the tracker will ignore are not among them.
+        """Select the detections of the next frame to encode, before the tracker is updated with them.
 
         Args:
-            detections: of the frame that comes next, without embeddings.
-            camera_motion: as the tracker's ``update`` will get it.
+            detections: of the next frame, without embeddings.
+            camera_motion: the ``camera_motion`` of the tracker's next ``update``.
+
+        Returns:
+            ``(K,)`` int64 rows of ``detections``, ascending, without those that the tracker will ignore.
         """
         inputs = self.tracker.prepare_association(detections, camera_motion=camera_motion)
         state, usable = inputs.tracks, inputs.detections
@@ -72,9 +79,9 @@ class EncodeNeeded:
         possible = overlap > self.max_rival_iou
         row, column, _ = gated_pairs(inputs, recent.nonzero()[0], columns)
         possible[recent.nonzero()[0][row], column] = True
-        alone = (possible.sum(axis=0) == 1) & (possible.sum(axis=1) == 1)[:, None]  # (T, N)
-        fresh = (state.hits >= self.refresh) & ((state.hits + state.ids) % self.refresh > 0)
-        calm = state.confirmed & recent & fresh
-        sure = possible & alone & calm[:, None] & (overlap >= self.min_iou)
-        chosen: NDArray[np.int64] = usable.index[~sure.any(axis=0)]
-        return chosen
+        without_rival = (possible.sum(axis=0) == 1) & (possible.sum(axis=1) == 1)[:, None]  # (T, N)
+        gallery_is_fresh = (state.hits >= self.refresh) & ((state.hits + state.ids) % self.refresh > 0)
+        eligible = state.confirmed & recent & gallery_is_fresh
+        identified = possible & without_rival & eligible[:, None] & (overlap >= self.min_iou)
+        selected: NDArray[np.int64] = usable.index[~identified.any(axis=0)]
+        return selected

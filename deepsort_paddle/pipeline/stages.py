@@ -1,8 +1,7 @@
-"""From frames to tracks: detect, describe, associate.
+"""From frames to tracks: detect, encode, track.
 
-The stages are callables, so that any detector and any appearance model can be put in. The tracker is
-called on every frame, also on broken ones and ones without detections: tracks age with time, not
-with detections.
+The stages are callables, so any detector and any appearance model fits. The tracker is called on every frame,
+including broken frames and frames without detections, since tracks age with time.
 """
 
 from __future__ import annotations
@@ -21,47 +20,53 @@ from numpy.typing import NDArray
 from deepsort_paddle.arguments import check_type
 from deepsort_paddle.detection.candidates import NO_CLASSES, confident
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.pipeline.prefetch import ahead
+from deepsort_paddle.pipeline.prefetch import prefetch
 from deepsort_paddle.structures import Detections, Tracks
 
 __all__ = ["StageSeconds", "TrackedFrame", "prepare_detections", "skip_broken", "track_frames"]
 
 Detect = Callable[[int, "NDArray[np.uint8] | None"], Detections]
-# Of detections, and of camera_motion where there is one.
-Needed = Callable[..., "NDArray[np.int64]"]
-# Of a frame's picture and boxes: ``(2, 3)``, from the pixels of the frame before to this one's.
+# select(detections), or select(detections, camera_motion=...) if there is a camera motion.
+Select = Callable[..., "NDArray[np.int64]"]
+# camera_motion(image, boxes): ``(2, 3)``, from the previous frame's pixels to this frame's.
 CameraMotion = Callable[["NDArray[np.uint8] | None", "NDArray[np.float64]"], "NDArray[np.float64]"]
 
 
 class Encode(Protocol):
-    """An appearance model, as `AppearanceEncoder`: boxes of a frame to ``(N, D)`` unit rows."""
+    """An appearance model, such as `AppearanceEncoder`: boxes of a frame to ``(N, D)`` unit rows."""
 
     def __call__(self, frame: NDArray[np.uint8], boxes: NDArray[np.float64], /) -> NDArray[np.float32]:
-        """Embeddings of one frame's boxes."""
+        """Embed the boxes of one frame."""
 
     def encode_batch(
         self, frames: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[np.float64]], /
     ) -> list[NDArray[np.float32]]:
-        """Embeddings of several frames' boxes, one array a frame."""
+        """Embed the boxes of several frames; return one array per frame."""
 
 
 class Tracker(Protocol):
-    """A tracker, as `DeepSort`."""
+    """A tracker, such as `DeepSort`."""
 
     def update(self, detections: Detections, /) -> Tracks:
-        """Take in one frame."""
+        """Update the tracks with the detections of one frame."""
 
 
-class _MovedTracker(Protocol):
-    """A tracker that takes the camera's motion, as `DeepSort`."""
+class _CameraMotionTracker(Protocol):
+    """A tracker that takes the camera motion, such as `DeepSort`."""
 
     def update(self, detections: Detections, /, *, camera_motion: NDArray[np.float64] | None) -> Tracks:
-        """Take in one frame."""
+        """Update the tracks with the detections of one frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageSeconds:
-    """Wall-clock seconds that one frame took in each stage; a batch's time is shared out evenly."""
+    """Wall-clock seconds that one frame took in each stage; a batch's time is divided evenly.
+
+    Example:
+        >>> seconds = StageSeconds(read=0.002, detect=0.030, encode=0.008, track=0.001)
+        >>> seconds.detect
+        0.03
+    """
 
     read: float
     detect: float
@@ -71,13 +76,21 @@ class StageSeconds:
 
 @dataclass(frozen=True, slots=True)
 class TrackedFrame:
-    """What is known of one frame.
+    """One frame with its detections and tracks.
 
     Attributes:
-        frame: as it came, not drawn on.
-        detections: those handed to the tracker; `Tracks.detection_index` counts their rows.
-        tracks: the tracker's answer.
-        seconds: how long it took.
+        frame: the frame; nothing is drawn on it.
+        detections: the detections that the tracker received; `Tracks.detection_index` is a row of them.
+        tracks: the tracks that the tracker returned.
+        seconds: how long each stage took.
+
+    Example:
+        >>> from deepsort_paddle import DeepSort
+        >>> frames = [Frame(1, None, None), Frame(2, None, None)]
+        >>> for tracked in track_frames(frames, lambda number, image: Detections.empty(), None, DeepSort()):
+        ...     print(tracked.frame.number, len(tracked.tracks))
+        1 0
+        2 0
     """
 
     frame: Frame
@@ -93,19 +106,22 @@ def prepare_detections(
     min_height: float = 0.0,
     class_confidence: Mapping[int, float] = NO_CLASSES,
 ) -> Detections:
-    """The detections worth tracking, by falling confidence; all columns move together.
+    """Filter the detections and sort them by descending confidence.
 
-    The order sets which id a new track gets. That of falling confidence, equal ones as they came, is what the
-    published DeepSORT runs had as a by-product of their non-maximum suppression. Boxes without area
-    are dropped: width over height is part of the filter's state.
+    The order determines the ids of new tracks. Descending confidence, with ties in the given order, is also
+    the order of the published DeepSORT runs, a by-product of their non-maximum suppression. Boxes without
+    area are dropped, as the filter's state includes width / height.
 
     Args:
         detections: of one frame; not modified.
-        min_confidence: lower ones are dropped.
-        min_height: boxes less high than this, in pixels, are dropped.
-        class_confidence: thresholds of single classes, instead of ``min_confidence``.
+        min_confidence: detections below it are dropped.
+        min_height: boxes lower than this, in pixels, are dropped.
+        class_confidence: thresholds by class id, in place of ``min_confidence``.
+
+    Returns:
+        The remaining detections, sorted.
     """
-    with np.errstate(over="ignore"):  # the tracker leaves out boxes of such size
+    with np.errstate(over="ignore"):  # the tracker ignores boxes of this size
         size = detections.boxes[:, 2:] - detections.boxes[:, :2]
     keep = confident(detections.confidence, detections.class_id, min_confidence, class_confidence)
     keep &= (size > 0).all(axis=1)
@@ -114,7 +130,14 @@ def prepare_detections(
 
 
 def skip_broken(detect: Detect) -> Detect:
-    """A detector that finds nothing in a frame without image, made from one that needs images."""
+    """Wrap a detector that needs images, so that it returns no detections for a frame without image.
+
+    Args:
+        detect: ``detect(frame_number, image)``.
+
+    Returns:
+        The wrapped detector.
+    """
 
     def detect_or_skip(frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
         return Detections.empty() if image is None else detect(frame_number, image)
@@ -132,40 +155,44 @@ def track_frames(
     read_ahead: int = 0,
     min_confidence: float = 0.0,
     min_height: float = 0.0,
-    needed: Needed | None = None,
+    select: Select | None = None,
     camera_motion: CameraMotion | None = None,
     class_confidence: Mapping[int, float] = NO_CLASSES,
 ) -> Generator[TrackedFrame, None, None]:
-    """Track through ``frames``, lazily.
+    """Track objects through ``frames``, lazily.
 
     Args:
-        frames: in order; an image of None (broken frame, sequence without pictures) is passed on to
-            ``detect`` and gets no embeddings.
-        detect: ``detect(frame_number, image)``; see `skip_broken` for detectors that look at images.
-        encode: the appearance model; None keeps the embeddings that the detections bring, if any.
-        tracker: its ``update`` is called once a frame, by the thread that iterates; with ``needed`` and
-            ``read_ahead`` by another one, which is some frames ahead until the iterator is closed.
-        frames_per_batch: crops of so many frames are encoded in one go, with the same results; a live source
-            is seen that much later.
-        read_ahead: 0 runs the stages one after the other and holds ``frames_per_batch`` frames. Above,
-            reading, ``detect`` and ``encode`` each run in a thread of their own, with the same results and
-            errors, and so many batches wait behind each: at most ``3 * (read_ahead + 1)`` batches are held.
-            Close the iterator when it is not read to its end: it owns ``frames`` and the threads until then.
+        frames: the frames in order. A frame whose image is None (broken, or from a sequence without images)
+            is passed to ``detect`` and gets no embeddings.
+        detect: ``detect(frame_number, image)``; see `skip_broken` for detectors that need images.
+        encode: the appearance model; None keeps the embeddings of the detections, if any.
+        tracker: its ``update`` is called once per frame, in the thread that iterates. With both ``select``
+            and ``read_ahead`` another thread calls it, some frames ahead, until the iterator is closed.
+        frames_per_batch: encode the crops of this many frames at once. The results are the same; a live
+            source is delayed by as many frames.
+        read_ahead: 0 runs the stages in sequence and holds ``frames_per_batch`` frames. With a larger value,
+            reading, ``detect`` and ``encode`` each run in their own thread, with the same results and
+            errors. Up to ``read_ahead`` batches wait after each stage: at most ``3 * (read_ahead + 1)``
+            batches are held. Close the iterator if you do not read it to the end: until then it owns
+            ``frames`` and the threads.
         min_confidence: see `prepare_detections`.
-        min_height: likewise.
-        needed: says which rows of a frame's detections to encode, as ``EncodeNeeded(tracker)``; the others
-            get zero rows, and a frame of which none is wanted no embeddings. None encodes all. It is asked
-            between two updates of the tracker, so that encoding and tracking go on frame by frame, and with
-            ``read_ahead`` together in one thread.
-        camera_motion: called on each frame's picture and the boxes of its detections, in order, right after
-            ``detect``, and timed with it; the tracker's ``update`` and ``needed`` get the answer as their
-            ``camera_motion``. See `deepsort_paddle.tracking.picture_motion.PictureMotion`.
+        min_height: see `prepare_detections`.
+        select: returns the rows of a frame's detections to encode, such as ``SelectiveEncoding(tracker)``.
+            The other rows are zero; a frame without selected rows has no embeddings. None encodes all. It is
+            called between two updates of the tracker, so encoding and tracking alternate frame by frame;
+            with ``read_ahead`` they share one thread.
+        camera_motion: called in order on each frame's image and the boxes of its detections, right after
+            ``detect``, and timed with it. The result is the ``camera_motion`` of ``select`` and of the
+            tracker's ``update``. See `deepsort_paddle.tracking.picture_motion.PictureMotion`.
         class_confidence: see `prepare_detections`.
 
+    Yields:
+        Each frame with its detections and tracks.
+
     Raises:
-        ValueError: ``frames_per_batch`` is below 1, or above it together with ``needed``; ``read_ahead`` is
-            below 0; ``detect`` is no callable, or returns something else than `Detections`; ``frames`` gives
-            something else than `Frame`.
+        ValueError: ``frames_per_batch`` is below 1, or above 1 with ``select``; ``read_ahead`` is below 0;
+            ``detect`` is not callable or does not return `Detections`; ``frames`` yields something other
+            than `Frame`.
     """
     if not callable(detect):
         raise ValueError(f"detect must be callable, as open_detector gives it, got {type(detect).__name__}")
@@ -173,14 +200,14 @@ def track_frames(
         raise ValueError(f"frames_per_batch must be 1 or more, got {frames_per_batch}")
     if read_ahead < 0:
         raise ValueError(f"read_ahead must be 0 or more, got {read_ahead}")
-    if needed is not None and frames_per_batch > 1:
+    if select is not None and frames_per_batch > 1:
         raise ValueError(
-            f"frames_per_batch must be 1 with needed, got {frames_per_batch}: what a frame needs shows when "
-            "the one before it is tracked"
+            f"frames_per_batch must be 1 with select, got {frames_per_batch}: the selection for a frame "
+            "depends on the tracks of the previous one"
         )
 
     def stage(batches: _Batches) -> _Batches:
-        return ahead(batches, read_ahead) if read_ahead else batches
+        return prefetch(batches, read_ahead) if read_ahead else batches
 
     batches = stage(_read(iter(frames), frames_per_batch))
     prepare = partial(
@@ -192,15 +219,15 @@ def track_frames(
     batches = stage(_detect(batches, detect, prepare, camera_motion))
     if encode is None:
         return _track(batches, tracker)
-    if needed is None:
+    if select is None:
         return _track(stage(_encode(batches, encode)), tracker)
-    tracked = _track(_encode_needed(batches, encode, needed), tracker)
-    return ahead(tracked, read_ahead) if read_ahead else tracked
+    tracked = _track(_encode_selected(batches, encode, select), tracker)
+    return prefetch(tracked, read_ahead) if read_ahead else tracked
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Frames on their way through the stages, with the seconds that each of them took so far."""
+    """Frames on their way through the stages, with the seconds of each stage so far."""
 
     frames: list[Frame]
     read: float
@@ -253,19 +280,19 @@ def _encode(batches: _Batches, encode: Encode) -> _Batches:
             yield batch
 
 
-def _encode_needed(batches: _Batches, encode: Encode, needed: Needed) -> _Batches:
-    """As `_encode`, for batches of one frame: runs on when the tracker has taken in the frame before."""
+def _encode_selected(batches: _Batches, encode: Encode, select: Select) -> _Batches:
+    """Encode the selected detections of batches of one frame, after the tracker has seen the previous one."""
     with closing(batches):
         for batch in batches:
             began = time.perf_counter()
             image, detections = batch.frames[0].image, batch.detections[0]
-            moved = {} if batch.motions[0] is None else {"camera_motion": batch.motions[0]}
-            wanted = image is not None and len(detections) > 0
-            rows = needed(detections, **moved) if wanted else np.zeros(0, np.int64)
+            motion = {} if batch.motions[0] is None else {"camera_motion": batch.motions[0]}
+            encodable = image is not None and len(detections) > 0
+            rows = select(detections, **motion) if encodable else np.zeros(0, np.int64)
             if image is not None and len(rows):
-                some = encode(image, detections.boxes[rows])
-                embeddings = np.zeros((len(detections), some.shape[1]), np.float32)
-                embeddings[rows] = some
+                selected = encode(image, detections.boxes[rows])  # (K, D)
+                embeddings = np.zeros((len(detections), selected.shape[1]), np.float32)
+                embeddings[rows] = selected
                 batch.detections = [replace(detections, embeddings=embeddings)]
             batch.encode = time.perf_counter() - began
             yield batch
@@ -280,14 +307,14 @@ def _track(batches: _Batches, tracker: Tracker) -> Generator[TrackedFrame, None,
                 if motion is None:
                     tracks = tracker.update(detections)
                 else:
-                    tracks = cast(_MovedTracker, tracker).update(detections, camera_motion=motion)
+                    tracks = cast(_CameraMotionTracker, tracker).update(detections, camera_motion=motion)
                 track = time.perf_counter() - began
                 spent = StageSeconds(batch.read, seconds, batch.encode, track)
                 yield TrackedFrame(frame, detections, tracks, spent)
 
 
 def _with_embeddings(batch: list[Frame], detected: list[Detections], encode: Encode) -> list[Detections]:
-    """The detections of each frame with embeddings; frames without image or detections stay as they are."""
+    """Add embeddings to the detections of each frame that has an image and detections."""
     result = list(detected)
     images, rows = [], []
     for row, (frame, detections) in enumerate(zip(batch, detected, strict=True)):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.part_files import part_path, publish
+from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.decision_log import EVENT, KINDS, STAGE_NAMES, Journal
 
@@ -51,14 +51,14 @@ def write_table(journal: Journal, path: str | Path) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    with part_path(path).open("w", encoding="utf-8", newline="") as file:
+    with temporary_path(path).open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(EVENT.names or ())
         for event in journal.events():
             values = dict(zip(EVENT.names or (), event.item(), strict=True))
             values["kind"], values["stage"] = KINDS[values["kind"]], STAGE_NAMES[values["stage"]]
             rows.writerow([_field(value) for value in values.values()])
-    publish(path)
+    commit(path)
 
 
 def _field(value: float | int | str) -> float | int | str:

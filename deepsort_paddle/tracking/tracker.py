@@ -29,7 +29,7 @@ from typing_extensions import Self
 
 from deepsort_paddle.arguments import check_affine, check_type
 from deepsort_paddle.boxes import iou, xyah_from_xyxy, xyxy_from_xyah
-from deepsort_paddle.part_files import part_path, publish
+from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.association import Match, match
@@ -405,9 +405,9 @@ class DeepSort:
         if self._gallery is not None:
             state["samples"], state["added"] = self._gallery.samples(self._state.slots)
         final = Path(path)
-        with part_path(final).open("wb") as file:
+        with temporary_path(final).open("wb") as file:
             np.savez(file, **state)  # type: ignore[arg-type]
-        publish(final)
+        commit(final)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:

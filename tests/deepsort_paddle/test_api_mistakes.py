@@ -130,7 +130,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a line with its name behind": (
         lambda: Line((0, 0), (1, 1), "door"),  # type: ignore[arg-type]
-        "a line begins with its name, got (0, 0)",
+        "the first argument of a line must be its name, got (0, 0)",
     ),
     "a zone of loose numbers": (
         lambda: Zone("yard", (0, 0, 9, 0, 9, 9)),  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "one line": (
         lambda: TrackCounter(Line("door", (0, 0), (1, 1))),  # type: ignore[arg-type]
-        "lines and zones must be lists: put the one between brackets",
+        "lines and zones must be lists, got a single one",
     ),
     "lines as text": (
         lambda: TrackCounter(["door:1,2,3,4"]),  # type: ignore[list-item]

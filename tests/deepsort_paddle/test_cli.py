@@ -243,7 +243,7 @@ def test_wrong_options_are_one_line(
         (["{dir}"], ".tiff .webp); it holds 2 videos: name each of them"),
         (["{dir}/empty.mp4", "--detections", "{det}"], "empty.mp4 is empty"),
         (["{video}", "--detections", "{det}", "--output", "{dir}/absent/o.txt"], "there is no folder"),
-        (["{video}", "--detections", "{det}", "--output", "{dir}"], "is a folder, a file name was wanted"),
+        (["{video}", "--detections", "{det}", "--output", "{dir}"], "expected a file name, got a folder"),
         (["{video}", "--detections", "{det}", "--output", "{det}"], "would replace an input"),
         (["{video}", "--detections", "{det}", "--save-video", "{video}"], "would replace an input"),
         (["{video}", "--detections", "{det}", "--csv", "{dir}/o", "--json", "{dir}/o"], "name the same file"),

@@ -22,7 +22,7 @@ from deepsort_paddle.media.readers import read_camera, read_stream
 from deepsort_paddle.media.source import VideoWriter, open_source
 from deepsort_paddle.media.watchdog import WatchedCapture
 from deepsort_paddle.motchallenge.text import read_tracks
-from deepsort_paddle.part_files import check_writable, claimed, part_path
+from deepsort_paddle.part_files import check_writable, lock_output, temporary_path
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and locks are POSIX")
 # deepsort-track with a limit on the size of files, and a pause after each frame.
@@ -139,7 +139,7 @@ def test_a_second_ctrl_c_ends_without_a_traceback(scene: SimpleNamespace) -> Non
 def test_a_second_run_on_the_same_output_is_refused(
     scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with claimed(scene.out / "o.json"):
+    with lock_output(scene.out / "o.json"):
         assert track(scene.options) == 2
         assert capsys.readouterr().err == (
             f"deepsort-track: error: cannot write {scene.out / 'o.json'}: another run is writing it\n"
@@ -153,13 +153,13 @@ def test_a_second_run_on_the_same_output_is_refused(
 @posix
 def test_a_claim_goes_with_the_file_that_was_renamed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with claimed(path):
-        part_path(path).write_text("first")
-        part_path(path).replace(path)
-        with claimed(path):  # the first one is done with it
-            part_path(path).write_text("second")
+    with lock_output(path):
+        temporary_path(path).write_text("first")
+        temporary_path(path).replace(path)
+        with lock_output(path):  # the first one is done with it
+            temporary_path(path).write_text("second")
     assert path.read_text() == "first"
-    assert part_path(path).read_text() == "second"
+    assert temporary_path(path).read_text() == "second"
 
 
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder that nobody can write to")

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from deepsort_paddle.pipeline.prefetch import ahead
+from deepsort_paddle.pipeline.prefetch import prefetch
 
 
 @pytest.fixture(autouse=True)
@@ -41,16 +41,16 @@ class Numbers:
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
 def test_all_items_come_in_order(count: int, depth: int) -> None:
     numbers = Numbers(count)
-    assert list(ahead(iter(numbers), depth)) == list(range(count))
+    assert list(prefetch(iter(numbers), depth)) == list(range(count))
     assert numbers.closed
 
 
 def test_iterators_that_cannot_be_closed_are_fine() -> None:
-    assert list(ahead(iter([1, 2]), 1)) == [1, 2]
+    assert list(prefetch(iter([1, 2]), 1)) == [1, 2]
 
 
 def test_an_error_comes_behind_the_items_before_it() -> None:
-    items = ahead(iter(Numbers(9, fails=3)), 5)
+    items = prefetch(iter(Numbers(9, fails=3)), 5)
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="no 3"):
         next(items)
@@ -58,7 +58,7 @@ def test_an_error_comes_behind_the_items_before_it() -> None:
 
 def test_nothing_starts_before_the_first_item_is_asked_for() -> None:
     numbers = Numbers(9)
-    items = ahead(iter(numbers), 2)
+    items = prefetch(iter(numbers), 2)
     items.close()
     assert numbers.made == 0
 
@@ -73,7 +73,7 @@ def test_no_more_is_made_than_fits(depth: int) -> None:
             most = max(most, number + 1 - taken)
             yield number
 
-    for _ in ahead(made(), depth):
+    for _ in prefetch(made(), depth):
         taken += 1
     # Waiting, in the making, and one already handed over but not counted yet.
     assert most <= depth + 2
@@ -98,7 +98,7 @@ def test_a_chain_ends_as_a_whole(
     stage: Callable[[Generator[int, None, None]], Iterator[int]], wanted: list[int]
 ) -> None:
     numbers = Numbers(1_000_000)
-    items = ahead(stage(ahead(iter(numbers), 2)), 2)
+    items = prefetch(stage(prefetch(iter(numbers), 2)), 2)
     assert [next(items) for _ in wanted] == wanted
     if stage is failing:
         with pytest.raises(ValueError, match="two"):
@@ -115,5 +115,5 @@ def test_work_goes_on_in_another_thread() -> None:
         threads.append(threading.current_thread())
         yield 1
 
-    assert list(ahead(made(), 1)) == [1]
+    assert list(prefetch(made(), 1)) == [1]
     assert threads[0] is not threading.current_thread()

@@ -12,7 +12,7 @@ import pytest
 
 from deepsort_paddle import DeepSort, Detections, Tracks
 from deepsort_paddle.boxes import iou, xyxy_from_xyah
-from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
+from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.presets import PRESETS
 
@@ -24,7 +24,7 @@ def person(x: float, y: float = 100.0, height: float = 100.0) -> list[float]:
     return [x - 0.2 * height, y - 0.5 * height, x + 0.2 * height, y + 0.5 * height]
 
 
-def step(tracker: DeepSort, needed: EncodeNeeded, detections: Detections) -> tuple[list[int], Tracks]:
+def step(tracker: DeepSort, needed: SelectiveEncoding, detections: Detections) -> tuple[list[int], Tracks]:
     """The rows that are encoded in the next frame, and what is tracked with these alone."""
     assert detections.embeddings is not None
     rows = needed(replace(detections, embeddings=None))
@@ -59,7 +59,7 @@ def crowd(frames: int, seed: int = 0, people: int = 12) -> Iterator[Detections]:
 
 def test_a_lone_walker_is_encoded_at_first_and_then_every_fifth_time() -> None:
     tracker = DeepSort()
-    needed = EncodeNeeded(tracker)
+    needed = SelectiveEncoding(tracker)
     encoded = [bool(step(tracker, needed, walkers(100 + 2 * n))[0]) for n in range(21)]
     # Id 1: its turn comes when hits + 1 is a multiple of 5, with 4, 9, 14, 19 hits before.
     assert [n for n, one in enumerate(encoded) if one] == [0, 1, 2, 3, 4, 9, 14, 19]
@@ -67,7 +67,7 @@ def test_a_lone_walker_is_encoded_at_first_and_then_every_fifth_time() -> None:
 
 def test_tracks_take_turns() -> None:
     tracker = DeepSort()
-    needed = EncodeNeeded(tracker, refresh=3)
+    needed = SelectiveEncoding(tracker, refresh=3)
     rows = [step(tracker, needed, walkers(100 + n, 300 + n, 500 + n))[0] for n in range(12)]
     assert rows[:3] == [[0, 1, 2]] * 3
     assert sorted(row for one in rows[3:6] for row in one) == [0, 1, 2]
@@ -78,7 +78,7 @@ def test_tracks_take_turns() -> None:
 def test_people_who_stay_apart_keep_their_ids_with_a_third_of_the_embeddings(preset: str) -> None:
     def run(refresh: int) -> tuple[int, list[Tracks]]:
         tracker = DeepSort.from_preset(preset)
-        needed, count, tracks = EncodeNeeded(tracker, refresh=refresh), 0, []
+        needed, count, tracks = SelectiveEncoding(tracker, refresh=refresh), 0, []
         for n in range(40):
             rows, found = step(tracker, needed, walkers(100 + 3 * n, 400 + 2 * n, 700 - n))
             count += len(rows)
@@ -97,7 +97,7 @@ def test_people_who_stay_apart_keep_their_ids_with_a_third_of_the_embeddings(pre
 
 def test_who_crosses_another_is_encoded_until_they_are_apart_again() -> None:
     tracker = DeepSort()
-    needed = EncodeNeeded(tracker, refresh=4)  # the turns of the two never fall on one frame
+    needed = SelectiveEncoding(tracker, refresh=4)  # the turns of the two never fall on one frame
     encoded = []
     for n in range(60):
         rows, tracks = step(tracker, needed, walkers(100 + 4 * n, 340 - 4 * n))
@@ -111,12 +111,12 @@ def test_who_crosses_another_is_encoded_until_they_are_apart_again() -> None:
     assert tracks.detection_index.tolist() == [0, 1]
 
 
-def grown(**options: Any) -> tuple[DeepSort, EncodeNeeded]:
+def grown(**options: Any) -> tuple[DeepSort, SelectiveEncoding]:
     """A tracker that follows a red and a green person who stand still, after twenty frames."""
     tracker = DeepSort(**options)
     for _ in range(20):
         tracker.update(walkers(100, 300))
-    return tracker, EncodeNeeded(tracker, refresh=13)  # neither 20 + 1 nor 20 + 2 hits are someone's turn
+    return tracker, SelectiveEncoding(tracker, refresh=13)  # neither 20 + 1 nor 20 + 2 hits are a turn
 
 
 def test_when_nobody_has_a_rival_nobody_is_encoded() -> None:
@@ -160,7 +160,7 @@ def test_a_lost_track_is_a_rival_where_it_is_thought_to_be() -> None:
     for _ in range(20):
         tracker.update(walkers(100, 130))
     tracker.update(walkers(100))  # the green one is lost, beside the red one
-    needed = EncodeNeeded(tracker, refresh=13)
+    needed = SelectiveEncoding(tracker, refresh=13)
     assert needed(walkers(100)).tolist() == [0]
     needed.max_rival_iou = 0.2  # they overlap by (40 - 30) / (40 + 30) = 1 / 7
     assert needed(walkers(100)).tolist() == []
@@ -185,13 +185,13 @@ def test_rows_count_as_the_caller_does_and_leave_out_what_the_tracker_ignores() 
     tracker = DeepSort(min_confidence=0.5)
     boxes = [[0.0, 0, 0, 9], person(100), person(300), person(500)]
     given = Detections.of(boxes, [0.9, 0.4, 0.8, 0.7])
-    assert EncodeNeeded(tracker)(given).tolist() == [2, 3]
+    assert SelectiveEncoding(tracker)(given).tolist() == [2, 3]
 
 
 @pytest.mark.parametrize("preset", ["deepsort", "strong"])
 def test_asking_does_not_change_the_tracker(preset: str, tmp_path: Path) -> None:
     asked, other = DeepSort.from_preset(preset), DeepSort.from_preset(preset)
-    needed = EncodeNeeded(asked)
+    needed = SelectiveEncoding(asked)
     for detections in crowd(40):
         for _ in range(2):
             needed(replace(detections, embeddings=None))
@@ -203,7 +203,7 @@ def test_asking_does_not_change_the_tracker(preset: str, tmp_path: Path) -> None
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
-def naive(needed: EncodeNeeded, detections: Detections) -> list[int]:
+def naive(needed: SelectiveEncoding, detections: Detections) -> list[int]:
     """The same rule in words, one pair at a time."""
     inputs = needed.tracker.prepare_association(detections)
     rows, found, options = inputs.tracks, inputs.detections.detections, inputs.options
@@ -240,7 +240,7 @@ def naive(needed: EncodeNeeded, detections: Detections) -> list[int]:
 @pytest.mark.parametrize("options", [{}, {"class_gate": False}, PRESETS["strong"]])
 def test_the_rule_is_that_of_a_loop_over_pairs(options: dict[str, Any]) -> None:
     tracker = DeepSort(**options)
-    needed, left_out = EncodeNeeded(tracker), 0
+    needed, left_out = SelectiveEncoding(tracker), 0
     for detections in crowd(60, seed=3):
         expected = naive(needed, replace(detections, embeddings=None))
         rows, _ = step(tracker, needed, detections)
@@ -259,4 +259,4 @@ def test_the_rule_is_that_of_a_loop_over_pairs(options: dict[str, Any]) -> None:
 )
 def test_arguments_out_of_range_are_named(argument: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        EncodeNeeded(DeepSort(), **argument)
+        SelectiveEncoding(DeepSort(), **argument)

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.pipeline.selective_encoding import EncodeNeeded
+from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import prepare_detections, skip_broken, track_frames
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracking.tracker import DeepSort
@@ -271,7 +271,7 @@ def every_other(detections: Detections) -> NDArray[np.int64]:
 
 def test_rows_that_are_not_needed_get_zero_embeddings() -> None:
     tracker, encoder = Recorder(), MeanColor()
-    list(track_frames(clip(3), lambda number, image: walk(number), encoder, tracker, needed=every_other))
+    list(track_frames(clip(3), lambda number, image: walk(number), encoder, tracker, select=every_other))
     for seen in tracker.seen:
         assert seen.embeddings is not None
         # By falling confidence: green, blue (not needed), red.
@@ -283,7 +283,7 @@ def test_a_frame_in_which_nothing_is_needed_has_no_embeddings() -> None:
     tracker, encoder = Recorder(), MeanColor()
     none = np.zeros(0, np.int64)
     frames = clip(4, broken=(2,))
-    list(track_frames(frames, lambda number, image: walk(number), encoder, tracker, needed=lambda _: none))
+    list(track_frames(frames, lambda number, image: walk(number), encoder, tracker, select=lambda _: none))
     assert [seen.embeddings for seen in tracker.seen] == [None] * 4
     assert encoder.single == 0
 
@@ -303,7 +303,7 @@ def test_what_is_needed_is_asked_between_two_updates() -> None:
 
     frames = clip(6, broken=(5,))
     results = track_frames(
-        frames, lambda number, image: walk(number), MeanColor(), Tracker(), needed=needed, read_ahead=2
+        frames, lambda number, image: walk(number), MeanColor(), Tracker(), select=needed, read_ahead=2
     )
     assert len(list(results)) == 6
     assert asked == [3, -3] * 3 + [0] + [-3] + [3, -3]  # nobody in frame 4, no picture of frame 5
@@ -334,7 +334,7 @@ def test_the_motion_of_the_camera_reaches_tracker_and_choice_of_what_to_encode()
         lambda number, image: walk(number),
         MeanColor(),
         Tracker(),  # type: ignore[arg-type]
-        needed=needed,
+        select=needed,
         camera_motion=camera_motion,
         read_ahead=2,
     )
@@ -354,7 +354,7 @@ def test_encoding_what_is_needed_gives_the_same_side_by_side(preset: str) -> Non
             MeanColor(),
             tracker,
             read_ahead=read_ahead,
-            needed=EncodeNeeded(tracker),
+            select=SelectiveEncoding(tracker),
         )
         outcomes.append(
             [
@@ -377,7 +377,7 @@ def test_what_is_needed_is_encoded_while_the_frame_before_is_drawn() -> None:
             return super().__call__(frame, boxes)
 
     results = track_frames(
-        clip(9), lambda number, image: walk(number), Encode(), Recorder(), needed=every_other, read_ahead=1
+        clip(9), lambda number, image: walk(number), Encode(), Recorder(), select=every_other, read_ahead=1
     )
     assert next(results).frame.number == 1
     assert second.wait(30)  # nobody has asked for the second frame
@@ -386,12 +386,12 @@ def test_what_is_needed_is_encoded_while_the_frame_before_is_drawn() -> None:
 
 
 def test_frames_per_batch_does_not_go_with_needed() -> None:
-    with pytest.raises(ValueError, match="frames_per_batch must be 1 with needed, got 2: "):
+    with pytest.raises(ValueError, match="frames_per_batch must be 1 with select, got 2: "):
         track_frames(
             clip(1),
             lambda number, image: walk(number),
             MeanColor(),
             Recorder(),
-            needed=every_other,
+            select=every_other,
             frames_per_batch=2,
         )
