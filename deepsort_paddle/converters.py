@@ -1,9 +1,8 @@
-"""Detections and tracks from and to the structures of other trackers.
+"""Convert detections and tracks to and from other packages.
 
-``to_*`` hands this project's detections, their embeddings included, to another package; ``from_*`` takes its
-results back as this project's structs, so that `TrackWriter`, `draw_tracks` and `deepsort-eval` work on
-them. The other packages load when a converter that makes their objects is called; those that only read
-attributes need no import at all.
+``to_*`` converts detections, with their embeddings, for another package. ``from_*`` converts its results to
+this project's structs, so that `TrackWriter`, `draw_tracks` and `deepsort-eval` work on them. A converter
+imports the other package only if it creates that package's objects.
 """
 
 from __future__ import annotations
@@ -28,16 +27,19 @@ __all__ = [
     "to_supervision",
 ]
 
-# The key of `supervision.Detections.data` under which embeddings travel.
+# The key of the embeddings in `supervision.Detections.data`.
 EMBEDDINGS = "embeddings"
 
 
 def to_supervision(objects: Detections | Tracks) -> Any:
-    """Detections or tracks as ``supervision.Detections``, for its annotators, zones and trackers.
+    """Convert detections or tracks for supervision's annotators, zones and trackers.
 
     Args:
-        objects: detections, whose embeddings go to ``data["embeddings"]``; or tracks, whose ids go to
+        objects: detections, whose embeddings become ``data["embeddings"]``; or tracks, whose ids become
             ``tracker_id``.
+
+    Returns:
+        ``supervision.Detections``.
 
     Raises:
         ImportError: supervision is not installed.
@@ -59,11 +61,14 @@ def to_supervision(objects: Detections | Tracks) -> Any:
 
 
 def from_supervision(objects: Any) -> Detections:
-    """Detections from ``supervision.Detections``; masks and tracker ids are left behind.
+    """Convert ``supervision.Detections``, without masks and tracker ids.
 
     Args:
-        objects: confidence is 1 and class 0 where it has none; ``data["embeddings"]``, ``(N, D)``, are
-            taken along.
+        objects: the detections. Confidence is 1 and class 0 by default; ``data["embeddings"]``, ``(N, D)``,
+            become the embeddings.
+
+    Returns:
+        The detections.
 
     Raises:
         ValueError: a column has the wrong shape or holds NaN or infinity.
@@ -79,16 +84,19 @@ def from_supervision(objects: Any) -> Detections:
 def to_deep_sort_realtime(
     detections: Detections,
 ) -> tuple[list[tuple[list[float], float, int]], NDArray[np.float32]]:
-    """The two arguments of deep-sort-realtime's ``update_tracks(raw_detections, embeds=embeds)``.
+    """Convert to the arguments of deep-sort-realtime's ``update_tracks(raw_detections, embeds=embeds)``.
+
+    Args:
+        detections: with embeddings.
 
     Returns:
         ``([left, top, width, height], confidence, class)`` for each detection, and the ``(N, D)`` embeddings.
 
     Raises:
-        ValueError: the detections carry no embeddings.
+        ValueError: the detections have no embeddings.
     """
     if detections.embeddings is None:
-        raise ValueError("detections carry no embeddings, and deep-sort-realtime needs one each")
+        raise ValueError("detections must have embeddings for deep-sort-realtime, got none")
     corners = detections.boxes[:, :2]
     boxes_tlwh = np.concatenate([corners, detections.boxes[:, 2:] - corners], axis=1)
     columns = zip(
@@ -98,10 +106,16 @@ def to_deep_sort_realtime(
 
 
 def from_deep_sort_realtime(tracks: Iterable[Any]) -> Tracks:
-    """Tracks from deep-sort-realtime's confirmed tracks; tentative ones are left out.
+    """Convert deep-sort-realtime's confirmed tracks.
 
-    Its ids are texts of numbers unless ``today`` is set. The confidence of a track that took no
-    detection in this frame is 0: deep-sort-realtime forgets it. ``detection_index`` is -1: it is not told.
+    Its ids are strings of digits unless ``today`` is set. The confidence of a track without a detection in
+    this frame is 0, as deep-sort-realtime does not keep it. ``detection_index`` is unknown (-1).
+
+    Args:
+        tracks: the list that ``update_tracks`` returns; tentative tracks are skipped.
+
+    Returns:
+        The tracks.
 
     Raises:
         ValueError: an id is not a number.
@@ -117,9 +131,13 @@ def from_deep_sort_realtime(tracks: Iterable[Any]) -> Tracks:
 
 
 def to_norfair(detections: Detections) -> list[Any]:
-    """A list of ``norfair.Detection``: two corner points, the confidence twice, the class, the embedding.
+    """Convert detections to ``norfair.Detection``.
 
-    A zero embedding, 'no appearance', becomes None.
+    Args:
+        detections: a zero embedding ("no appearance") becomes None.
+
+    Returns:
+        One ``norfair.Detection`` each: two corner points, the confidence for both, class and embedding.
 
     Raises:
         ImportError: norfair is not installed.
@@ -143,61 +161,76 @@ def to_norfair(detections: Detections) -> list[Any]:
 
 
 def from_norfair(objects: Iterable[Any], detections: Sequence[Any] | None = None) -> Tracks:
-    """Tracks from the ``TrackedObject`` list that ``norfair.Tracker.update`` returns.
+    """Convert the ``TrackedObject`` list that ``norfair.Tracker.update`` returns.
 
-    norfair moves both corners by themselves: a box that has turned inside out on the way has no size here.
+    norfair moves the two corners independently; a box whose corners have swapped gets zero size.
 
     Args:
-        objects: whose detections were two corner points, as `to_norfair` makes them.
-        detections: the list that ``update`` got in this frame. Without it ``detection_index`` is -1, and
-            ``frames_since_update`` is 0 too where norfair has forgotten it: it keeps the age of some
-            detections only.
+        objects: tracked objects made from detections of two corner points, as from `to_norfair`.
+        detections: the list passed to ``update`` in this frame. Without it ``detection_index`` is -1, and
+            ``frames_since_update`` may be 0 for a missed track, as norfair keeps the age of some detections
+            only.
+
+    Returns:
+        The tracks.
 
     Raises:
         ValueError: an object is not made of two points, or its label is not a number.
     """
-    rows = [one for one in objects if one.id is not None]
-    for one in rows:
-        if np.shape(one.estimate) != (2, 2):
+    tracked = [item for item in objects if item.id is not None]
+    for item in tracked:
+        if np.shape(item.estimate) != (2, 2):
             raise ValueError(
-                f"object {one.id}: wanted two corner points (2, 2), got {np.shape(one.estimate)}"
+                f"object {item.id}: expected two corner points (2, 2), got {np.shape(item.estimate)}"
             )
-    boxes = np.array([np.ravel(one.estimate) for one in rows], np.float64).reshape(-1, 4)
+    boxes = np.array([np.ravel(item.estimate) for item in tracked], np.float64).reshape(-1, 4)
     np.maximum(boxes[:, 2:], boxes[:, :2], out=boxes[:, 2:])
-    last = [one.last_detection for one in rows]
+    last = [item.last_detection for item in tracked]
     missed = [
-        0 if seen.age is None else max(0, one.age - seen.age) for one, seen in zip(rows, last, strict=True)
+        0 if detection.age is None else max(0, item.age - detection.age)
+        for item, detection in zip(tracked, last, strict=True)
     ]
     index = None
     if detections is not None:
-        places = {id(one): row for row, one in enumerate(detections)}
-        index = [places.get(id(seen), -1) for seen in last]
+        rows = {id(detection): row for row, detection in enumerate(detections)}
+        index = [rows.get(id(detection), -1) for detection in last]
         missed = [0 if row >= 0 else max(1, frames) for row, frames in zip(index, missed, strict=True)]
     return _tracks(
-        ids=[one.id for one in rows],
+        ids=[item.id for item in tracked],
         boxes=list(boxes),
-        confidence=[1.0 if one.scores is None else float(np.mean(one.scores)) for one in last],
-        class_id=[one.label or 0 for one in last],
+        confidence=[
+            1.0 if detection.scores is None else float(np.mean(detection.scores)) for detection in last
+        ],
+        class_id=[detection.label or 0 for detection in last],
         frames_since_update=missed,
         detection_index=index,
     )
 
 
 def to_boxmot(detections: Detections) -> NDArray[np.float32]:
-    """``(N, 6)`` rows x1, y1, x2, y2, confidence, class, as boxmot's trackers take them.
+    """Convert detections for boxmot's trackers.
 
-    Embeddings don't fit in: give the tracker an object with ``get_features(boxes, frame)`` as ``reid_model``
-    (``demo/with_boxmot.py``).
+    The array has no embeddings: pass the tracker an object with ``get_features(boxes, frame)`` as
+    ``reid_model`` (``demo/with_boxmot.py``).
+
+    Args:
+        detections: of one frame.
+
+    Returns:
+        ``(N, 6)`` float32 rows x1, y1, x2, y2, confidence, class.
     """
     columns = (detections.boxes, detections.confidence[:, None], detections.class_id[:, None])
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
 def from_boxmot(rows: NDArray[np.floating[Any]]) -> Tracks:
-    """Tracks from the array that a boxmot tracker's ``update`` returns; its ids count from 0, here from 1.
+    """Convert the array that a boxmot tracker's ``update`` returns.
 
     Args:
-        rows: ``(M, 8)`` x1, y1, x2, y2, id, confidence, class, row of the detection; empty: no track.
+        rows: ``(M, 8)`` x1, y1, x2, y2, id, confidence, class, row of the detection; may be empty.
+
+    Returns:
+        The tracks. Ids are one larger than boxmot's, which start at 0.
 
     Raises:
         ValueError: the array has another shape.
@@ -206,7 +239,7 @@ def from_boxmot(rows: NDArray[np.floating[Any]]) -> Tracks:
     if table.size == 0:
         return Tracks.empty()
     if table.ndim != 2 or table.shape[1] != 8:
-        raise ValueError(f"boxmot's tracks: wanted (M, 8), got {table.shape}")
+        raise ValueError(f"boxmot's tracks must be (M, 8), got {table.shape}")
     return Tracks(
         ids=table[:, 4].astype(np.int64) + 1,
         boxes=table[:, :4],
@@ -218,15 +251,21 @@ def from_boxmot(rows: NDArray[np.floating[Any]]) -> Tracks:
 
 
 def from_ultralytics(result: Any) -> Detections:
-    """Detections from one of the ``Results`` that an ultralytics model returns, without masks and ids.
+    """Convert one of the ``Results`` of an ultralytics model, without masks and ids.
+
+    Args:
+        result: of a detector.
+
+    Returns:
+        The detections.
 
     Raises:
-        ValueError: it holds no boxes, as the result of a classifier.
+        ValueError: the result has no boxes, as that of a classifier.
     """
     if result.boxes is None:
-        raise ValueError("ultralytics' result holds no boxes: wanted that of a detector")
-    found = result.boxes.cpu().numpy()
-    return Detections.of(found.xyxy, found.conf, found.cls.astype(np.int64))
+        raise ValueError("ultralytics' result must be that of a detector, got one without boxes")
+    boxes = result.boxes.cpu().numpy()
+    return Detections.of(boxes.xyxy, boxes.conf, boxes.cls.astype(np.int64))
 
 
 def _tracks(
@@ -238,12 +277,12 @@ def _tracks(
     frames_since_update: list[int],
     detection_index: list[int] | None = None,
 ) -> Tracks:
-    """Columns as `Tracks`; ids and classes may be texts of numbers; without ``detection_index`` it is -1."""
+    """Make `Tracks` from lists; ids and classes may be strings of digits."""
     try:
         numbers = np.array([int(value) for value in (*ids, *class_id)], np.int64).reshape(2, -1)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"track ids and classes: wanted whole numbers, got {[*ids, *class_id]!r:.80}"
+            f"track ids and classes must be whole numbers, got {[*ids, *class_id]!r:.80}"
         ) from error
     return Tracks(
         ids=numbers[0],

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 from deepsort_paddle import DeepSort
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.motchallenge.metrics import evaluate, prepare_sequence
-from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
@@ -173,7 +173,7 @@ def report(label: str, scenes: Sequence[Scene], results: Sequence[Run]) -> None:
     for scene, run in zip(scenes, results, strict=True):
         rows = run.rows
         ones = np.ones(len(rows))
-        table = TrackTable(
+        table = TrackRecords(
             rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:], ones, ones.astype(int), ones
         )
         prepared.append(prepare_sequence(scene.name, scene.truth, table, frames=(1, scene.last_frame)))

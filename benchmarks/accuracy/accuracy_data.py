@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from deepsort_paddle import Detections
 from deepsort_paddle.boxes import xyxy_from_tlwh
 from deepsort_paddle.motchallenge.sequence import SequenceInfo
-from deepsort_paddle.motchallenge.text import TrackTable, read_detections, read_ground_truth
+from deepsort_paddle.motchallenge.text import TrackRecords, read_detections, read_ground_truth
 
 # Detectors of PETS09, by the name of the set: files in the data's folder of models, or built in.
 DETECTORS = {"pets-yolox": "yolox_nano.onnx", "pets-nanodet": "nanodet_m_320.onnx", "pets-hog": "hog"}
@@ -38,7 +38,7 @@ class Sequence:
 
     name: str
     frames: tuple[Detections, ...]
-    truth: TrackTable
+    truth: TrackRecords
     last_frame: int
     size: tuple[int, int]
     frame_rate: float
@@ -241,7 +241,7 @@ def crowd(people: int = 30, length: int = 400, seed: int = 0) -> Sequence:
         frames.append(by_confidence(found))
     table = np.concatenate(rows)
     count = np.ones(len(table))
-    truth = TrackTable(
+    truth = TrackRecords(
         table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:], count, count.astype(int), count
     )
     return Sequence("crowd", tuple(frames), truth, length, size, 25.0, 0.3)

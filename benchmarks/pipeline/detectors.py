@@ -22,7 +22,7 @@ from deepsort_paddle import open_detector, read_ground_truth
 from deepsort_paddle.boxes import iou
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.media.source import open_source
-from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.motchallenge.text import TrackRecords
 
 MIN_IOU = 0.5
 PEDESTRIAN = 1
@@ -74,7 +74,7 @@ class Score:
     wanted: int = 0
     milliseconds: list[float] = field(default_factory=list)
 
-    def add(self, boxes: NDArray[np.float64], rows: TrackTable) -> None:
+    def add(self, boxes: NDArray[np.float64], rows: TrackRecords) -> None:
         """Compare the boxes of one frame, in falling order of confidence, with its annotations."""
         free = (rows.confidence > 0) & (rows.class_id == PEDESTRIAN)
         ignored = ~free

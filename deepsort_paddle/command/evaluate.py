@@ -27,7 +27,7 @@ from deepsort_paddle.motchallenge.metrics import (
     prepare_sequence,
 )
 from deepsort_paddle.motchallenge.sequence import SequenceInfo
-from deepsort_paddle.motchallenge.text import TrackTable, read_ground_truth, read_tracks
+from deepsort_paddle.motchallenge.text import TrackRecords, read_ground_truth, read_tracks
 from deepsort_paddle.part_files import check_writable, real_path
 
 __all__ = ["SequenceFiles", "find_sequences", "format_scores", "format_table", "main"]
@@ -187,7 +187,9 @@ def evaluate_files(options: argparse.Namespace) -> Evaluation:
     return evaluate(prepared, clear=options.clear)
 
 
-def frames_of(files: SequenceFiles, ground_truth: TrackTable, results: TrackTable) -> tuple[int, int] | None:
+def frames_of(
+    files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords
+) -> tuple[int, int] | None:
     """First and last frame to count by default; None when nothing is annotated.
 
     These are frames 1 to ``seqLength``. In a clip of a longer sequence, whose annotation lies beyond these,
@@ -218,7 +220,7 @@ def check_reports(options: argparse.Namespace, sequences: Sequence[SequenceFiles
         raise ValueError(f"--json and --csv name the same file {options.json}")
 
 
-def order_notes(files: SequenceFiles, ground_truth: TrackTable, results: TrackTable) -> list[str]:
+def order_notes(files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords) -> list[str]:
     """What tells that the files were taken one for the other, or that there is nothing in the results."""
     notes = []
     scores = int((ground_truth.confidence % 1 != 0).sum())
@@ -234,8 +236,8 @@ def order_notes(files: SequenceFiles, ground_truth: TrackTable, results: TrackTa
 
 def range_notes(
     files: SequenceFiles,
-    ground_truth: TrackTable,
-    results: TrackTable,
+    ground_truth: TrackRecords,
+    results: TrackRecords,
     frames: tuple[int, int],
     *,
     chosen: bool,

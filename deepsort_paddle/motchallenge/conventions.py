@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.boxes import iou
-from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.motchallenge.text import TrackRecords
 
 __all__ = ["convention_warning"]
 
@@ -40,7 +40,9 @@ _CONVENTIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = 
 }
 
 
-def convention_warning(ground_truth: TrackTable, results: TrackTable, frames: tuple[int, int]) -> str | None:
+def convention_warning(
+    ground_truth: TrackRecords, results: TrackRecords, frames: tuple[int, int]
+) -> str | None:
     """What suggests that results are in another box convention or shifted by frames; None when nothing does.
 
     Args:
@@ -72,7 +74,7 @@ def convention_warning(ground_truth: TrackTable, results: TrackTable, frames: tu
 class _Comparison:
     """True boxes of some frames, and the results of the same frames in other readings."""
 
-    def __init__(self, ground_truth: TrackTable, results: TrackTable, frames: NDArray[np.int64]) -> None:
+    def __init__(self, ground_truth: TrackRecords, results: TrackRecords, frames: NDArray[np.int64]) -> None:
         self._results, self._frames = results, frames
         self._truth = [ground_truth.boxes[rows] for rows in _rows_of(ground_truth.frame, frames)]
         self._first_frames = int(ground_truth.frame.min()), int(results.frame.min())

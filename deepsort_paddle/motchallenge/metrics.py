@@ -21,7 +21,7 @@ from deepsort_paddle.boxes import iou
 from deepsort_paddle.extras import needs
 from deepsort_paddle.motchallenge.clear import MIN_IOU, ClearCounts, count_clear
 from deepsort_paddle.motchallenge.hota import HotaCounts, count_hota
-from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.motchallenge.text import TrackRecords
 
 __all__ = ["Benchmark", "Evaluation", "PreparedSequence", "Scores", "evaluate", "prepare_sequence"]
 
@@ -126,8 +126,8 @@ class Evaluation:
 
 def prepare_sequence(
     name: str,
-    ground_truth: TrackTable,
-    results: TrackTable,
+    ground_truth: TrackRecords,
+    results: TrackRecords,
     *,
     benchmark: Benchmark | None = None,
     frames: tuple[int, int] | None = None,
@@ -217,7 +217,7 @@ def evaluate(sequences: Sequence[PreparedSequence], *, clear: ClearSource = "mot
     return Evaluation(sequences=tuple(scores[:-1]), overall=scores[-1])
 
 
-def annotated_frames(ground_truth: TrackTable) -> tuple[int, int]:
+def annotated_frames(ground_truth: TrackRecords) -> tuple[int, int]:
     """First and last frame that the ground truth has a row for.
 
     Raises:
@@ -228,7 +228,7 @@ def annotated_frames(ground_truth: TrackTable) -> tuple[int, int]:
     return int(ground_truth.frame.min()), int(ground_truth.frame.max())
 
 
-def guess_benchmark(name: str, ground_truth: TrackTable) -> Benchmark:
+def guess_benchmark(name: str, ground_truth: TrackRecords) -> Benchmark:
     """The rules that fit: by the sequence's name, otherwise MOT17's where every row has a MOT16 class."""
     for benchmark in get_args(Benchmark):
         if name.upper().startswith(benchmark):

@@ -28,7 +28,7 @@ from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.structures import Detections, Tracks, row_index
 
 __all__ = [
-    "TrackTable",
+    "TrackRecords",
     "TrackWriter",
     "read_detections",
     "read_ground_truth",
@@ -39,16 +39,25 @@ _EMBEDDING_START = 10
 
 
 @dataclass(frozen=True, slots=True)
-class TrackTable:
-    """The boxes of identified objects in all frames of a sequence, sorted by frame.
+class TrackRecords:
+    """The tracked or annotated boxes of all frames of a sequence, sorted by frame.
 
     Attributes:
-        frame: ``(N,)`` int64 frame numbers from 1, rising; rows of one frame keep the file's order.
+        frame: ``(N,)`` int64 frame numbers from 1, ascending; rows of one frame keep the file's order.
         ids: ``(N,)`` int64, unique within a frame.
         boxes: ``(N, 4)`` float64 xyxy pixels, 0-based.
-        confidence: ``(N,)`` float64 as in the file (in ground truth 0: a box to be ignored); 1 when absent.
-        class_id: ``(N,)`` int64 MOTChallenge class (1 is pedestrian); 1 when absent.
-        visibility: ``(N,)`` float64 in [0, 1]; 1 when absent.
+        confidence: ``(N,)`` float64 as in the file (0 in ground truth: ignore the box); 1 by default.
+        class_id: ``(N,)`` int64 MOTChallenge class (1 is pedestrian); 1 by default.
+        visibility: ``(N,)`` float64 in [0, 1]; 1 by default.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "tracks.txt")
+        ...     _ = path.write_text("1,7,11,21,50,150,0.9,-1,-1,-1")
+        ...     records = read_tracks(path)
+        >>> records[records.frame == 1].boxes
+        array([[ 10.,  20.,  60., 170.]])
     """
 
     frame: NDArray[np.int64]
@@ -62,7 +71,7 @@ class TrackTable:
         return len(self.frame)
 
     def __getitem__(self, index: Any) -> Self:
-        """Rows by slice, mask or index array; all columns move together."""
+        """Select rows of all columns by slice, mask or index array."""
         rows = row_index(index)
         return type(self)(
             frame=self.frame[rows],
@@ -112,18 +121,24 @@ def read_detections(path: str | Path) -> dict[int, Detections]:
     }
 
 
-def read_tracks(path: str | Path) -> TrackTable:
-    """Tracking results: frame, id, left, top, width, height and, if there is one, confidence.
+def read_tracks(path: str | Path) -> TrackRecords:
+    """Read tracking results: frame, id, left, top, width, height and, if there is one, confidence.
+
+    Args:
+        path: the text file.
+
+    Returns:
+        The rows, sorted by frame.
 
     Raises:
-        OSError: the file can't be read.
-        ValueError: as for `read_detections`, or an id that is no whole number or comes twice in a frame.
+        OSError: the file cannot be read.
+        ValueError: as for `read_detections`, or an id is not a whole number or is repeated in a frame.
     """
     table, lines = read_table(path)
     return _track_table(path, table, lines, has_class=False)
 
 
-def read_ground_truth(path: str | Path) -> TrackTable:
+def read_ground_truth(path: str | Path) -> TrackRecords:
     """Ground truth of MOT16 and later (8 or 9 columns, with class and visibility), of MOT15, or of VisDrone.
 
     Ten columns are the layout of MOT15, whose last three are world coordinates, so that everything is a fully
@@ -141,23 +156,43 @@ def read_ground_truth(path: str | Path) -> TrackTable:
 
 
 class TrackWriter:
-    """Writes results line by line: ``frame,id,left,top,width,height,score,-1,-1,-1``.
+    """Writes tracks as lines ``frame,id,left,top,width,height,score,-1,-1,-1``.
 
-    The eighth column, unused for tracks in the picture, can hold the class number instead.
+    It writes ``NAME.part``, flushes after each frame, and renames the file to ``NAME`` when it is closed. So
+    ``NAME`` is always complete, and a killed run keeps its frames in ``NAME.part``. When used as a context
+    manager it also renames the file after Ctrl-C. After any other error ``NAME.part`` and an older ``NAME``
+    stay.
 
-    The file grows as ``NAME.part``, each frame handed to the operating system whole, and takes its name
-    when closed: a finished file is complete, and a killed run keeps every frame up to
-    then. As a context manager it also takes its name after Ctrl-C; after any other
-    error ``NAME.part`` stays and an older ``NAME`` is kept.
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from deepsort_paddle import DeepSort
+        >>> tracker = DeepSort(n_init=1)
+        >>> with TemporaryDirectory() as folder:
+        ...     with TrackWriter(f"{folder}/tracks.txt") as writer:
+        ...         for number in (1, 2):
+        ...             writer.write(number, tracker.update(Detections.of([[10, 20, 60, 170]])))
+        ...     print(Path(folder, "tracks.txt").read_text().strip())
+        2,1,11.000,21.000,50.000,150.000,1.0000,-1,-1,-1
     """
 
     def __init__(self, path: str | Path, *, classes: bool = False) -> None:
+        """Open ``NAME.part``.
+
+        Args:
+            path: the text file.
+            classes: write the class id into the eighth column, which is unused for 2D tracks.
+        """
         self.path = Path(path)
         self._classes = classes
         self._file = temporary_path(path).open("w", encoding="ascii", newline="\n")
 
     def write(self, frame_number: int, tracks: Tracks) -> None:
-        """Append the tracks of one frame, 0-based boxes; a frame without tracks writes nothing."""
+        """Append the tracks of one frame.
+
+        Args:
+            frame_number: from 1.
+            tracks: of this frame, with 0-based boxes; nothing is written if there are none.
+        """
         if len(tracks) == 0:
             return
         class_id = tracks.class_id if self._classes else np.full(len(tracks), -1)
@@ -172,7 +207,7 @@ class TrackWriter:
         self._file.flush()
 
     def close(self) -> None:
-        """Finish the file and give it its name; closing twice is fine."""
+        """Close the file and rename it; a second call does nothing."""
         if not self._file.closed:
             self._file.close()
             commit(self.path)
@@ -210,7 +245,7 @@ def _known_confidence(table: NDArray[np.float64], path: str | Path) -> NDArray[n
 
 def _track_table(
     path: str | Path, table: NDArray[np.float64], lines: list[int], *, has_class: bool
-) -> TrackTable:
+) -> TrackRecords:
     """Columns of identified boxes, sorted by frame, after checking ids and classes."""
     whole = [(1, "id")] + ([(7, "class")] if has_class else [])
     for column, name in whole:
@@ -232,7 +267,7 @@ def _track_table(
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]
     ones = np.ones(len(table))
-    return TrackTable(
+    return TrackRecords(
         frame=table[:, 0].astype(np.int64),
         ids=table[:, 1].astype(np.int64),
         boxes=_boxes(table),

@@ -1,9 +1,9 @@
-"""Boxes, ids and trails on a frame.
+"""Draw boxes, ids and trails on a frame.
 
-Each id has a colour of its own for ever: hues advance by the golden ratio, so that ids born one after the
-other, which tend to stand side by side, differ most. As such hues come close again after Fibonacci's
-numbers of ids, 8, 13, 21, 34, 55, six shades alternate: the first of these that is a multiple of 6 is 144.
-Lines and text grow with the frame's shorter side.
+The colour of an id depends on the id only. Hues advance by the golden ratio, so that consecutive ids, which
+often stand side by side, differ most. Such hues come close again after Fibonacci numbers of ids (8, 13, 21,
+34, 55), so six shades alternate: the first Fibonacci number that is a multiple of 6 is 144. Line widths and
+text scale with the frame's shorter side.
 """
 
 from __future__ import annotations
@@ -23,23 +23,43 @@ from deepsort_paddle.structures import Tracks
 __all__ = ["Trails", "draw_tracks", "track_color"]
 
 _GOLDEN_RATIO = 0.618033988749895
-# Saturation and value, in turn: of several hundred sets tried, one whose smallest CIELAB distance is
-# large: 13.8 among any 20 ids in a row, 11.1 among 40, 5.5 among 100 (one shade: below 1).
+# Pairs of saturation and value, the best of several hundred sets by the smallest CIELAB distance: 13.8 among
+# any 20 consecutive ids, 11.1 among 40, 5.5 among 100 (below 1 with one shade).
 _SHADES = ((0.9, 1.0), (0.9, 0.65), (0.5, 0.75), (0.45, 1.0), (0.7, 0.85), (0.3, 0.85))
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class Trails:
-    """Remembers where each track stood (the middle of its box's lower edge) in the last frames."""
+    """Keeps the recent positions of each track (the bottom centres of its boxes).
+
+    Example:
+        >>> from deepsort_paddle import DeepSort, Detections
+        >>> tracker, trails = DeepSort(n_init=1), Trails(length=2)
+        >>> for x in (0, 10, 20):
+        ...     points = trails.update(tracker.update(Detections.of([[x, 0, x + 40, 100]])))
+        >>> points[1].shape
+        (2, 2)
+    """
 
     def __init__(self, length: int = 40) -> None:
-        """Keep ``length`` frames of every track seen within the last ``length`` frames."""
+        """Start without positions.
+
+        Args:
+            length: number of frames to keep.
+        """
         self._length = length
         self._frame = 0
         self._points: dict[int, deque[tuple[int, float, float]]] = {}
 
     def update(self, tracks: Tracks) -> dict[int, NDArray[np.float64]]:
-        """Take in one frame; returns ``(T, 2)`` x, y points, oldest first, for every id in ``tracks``."""
+        """Add the tracks of one frame.
+
+        Args:
+            tracks: of the next frame.
+
+        Returns:
+            For every id in ``tracks`` its positions, ``(T, 2)`` x, y pixels, oldest first.
+        """
         self._frame += 1
         for track_id, (left, _, right, bottom) in zip(
             tracks.ids.tolist(), tracks.boxes.tolist(), strict=True
@@ -58,7 +78,7 @@ class Trails:
 
 
 def track_color(track_id: int) -> tuple[int, int, int]:
-    """The BGR colour of an id, the same in every run."""
+    """Return the BGR colour of an id, each in 0 to 255; the same in every run."""
     hue = track_id * _GOLDEN_RATIO % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, *_SHADES[(track_id - 1) % len(_SHADES)])
     return round(255 * blue), round(255 * green), round(255 * red)
@@ -71,19 +91,23 @@ def draw_tracks(
     trails: Mapping[int, NDArray[np.float64]] | None = None,
     label: Callable[[Tracks, int], str] | None = None,
 ) -> NDArray[np.uint8]:
-    """A copy of ``image`` with a box and a label for each track.
+    """Draw a box and a label for each track.
 
-    Nearer people (lower box edge) are drawn over farther ones, labels over all boxes, each inside the frame
-    and, where there is room, clear of other labels. Tracks without a detection in this frame have a thin box.
+    Nearer people (with a lower box edge) are drawn over farther ones, and labels over all boxes. Each label
+    is inside the frame and does not overlap other labels if there is room. Tracks without a detection in this
+    frame have a thin box.
 
     Args:
         image: ``(H, W, 3)`` uint8 BGR of any size; not modified.
-        tracks: of this frame, boxes may leave the frame.
+        tracks: of this frame; boxes may extend beyond the frame.
         trails: ``(T, 2)`` points by id, as from `Trails.update`.
-        label: text for row i of the tracks; the id when left out.
+        label: ``label(tracks, row)`` returns the label of a row; None: the id.
+
+    Returns:
+        ``(H, W, 3)`` uint8 BGR, a copy.
 
     Raises:
-        ValueError: the image is of another shape or dtype, or ``tracks`` are none.
+        ValueError: the image has another shape or dtype, or ``tracks`` are not `Tracks`.
     """
     check_frame(image)
     check_type("tracks", tracks, Tracks, "as a tracker's update returns them")
@@ -115,14 +139,14 @@ def _draw_trail(
     color: tuple[int, int, int],
     thickness: int,
 ) -> None:
-    """A line through ``(T, 2)`` points, older half thinner."""
+    """Draw a line through ``(T, 2)`` points; the older half is thinner."""
     if points is None or len(points) < 2:
         return
     path = np.rint(np.clip(points, -10_000, 30_000)).astype(np.int32)
     middle = len(path) // 2
-    for part, weight in ((path[: middle + 1], max(1, thickness // 2)), (path[middle:], thickness)):
-        if len(part) > 1:
-            cv2.polylines(canvas, [part[:, None, :]], False, color, weight, cv2.LINE_AA)
+    for half, weight in ((path[: middle + 1], max(1, thickness // 2)), (path[middle:], thickness)):
+        if len(half) > 1:
+            cv2.polylines(canvas, [half[:, None, :]], False, color, weight, cv2.LINE_AA)
 
 
 def _draw_label(
@@ -132,19 +156,19 @@ def _draw_label(
     color: tuple[int, int, int],
     taken: NDArray[np.float64],
 ) -> tuple[int, int, int, int]:
-    """A filled tag at the box, where the frame has room and it hides least of other tags.
+    """Draw a filled tag near the box, at the place inside the frame with the least overlap with other tags.
 
-    Above the box is best, then inside, below, beside it, and a line or two farther off.
+    Places above the box come first, then inside, below, beside it, and one or two lines farther away.
 
     Args:
         canvas: to draw on.
-        text: nothing is drawn where it is empty.
-        box: x1, y1, x2, y2; nothing is drawn where it lies outside the frame.
+        text: the label; an empty one is not drawn.
+        box: x1, y1, x2, y2; no tag is drawn for a box outside the frame.
         color: of the tag, BGR.
-        taken: ``(N, 4)`` other tags; zeros are none.
+        taken: ``(N, 4)`` xyxy of other tags; zeros for none.
 
     Returns:
-        the tag's x1, y1, x2, y2; zeros where there is none.
+        The tag's x1, y1, x2, y2; zeros for no tag.
     """
     height, width = canvas.shape[:2]
     left, top, right, bottom = box

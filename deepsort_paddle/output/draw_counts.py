@@ -1,4 +1,4 @@
-"""Lines, zones and their counts on a frame."""
+"""Draw lines, zones and their counts on a frame."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ __all__ = ["draw_counts", "shown_name"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _Text = tuple[str, NDArray[np.float64]]
-# Where a name may move to, in its own heights: as near as possible.
+# Vertical offsets of a name from its point, in its own heights; the nearest come first.
 _ROWS = (0, -1, 1, -2, 2, -3, 3)
 _LINE, _ZONE, _DARK = (255, 255, 255), (255, 220, 120), (30, 30, 30)
 
 
 def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
-    """A copy of ``image`` with every line and zone and what was counted there.
+    """Draw all lines and zones with their counts.
 
-    At a line an arrow points each way, its count at the tip. Names give way to counts and to each other.
-    OpenCV draws ASCII only: another name shows as #1, its place among the lines or zones.
+    A line has an arrow for each direction, with the count at the tip. Names avoid counts and each other.
+    OpenCV draws ASCII only: any other name becomes #1, #2..., its number among the lines or zones.
 
     Args:
         image: ``(H, W, 3)`` uint8 BGR; not modified.
         counts: as from `TrackCounter.counts`.
+
+    Returns:
+        ``(H, W, 3)`` uint8 BGR, a copy.
     """
     canvas = np.ascontiguousarray(image).copy()
     texts = [
@@ -45,17 +48,17 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
 
 
 def shown_name(name: str, number: int) -> str:
-    """What stands on the picture for the name of the line or zone of that number, from 1."""
+    """Return the text to draw for a name: the name, or its number (from 1) unless it is printable ASCII."""
     return name if name.isascii() and name.isprintable() else f"#{number}"
 
 
 def _pixels(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Whole pixels within what OpenCV can draw."""
+    """Round to whole pixels in the range that OpenCV can draw."""
     return np.rint(np.clip(points, -30_000, 30_000)).astype(np.int32)
 
 
 def _draw_zone(canvas: NDArray[np.uint8], count: ZoneCount, name: str) -> _Text:
-    """The outline; returns what to write at its topmost corner."""
+    """Draw the outline; return the text for its topmost corner."""
     corners = _pixels(np.array(count.zone.polygon, float))
     weight = max(1, round(min(canvas.shape[:2]) / 360))
     cv2.polylines(canvas, [corners[:, None]], True, _DARK, weight + 2, cv2.LINE_AA)
@@ -65,7 +68,7 @@ def _draw_zone(canvas: NDArray[np.uint8], count: ZoneCount, name: str) -> _Text:
 
 
 def _draw_line(canvas: NDArray[np.uint8], count: LineCount) -> list[_Text]:
-    """The line and its arrows; returns the counts to write at their tips."""
+    """Draw the line and its arrows; return the counts for their tips."""
     start, end = np.array(count.line.start, float), np.array(count.line.end, float)
     along = (end - start) / np.hypot(*(end - start))
     right = np.array([-along[1], along[0]])
@@ -93,7 +96,7 @@ def _draw_text(
     *,
     fixed: bool = False,
 ) -> None:
-    """Dark on white around a point, moved into the frame; unless ``fixed`` also off the tags in ``taken``."""
+    """Draw dark text on white at a point, inside the frame; unless ``fixed``, avoid the tags in ``taken``."""
     height, width = canvas.shape[:2]
     scale = max(0.35, min(height, width) / 1100)
     weight = max(1, round(scale * 1.6))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.structures import Tracks
 from deepsort_paddle.tracking.smooth import refine
@@ -117,7 +117,7 @@ class Recorder:
             frame = tracked.frame if second is None else replace(tracked.frame, image=second.image)
             yield replace(tracked, frame=frame, tracks=tracks[start:stop])
 
-    def _table(self) -> tuple[TrackTable, NDArray[np.int64]]:
+    def _table(self) -> tuple[TrackRecords, NDArray[np.int64]]:
         """Return all recorded rows, and for each the row of its detection in its frame, ``(N,)``.
 
         Frames are numbered from 1 without gaps: numbers from file names may skip some, and only existing
@@ -126,10 +126,10 @@ class Recorder:
         frames = self._frames
         if not frames:
             no_ints, no_floats = np.zeros(0, np.int64), np.zeros(0)
-            return TrackTable(no_ints, no_ints, np.zeros((0, 4)), no_floats, no_ints, no_floats), no_ints
+            return TrackRecords(no_ints, no_ints, np.zeros((0, 4)), no_floats, no_ints, no_floats), no_ints
         counts = [len(tracked.tracks) for tracked in frames]
         index = np.concatenate([tracked.tracks.detection_index for tracked in frames])
-        table = TrackTable(
+        table = TrackRecords(
             frame=np.repeat(np.arange(1, len(frames) + 1), counts),
             ids=np.concatenate([tracked.tracks.ids for tracked in frames]),
             boxes=np.concatenate(

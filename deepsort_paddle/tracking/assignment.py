@@ -1,9 +1,9 @@
-"""Assignment of detections to tracks: one stage, and the cascade of stages.
+"""Assign detections to tracks: a single assignment, and the matching cascade.
 
-A stage takes a cost matrix, lifts every cost over the threshold to the same value just above it,
-solves the rectangular assignment problem and undoes the pairs that are still over the threshold.
-The cascade runs a stage for the tracks seen one frame ago, then two frames ago and so on, so
-that a long-lost track with its wide gate can't take the detection of one seen just now.
+An assignment takes a cost matrix, sets every cost over the threshold to the same value just above it, solves
+the rectangular assignment problem and removes the pairs over the threshold. The cascade first assigns the
+tracks seen one frame ago, then those seen two frames ago and so on, so that a long-lost track with its wide
+gate cannot take the detection of a recently seen one.
 
 Source: Wojke et al. 2017 (arXiv 1703.07402), section 2.3 and listing 1.
 """
@@ -22,9 +22,9 @@ __all__ = ["Assignment", "assign", "cascade"]
 
 # Costs over the threshold become threshold + this, as in the published code.
 _ABOVE = 1e-5
-# lap's Jonker-Volgenant beats scipy's only on large, nearly square problems in which many pairs
-# are possible: 500 x 500 with a tenth of the pairs 4.6 against 11 ms, gated to three
-# a row 16 against 3.2 ms (benchmarks/tracker/tracker_core.py --solvers).
+# lap's Jonker-Volgenant solver is faster than scipy's only on large, nearly square problems with many
+# possible pairs. For 500 x 500, lap and scipy take 4.6 and 11 ms with a tenth of the pairs, 16 and 3.2 ms
+# with three pairs per row (benchmarks/tracker/tracker_core.py --solvers).
 _LAP_FROM = 100
 _LAP_PAIRS_A_ROW = 8
 _LAP_SQUARENESS = 0.9
@@ -32,13 +32,19 @@ _LAP_SQUARENESS = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Pairs of tracks and detections, and the detections left over.
+    """Pairs of tracks and detections, and the unmatched detections.
 
     Attributes:
-        rows: ``(K,)`` int64 rows (tracks) that got a column.
-        columns: ``(K,)`` int64 columns (detections), ``columns[i]`` belongs to ``rows[i]``.
-        unmatched_columns: ``(R,)`` int64. Those that the solver never assigned come first, in
-            their order, then those whose pair was undone: new ids follow this order.
+        rows: ``(K,)`` int64 matched rows (tracks).
+        columns: ``(K,)`` int64 matched columns (detections); ``columns[i]`` belongs to ``rows[i]``.
+        unmatched_columns: ``(R,)`` int64. First the columns that the solver did not assign, in order, then
+            those whose pair was removed. New ids follow this order.
+
+    Example:
+        >>> import numpy as np
+        >>> result = assign(np.array([[0.1, 0.9], [0.8, 0.9]]), max_cost=0.5)
+        >>> result.rows, result.columns, result.unmatched_columns
+        (array([0]), array([0]), array([1]))
     """
 
     rows: NDArray[np.int64]
@@ -47,14 +53,14 @@ class Assignment:
 
 
 def assign(cost: NDArray[np.float64], max_cost: float) -> Assignment:
-    """Pair rows with columns at the smallest total cost, none over ``max_cost``.
+    """Match rows with columns at the smallest total cost, without pairs over ``max_cost``.
 
     Args:
-        cost: ``(T, N)``; infinity and NaN mean 'never'.
-        max_cost: finite; a cost equal to it is still accepted.
+        cost: ``(T, N)``; infinity or NaN for an impossible pair.
+        max_cost: finite; a cost equal to it is accepted.
 
     Returns:
-        An ``Assignment`` in indices of ``cost``; with no rows, every column is unmatched.
+        Indices into ``cost``; without rows, every column is unmatched.
     """
     columns = np.arange(cost.shape[1], dtype=np.int64)
     if 0 in cost.shape:
@@ -77,19 +83,19 @@ def cascade(
     columns: NDArray[np.int64],
     max_cost: float,
 ) -> Assignment:
-    """Assign in order of age: the rows seen most recently choose first.
+    """Match in order of age: the most recently seen rows first.
 
     Args:
-        cost_of: gives the ``(T, N)`` costs of some rows and columns. It is asked at most twice
-            and never for the same pair again: for the youngest rows, then for all older ones
-            and the columns that are still free, which are few in most frames.
+        cost_of: returns the ``(T, N)`` costs of the given rows and columns. It is called at most twice, never
+            for the same pair: for the youngest rows, then for all older rows and the columns that are still
+            unmatched (few in most frames).
         rows: ``(T,)`` indices of tracks.
-        ages: ``(T,)`` frames since each was last seen.
+        ages: ``(T,)`` frames since each track was last seen.
         columns: ``(N,)`` indices of detections, in order.
-        max_cost: as in ``assign``.
+        max_cost: see `assign`.
 
     Returns:
-        An ``Assignment`` in the indices given.
+        Indices as in ``rows`` and ``columns``.
     """
     if len(rows) == 0 or len(columns) == 0:
         return Assignment(rows[:0], columns[:0], columns)
@@ -101,38 +107,45 @@ def cascade(
     if len(old) and len(free):
         cost = cost_of(old, free)
         old_ages = ages[~youngest]
-        places = np.arange(len(free), dtype=np.int64)  # columns of `cost` that are still free, in order
+        remaining = np.arange(len(free), dtype=np.int64)  # unmatched columns of `cost`, in order
         levels, sizes = np.unique(old_ages, return_counts=True)
-        busy = np.unique(old_ages[(cost <= max_cost).any(axis=1)]).tolist()
+        ages_with_pairs = np.unique(old_ages[(cost <= max_cost).any(axis=1)]).tolist()
         done = 0
-        for age in busy:
-            if len(places) == 0:
+        for age in ages_with_pairs:
+            if len(remaining) == 0:
                 break
-            at = int(levels.searchsorted(age))
-            places = _passed_by(places, sizes[done:at])
-            done = at + 1
+            index = int(levels.searchsorted(age))
+            remaining = _reorder_after_empty_levels(remaining, sizes[done:index])
+            done = index + 1
             level = (old_ages == age).nonzero()[0]
-            stage = assign(cost[level[:, None], places], max_cost)
+            stage = assign(cost[level[:, None], remaining], max_cost)
             matched_rows.append(old[level[stage.rows]])
-            matched_columns.append(free[places[stage.columns]])
-            places = places[stage.unmatched_columns]
-        places = _passed_by(places, sizes[done:])
-        free = free[places]
+            matched_columns.append(free[remaining[stage.columns]])
+            remaining = remaining[stage.unmatched_columns]
+        remaining = _reorder_after_empty_levels(remaining, sizes[done:])
+        free = free[remaining]
     return Assignment(np.concatenate(matched_rows), np.concatenate(matched_columns), free)
 
 
-def _passed_by(places: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Free columns after stages of so many rows in which no pair was possible, in their new order.
+def _reorder_after_empty_levels(columns: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return unmatched columns in the order they have after levels without a possible pair.
 
-    Between equal costs scipy gives row i column i: the first columns are assigned and undone, so they
-    go behind the others. The order sets ids, so these stages count, but need not be solved.
+    If all costs are equal, scipy assigns column i to row i. These pairs are removed, which moves the first
+    columns to the end. The order determines ids, so these levels count, but they need not be solved.
+
+    Args:
+        columns: ``(N,)`` unmatched columns.
+        sizes: ``(L,)`` number of rows of each level.
+
+    Returns:
+        ``(N,)``.
     """
-    count = len(places)
-    return np.roll(places, -int(sizes[sizes < count].sum()) % count) if count else places
+    count = len(columns)
+    return np.roll(columns, -int(sizes[sizes < count].sum()) % count) if count else columns
 
 
 def _solve(cost: NDArray[np.float64], pairs: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows, ascending, and columns of an optimal rectangular assignment; ``pairs`` are possible."""
+    """Return rows (ascending) and columns of an optimal assignment; ``pairs`` counts the possible pairs."""
     small, large = sorted(cost.shape)
     if small >= max(_LAP_FROM, _LAP_SQUARENESS * large) and pairs >= _LAP_PAIRS_A_ROW * cost.shape[0]:
         _, column_of_row, _ = lap.lapjv(cost, extend_cost=True)

@@ -1,4 +1,4 @@
-"""A journal in words: the life of an id, one line for each thing that happened to it, and as a table."""
+"""Write the decision log in words, one line for each event of an id, or as a CSV table."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ _STAGE_WORDS = {
 
 
 def explain(journal: Journal, track_id: int) -> str:
-    """The life of an id, a line for each event; matches in a row are one line.
+    """Describe the life of an id, with one line for each event; consecutive matches share a line.
+
+    Args:
+        journal: the log of the tracker.
+        track_id: the id.
+
+    Returns:
+        The lines as one text.
 
     Raises:
-        ValueError: there was no such id; the message says which there were.
+        ValueError: there was no such id; the message has the range of ids.
     """
     events = journal.events(track_id)
     if len(events) == 0:
@@ -46,10 +53,14 @@ def explain(journal: Journal, track_id: int) -> str:
 
 
 def write_table(journal: Journal, path: str | Path) -> None:
-    """All events as CSV with a header; empty fields are unknown.
+    """Write all events as CSV with a header; unknown values are empty.
+
+    Args:
+        journal: the log of the tracker.
+        path: the file to write.
 
     Raises:
-        OSError: the file can't be written.
+        OSError: the file cannot be written.
     """
     with temporary_path(path).open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -77,14 +88,15 @@ def _lines(events: NDArray[Any], kinds: NDArray[np.str_], max_cosine: float) -> 
                 stop += 1
         if stop - start > 1:
             run = events[start:stop]
-            span, text = f"{run['frame'][0]}-{run['frame'][-1]}", _run(run)
+            span, text = f"{run['frame'][0]}-{run['frame'][-1]}", _describe_run(run)
         else:
-            span, text = str(event["frame"]), _TELL[kind](event, max_cosine)
+            span, text = str(event["frame"]), _DESCRIBE[kind](event, max_cosine)
         yield f"{span:>11}  {kind:9}  {text}"
         start = stop
 
 
-def _run(run: NDArray[Any]) -> str:
+def _describe_run(run: NDArray[Any]) -> str:
+    """Describe consecutive matches, by stage."""
     parts = []
     for code in np.unique(run["stage"]):
         stage = run[run["stage"] == code]
@@ -98,7 +110,7 @@ def _run(run: NDArray[Any]) -> str:
 
 
 def _near(event: Any, prefix: str, max_cosine: float) -> str:
-    """How near track and detection are, each number with its limit."""
+    """Describe how near track and detection are, each number with its limit."""
     parts = [f"IoU {event[f'{prefix}iou']:.2f}"]
     gate, cosine = event[f"{prefix}gate"], event[f"{prefix}cosine"]
     parts.append(f"gate {gate:.1f} of {kalman.GATE:.1f}" if gate < 1000 else "far outside the gate")
@@ -122,7 +134,7 @@ def _place(event: Any) -> str:
     )
 
 
-def _tell_born(event: Any, max_cosine: float) -> str:
+def _describe_born(event: Any, max_cosine: float) -> str:
     text = f"from {_place(event)}"
     if event["rival"] == 0:
         return text + "; no confirmed track was missing"
@@ -133,7 +145,7 @@ def _tell_born(event: Any, max_cosine: float) -> str:
     )
 
 
-def _tell_match(event: Any, max_cosine: float) -> str:
+def _describe_match(event: Any, max_cosine: float) -> str:
     text = (
         f"{_STAGE_WORDS[STAGE_NAMES[event['stage']]]}: cost {event['cost']:.2f} of {event['limit']:.2f}, "
         f"{_place(event)} ({_near(event, '', max_cosine)})"
@@ -145,7 +157,7 @@ def _tell_match(event: Any, max_cosine: float) -> str:
     return text
 
 
-def _tell_lost(event: Any, max_cosine: float) -> str:
+def _describe_lost(event: Any, max_cosine: float) -> str:
     if event["detection"] < 0:
         return "no detection overlaps the predicted place"
     text = f"best was {_place(event)} ({_near(event, '', max_cosine)})"
@@ -154,16 +166,16 @@ def _tell_lost(event: Any, max_cosine: float) -> str:
     return text + f", taken by id {event['rival']} ({_near(event, 'rival_', max_cosine)})"
 
 
-def _tell_deleted(event: Any, _: float) -> str:
+def _describe_deleted(event: Any, _: float) -> str:
     return f"not matched for {_frames(event['gap'])}"
 
 
-_TELL = {
-    "born": _tell_born,
+_DESCRIBE = {
+    "born": _describe_born,
     "confirmed": lambda *_: "had enough detections",
-    "matched": _tell_match,
-    "found": _tell_match,
-    "lost": _tell_lost,
-    "deleted": _tell_deleted,
+    "matched": _describe_match,
+    "found": _describe_match,
+    "lost": _describe_lost,
+    "deleted": _describe_deleted,
     "duplicate": lambda *_: "deleted: it overlapped a track that has more detections too much",
 }

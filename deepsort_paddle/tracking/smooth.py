@@ -1,12 +1,11 @@
-"""What can be set right when a video is over: link broken tracks, fill their gaps, smooth their boxes.
+"""Refine the tracks of a whole video: link broken tracks, fill gaps, smooth boxes.
 
-A tracker decides in each frame from the frames before it. Afterwards the whole is known: a track that ended
-and one that began may look like the same person, a gap has a far side, and a box can be corrected
-by those that follow it.
+A tracker decides on each frame from the frames before it. Afterwards the later frames are known too: they
+show whether two tracks belong to one person, where a gap ends, and how to correct a box.
 
-Two steps, each a function on the rows of all frames: `link` gives tracks that look alike one id, `smooth`
-corrects their boxes and fills the frames in between. `refine` does both. What all boxes of a frame do alike
-beside their smooth ways is a jerk of the camera: it is taken off before smoothing and put back afterwards.
+`link` gives tracks of similar appearance one id. `smooth` corrects boxes and fills gaps. `refine` does both.
+The deviation from the smooth paths that all boxes of a frame share is a jerk of the camera: it is subtracted
+before smoothing and added again afterwards.
 
 Source of the smoother: Rauch, Tung and Striebel, "Maximum likelihood estimates of linear dynamic systems",
 AIAA Journal 3 (8), 1965; filterpy's implementation.
@@ -21,25 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from deepsort_paddle.motchallenge.text import TrackTable
-from deepsort_paddle.tracking.box_motion import believed_part, common_shift
+from deepsort_paddle.motchallenge.text import TrackRecords
+from deepsort_paddle.tracking.box_motion import common_shift, shrinkage
 
 __all__ = ["Refined", "link", "refine", "smooth"]
 
-# Standard deviations, in heights of the box: of a measured side, and of the change of velocity in a frame.
-# Both are DeepSORT's (see kalman.py). A fourth of the second costs 5 HOTA where the camera moves
-# (MOT17-05), four times as much costs 1 where it stands (PETS09-S2L1).
-_MEASURED = 1 / 20
-_ACCELERATION = 1 / 160
-# Of place and velocity before the first box: it decides, not what was thought of it before.
-_UNKNOWN = 0.5
-# Boxes in a frame from which on what they have in common is looked at, as in the presets (min_camera_pairs).
-_WITNESSES = 5
-# Means of embeddings scatter less than single embeddings, to which max_cosine_distance belongs.
-_MEAN_PART = 0.5
-# A person out of sight can be so many heights away: a step to the side, and so many a second (running).
-_STEP = 0.5
-_HEIGHTS_A_SECOND = 2.0
+# Standard deviations, as fractions of the box's height: of a measured coordinate, and of the change of
+# velocity per frame. Both are DeepSORT's (see kalman.py). A quarter of the second costs 5 HOTA with a moving
+# camera (MOT17-05), four times the second costs 1 HOTA with a static one (PETS09-S2L1).
+_MEASUREMENT_STD = 1 / 20
+_ACCELERATION_STD = 1 / 160
+# Of position and velocity before the first box; large, so that the first box decides.
+_INITIAL_STD = 0.5
+# Smallest number of boxes in a frame for an estimate of the camera's jerk, as min_camera_pairs in the
+# presets.
+_MIN_CAMERA_BOXES = 5
+# Mean embeddings scatter less than single embeddings, for which max_cosine_distance is calibrated.
+_MEAN_DISTANCE_RATIO = 0.5
+# How far a person can get while out of sight, in heights of the box: a step aside, plus running speed.
+_MAX_STEP = 0.5
+_MAX_HEIGHTS_PER_SECOND = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,27 @@ class Refined:
     """Tracks after `refine`.
 
     Attributes:
-        table: all frames, sorted by frame, then id.
-        row: ``(N,)`` int64 the row of the original table that each is, -1 for those filled in.
-        missed: ``(N,)`` int64 frames since the last row that was not filled in, 0 for those themselves.
+        table: the rows of all frames, sorted by frame, then id.
+        row: ``(N,)`` int64, row of the original table, -1 for a filled-in row.
+        missed: ``(N,)`` int64, frames since the track's last original row, 0 for an original row.
+
+    Example:
+        >>> frame, ids = np.array([1, 3]), np.array([1, 1])
+        >>> boxes = np.array([[0.0, 0, 40, 100], [20, 0, 60, 100]])
+        >>> table = TrackRecords(frame, ids, boxes, np.ones(2), np.zeros(2, int), np.ones(2))
+        >>> refined = refine(table)
+        >>> refined.table.frame, refined.row, refined.missed
+        (array([1, 2, 3]), array([ 0, -1,  1]), array([0, 1, 0]))
     """
 
-    table: TrackTable
+    table: TrackRecords
     row: NDArray[np.int64]
     missed: NDArray[np.int64]
 
 
 def refine(
-    table: TrackTable,
-    looks: Mapping[int, NDArray[np.float32]] | None = None,
+    table: TrackRecords,
+    embeddings: Mapping[int, NDArray[np.float32]] | None = None,
     *,
     max_cosine_distance: float = 0.2,
     max_link_gap: int = 250,
@@ -69,147 +77,182 @@ def refine(
     """Link, fill and smooth the tracks of a whole video.
 
     Args:
-        table: tracks as a tracker or `read_tracks` gives them; not modified.
-        looks: unit mean embedding of each id, ``(D,)``; ids without one are not linked; None links nothing.
-        max_cosine_distance: of the encoder, for single embeddings; tracks are linked up to half of it.
-        max_link_gap: most frames between two tracks that are linked.
-        max_fill: gaps of more frames than this stay open.
-        fps: frames a second, which bounds how far a person can get.
+        table: the rows of the tracks, as from `read_tracks`; not modified.
+        embeddings: unit mean embedding of each id, ``(D,)``. Ids without one are not linked; None links no
+            tracks.
+        max_cosine_distance: the encoder's threshold for single embeddings; tracks are linked up to half of
+            it.
+        max_link_gap: the most frames between two linked tracks.
+        max_fill: longer gaps, in frames, stay open.
+        fps: frames per second; limits how far a person can get.
+
+    Returns:
+        The refined tracks.
     """
-    if looks:
-        limit = _MEAN_PART * max_cosine_distance
-        ids = link(table, looks, max_cosine_distance=limit, max_gap=max_link_gap, fps=fps)
+    if embeddings:
+        limit = _MEAN_DISTANCE_RATIO * max_cosine_distance
+        ids = link(table, embeddings, max_cosine_distance=limit, max_gap=max_link_gap, fps=fps)
         table = replace(table, ids=ids)
     return smooth(table, max_fill=max_fill)
 
 
 def link(
-    table: TrackTable,
-    looks: Mapping[int, NDArray[np.float32]],
+    table: TrackRecords,
+    embeddings: Mapping[int, NDArray[np.float32]],
     *,
     max_cosine_distance: float,
     max_gap: int,
     fps: float,
 ) -> NDArray[np.int64]:
-    """Ids, ``(N,)``, in which tracks that look alike and follow one another have that of the first.
+    """Link consecutive tracks of similar appearance.
 
-    Each track has at most one successor, which begins after it ended; all pairs are chosen together, at the
-    smallest sum of distances. A pair must lie where a person can have gone in the time.
+    Each track has at most one successor, which begins after the track ends. The pairs minimise the total
+    distance. A pair must be close enough for a person to have covered the way in the time.
+
+    Args:
+        table: the rows of the tracks.
+        embeddings: unit mean embedding of each id, ``(D,)``; ids without one are not linked.
+        max_cosine_distance: largest distance of two linked tracks.
+        max_gap: the most frames between two linked tracks.
+        fps: frames per second.
+
+    Returns:
+        ``(N,)`` new id of each row; linked tracks have the id of the first one.
     """
-    pieces = [rows for rows in _by_id(table.ids) if int(table.ids[rows[0]]) in looks]
+    pieces = [rows for rows in _group_rows(table.ids) if int(table.ids[rows[0]]) in embeddings]
     if len(pieces) < 2:
         return table.ids
     first, last = np.array([rows[[0, -1]] for rows in pieces]).T
-    known = table.ids[first]
-    mean = np.array([looks[one] for one in known.tolist()])
+    piece_ids = table.ids[first]
+    mean = np.array([embeddings[track_id] for track_id in piece_ids.tolist()])
     cost = 1.0 - mean @ mean.T  # (K, K): rows end, columns begin
     gap = table.frame[first][None, :] - table.frame[last][:, None]
     centre = 0.5 * (table.boxes[:, :2] + table.boxes[:, 2:])
     height = (table.boxes[:, 3] - table.boxes[:, 1])[last, None]
-    away = np.linalg.norm(centre[first][None, :] - centre[last][:, None], axis=2)
-    reach = height * (_STEP + _HEIGHTS_A_SECOND * gap / fps)
-    possible = (gap > 0) & (gap <= max_gap) & (away <= reach) & (cost <= max_cosine_distance)
+    distance = np.linalg.norm(centre[first][None, :] - centre[last][:, None], axis=2)
+    reach = height * (_MAX_STEP + _MAX_HEIGHTS_PER_SECOND * gap / fps)
+    possible = (gap > 0) & (gap <= max_gap) & (distance <= reach) & (cost <= max_cosine_distance)
     possible &= table.class_id[last, None] == table.class_id[first]
-    # Worse than any possible pair, so that it is taken only where there is none.
+    # Impossible pairs cost more than any possible pair.
     rows, columns = linear_sum_assignment(np.where(possible, cost, 2 * max_cosine_distance + 1))
     kept = possible[rows, columns]
-    parent = np.arange(len(known))
-    # By the frame of the end, so that a chain is followed from its first track on.
+    parent = np.arange(len(piece_ids))
+    # In the order of the ends, so that a chain is followed from its first track.
     for pair in np.flatnonzero(kept)[np.argsort(table.frame[last[rows[kept]]], kind="stable")]:
         parent[columns[pair]] = parent[rows[pair]]
-    renamed = table.ids.copy()
-    for rows, other in zip(pieces, known[parent].tolist(), strict=True):
-        renamed[rows] = other
-    return renamed
+    linked = table.ids.copy()
+    for rows, linked_id in zip(pieces, piece_ids[parent].tolist(), strict=True):
+        linked[rows] = linked_id
+    return linked
 
 
-def smooth(table: TrackTable, *, max_fill: int) -> Refined:
-    """Every track smoothed over all of its frames, gaps of up to ``max_fill`` frames filled."""
+def smooth(table: TrackRecords, *, max_fill: int) -> Refined:
+    """Smooth every track over all of its frames and fill its gaps.
+
+    Args:
+        table: the rows of the tracks.
+        max_fill: longer gaps, in frames, stay open.
+
+    Returns:
+        The smoothed tracks.
+    """
     if len(table) == 0:
         return Refined(table, table.ids[:0], table.ids[:0])
-    tracks = _by_id(table.ids)
-    frames, shake = _shake(table, tracks)
-    still = replace(table, boxes=table.boxes - _at(table.frame, frames, shake))
-    pieces = [_smooth_one(still, rows, max_fill) for rows in tracks]
+    tracks = _group_rows(table.ids)
+    frames, jerks = _camera_jerks(table, tracks)
+    stabilized = replace(table, boxes=table.boxes - _jerk_of_rows(table.frame, frames, jerks))
+    pieces = [_smooth_track(stabilized, rows, max_fill) for rows in tracks]
     columns = [
-        np.concatenate([getattr(piece.table, field.name) for piece in pieces]) for field in fields(TrackTable)
+        np.concatenate([getattr(piece.table, field.name) for piece in pieces])
+        for field in fields(TrackRecords)
     ]
-    joined = TrackTable(*columns)
-    joined = replace(joined, boxes=joined.boxes + _at(joined.frame, frames, shake))
+    joined = TrackRecords(*columns)
+    joined = replace(joined, boxes=joined.boxes + _jerk_of_rows(joined.frame, frames, jerks))
     order = np.lexsort([joined.ids, joined.frame])
     row, missed = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("row", "missed"))
     return Refined(joined[order], row[order], missed[order])
 
 
-def _shake(
-    table: TrackTable, tracks: list[NDArray[np.int64]]
+def _camera_jerks(
+    table: TrackRecords, tracks: list[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """How far the camera jerked aside, as a shift of boxes: frames, rising, and ``(F, 4)``.
+    """Estimate the jerk of the camera in each frame, as a shift of its boxes.
 
-    What chance makes of the boxes of a still camera is told from a jerk by all frames together.
+    The jerks of all frames get one shrinkage factor, which separates them from chance.
+
+    Returns:
+        ``(F,)`` frame numbers, ascending, and ``(F, 4)`` shifts, pixels.
     """
-    frames = [rows for rows in _by_id(table.frame) if len(rows) >= _WITNESSES]
+    frames = [rows for rows in _group_rows(table.frame) if len(rows) >= _MIN_CAMERA_BOXES]
     numbers = np.array([table.frame[rows[0]] for rows in frames], np.int64)
     if not frames:
         return numbers, np.zeros((0, 4))
     smoothed = np.empty_like(table.boxes)
     for rows in tracks:
-        smoothed[rows] = _smooth_one(table, rows, 0).table.boxes
-    aside = table.boxes - smoothed
-    steps = 0.5 * (aside[:, :2] + aside[:, 2:])
+        smoothed[rows] = _smooth_track(table, rows, 0).table.boxes
+    residual = table.boxes - smoothed
+    steps = 0.5 * (residual[:, :2] + residual[:, 2:])
     common = [common_shift(steps[rows]) for rows in frames]
-    shake = np.array([shift for shift, _ in common])
-    part = believed_part((shake**2).sum(), sum(chance for _, chance in common))
-    return numbers, np.tile(part * shake, 2)
+    jerks = np.array([shift for shift, _ in common])
+    factor = shrinkage((jerks**2).sum(), sum(chance for _, chance in common))
+    return numbers, np.tile(factor * jerks, 2)
 
 
-def _at(
-    frame: NDArray[np.int64], frames: NDArray[np.int64], shake: NDArray[np.float64]
+def _jerk_of_rows(
+    frame: NDArray[np.int64], frames: NDArray[np.int64], jerks: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The shift of each row's frame, ``(N, 4)``; 0 in frames of which none is known."""
+    """Return the shift of each row's frame, ``(N, 4)``; 0 for a frame without an estimate."""
     if len(frames) == 0:
         return np.zeros((len(frame), 4))
     place = np.searchsorted(frames, frame).clip(max=len(frames) - 1)
-    return np.where((frames[place] == frame)[:, None], shake[place], 0.0)
+    return np.where((frames[place] == frame)[:, None], jerks[place], 0.0)
 
 
-def _by_id(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rows of each id (or frame), in order, ids rising."""
+def _group_rows(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the rows of each id (or frame), in order; ids ascending."""
     order = np.argsort(ids, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(ids[order])) + 1) if len(ids) else []
 
 
-def _smooth_one(table: TrackTable, rows: NDArray[np.int64], max_fill: int) -> Refined:
-    """One track, ``rows`` of the table by rising frame."""
+def _smooth_track(table: TrackRecords, rows: NDArray[np.int64], max_fill: int) -> Refined:
+    """Smooth one track, whose ``rows`` of the table are in the order of their frames."""
     frame = table.frame[rows]
-    every = np.arange(frame[0], frame[-1] + 1)
-    seen = np.isin(every, frame)
-    before = np.searchsorted(frame, every, side="right") - 1  # the last measured row, for each frame
-    gap = np.append(np.diff(frame), 1)[before] - 1
-    shown = seen | (gap <= max_fill)
-    filled = replace(table[rows[before]], frame=every, boxes=_smoothed(table.boxes[rows], seen))
-    return Refined(filled[shown], np.where(seen, rows[before], -1)[shown], (every - frame[before])[shown])
+    all_frames = np.arange(frame[0], frame[-1] + 1)
+    measured = np.isin(all_frames, frame)
+    last = np.searchsorted(frame, all_frames, side="right") - 1  # the last measured row, for each frame
+    gap = np.append(np.diff(frame), 1)[last] - 1
+    kept = measured | (gap <= max_fill)
+    filled = replace(table[rows[last]], frame=all_frames, boxes=_smooth_boxes(table.boxes[rows], measured))
+    return Refined(filled[kept], np.where(measured, rows[last], -1)[kept], (all_frames - frame[last])[kept])
 
 
-def _smoothed(boxes: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Boxes of all frames, ``(F, 4)``, from those of the frames in ``seen``, at near constant velocity."""
+def _smooth_boxes(boxes: NDArray[np.float64], measured: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Smooth the boxes of a track with a constant-velocity model.
+
+    Args:
+        boxes: ``(K, 4)``, of the measured frames.
+        measured: ``(F,)`` whether a frame is measured; K are.
+
+    Returns:
+        ``(F, 4)`` boxes of all frames.
+    """
     from filterpy.common import Q_discrete_white_noise
     from filterpy.kalman import KalmanFilter
 
-    places = np.arange(len(seen))
-    height = np.interp(places, places[seen], boxes[:, 3] - boxes[:, 1])
+    frames = np.arange(len(measured))
+    height = np.interp(frames, frames[measured], boxes[:, 3] - boxes[:, 1])
     height = np.maximum(height, 1e-6)
-    # One filter for the four sides: each has a place and a velocity, and none knows of the others.
-    noise = np.kron(np.eye(4), Q_discrete_white_noise(dim=2, dt=1.0, var=_ACCELERATION**2))  # (8, 8)
+    # One filter for the four coordinates, each with an independent position and velocity.
+    noise = np.kron(np.eye(4), Q_discrete_white_noise(dim=2, dt=1.0, var=_ACCELERATION_STD**2))  # (8, 8)
     process = height[:, None, None] ** 2 * noise  # (F, 8, 8)
-    measurement = (_MEASURED * height[:, None, None]) ** 2 * np.eye(4)  # (F, 4, 4)
-    row = np.cumsum(seen) - 1  # of `boxes`, for each frame seen
+    measurement = (_MEASUREMENT_STD * height[:, None, None]) ** 2 * np.eye(4)  # (F, 4, 4)
+    row = np.cumsum(measured) - 1  # of `boxes`, for each measured frame
     filters = KalmanFilter(dim_x=8, dim_z=4)
     filters.F = np.kron(np.eye(4), [[1.0, 1.0], [0.0, 1.0]])
     filters.H = np.kron(np.eye(4), [[1.0, 0.0]])
     filters.x = np.kron(boxes[0, :, None], [[1.0], [0.0]])
-    filters.P = (_UNKNOWN * height[0]) ** 2 * np.eye(8)
-    measured = [boxes[row[place], :, None] if seen[place] else None for place in places]
-    means, covariances, _, _ = filters.batch_filter(measured, Qs=process, Rs=measurement)
+    filters.P = (_INITIAL_STD * height[0]) ** 2 * np.eye(8)
+    measurements = [boxes[row[frame], :, None] if measured[frame] else None for frame in frames]
+    means, covariances, _, _ = filters.batch_filter(measurements, Qs=process, Rs=measurement)
     smoothed: NDArray[np.float64] = filters.rts_smoother(means, covariances, Qs=process)[0][:, ::2, 0]
     return smoothed

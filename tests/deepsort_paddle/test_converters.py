@@ -67,7 +67,7 @@ def test_deep_sort_realtime_gets_left_top_width_height_and_embeddings() -> None:
     raw, embeds = to_deep_sort_realtime(some_detections())
     assert raw == [([10, 20, 30, 70], 0.75, 0), ([5.5, 6.25, 24.5, 53.75], 0.5, 2)]
     assert_allclose(embeds, [[0.6, 0.8, 0], [0, 0, 0]])
-    with pytest.raises(ValueError, match="carry no embeddings"):
+    with pytest.raises(ValueError, match="must have embeddings for deep-sort-realtime"):
         to_deep_sort_realtime(Detections.of([[0, 0, 1, 1]]))
 
 
@@ -103,7 +103,7 @@ def test_only_confirmed_tracks_of_deep_sort_realtime_are_taken() -> None:
     assert_array_equal(got.class_id, [2, 2])
     assert_array_equal(got.frames_since_update, [0, 3])
     assert from_deep_sort_realtime([]).boxes.shape == (0, 4)
-    with pytest.raises(ValueError, match="track ids and classes: wanted whole numbers"):
+    with pytest.raises(ValueError, match="track ids and classes must be whole numbers"):
         from_deep_sort_realtime([RealtimeTrack("2026-01-01_4")])
 
 
@@ -136,7 +136,7 @@ def test_objects_of_norfair_become_tracks() -> None:
     assert len(from_norfair([])) == 0
     turned = from_norfair([NorfairObject(4, estimate=np.array([[30.0, 2], [20, 40]]))])
     assert_array_equal(turned.boxes, [[30, 2, 30, 40]])  # as deepsort-eval can read it
-    with pytest.raises(ValueError, match=r"object 4: wanted two corner points \(2, 2\), got \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"object 4: expected two corner points \(2, 2\), got \(1, 2\)"):
         from_norfair([NorfairObject(4, estimate=np.zeros((1, 2)))])
 
 
@@ -176,10 +176,10 @@ def test_boxmot_rows_go_there_and_back() -> None:
     assert tracks.detection_index.tolist() == [0, 1]
     np.testing.assert_array_equal(tracks.boxes, found.boxes)
     assert len(from_boxmot(np.zeros((0, 0)))) == 0
-    with pytest.raises(ValueError, match=r"wanted \(M, 8\), got \(1, 5\)"):
+    with pytest.raises(ValueError, match=r"must be \(M, 8\), got \(1, 5\)"):
         from_boxmot(np.zeros((1, 5)))
 
 
 def test_ultralytics_results_without_boxes_are_refused() -> None:
-    with pytest.raises(ValueError, match="holds no boxes"):
+    with pytest.raises(ValueError, match="got one without boxes"):
         from_ultralytics(SimpleNamespace(boxes=None))

@@ -21,7 +21,7 @@ from deepsort_paddle.appearance.spec import EncoderSpec
 from deepsort_paddle.cli import track
 from deepsort_paddle.media.source import VideoWriter, open_source
 from deepsort_paddle.motchallenge.sequence import SequenceInfo
-from deepsort_paddle.motchallenge.text import TrackTable, read_detections, read_ground_truth, read_tracks
+from deepsort_paddle.motchallenge.text import TrackRecords, read_detections, read_ground_truth, read_tracks
 from deepsort_paddle.pipeline.stages import prepare_detections
 
 NUMBERS = st.one_of(
@@ -76,7 +76,7 @@ def test_a_detection_file_is_read_or_refused_with_its_line(tmp_path: Path, lines
 @given(lines=st.lists(st.one_of(SANE, LINES), max_size=12))
 @pytest.mark.parametrize("read", [read_ground_truth, read_tracks])
 def test_a_track_file_is_read_or_refused_with_its_line(
-    tmp_path: Path, read: Callable[[Path], TrackTable], lines: list[str]
+    tmp_path: Path, read: Callable[[Path], TrackRecords], lines: list[str]
 ) -> None:
     path = tmp_path / "gt.txt"
     path.write_text("\n".join(lines), encoding="utf-8")

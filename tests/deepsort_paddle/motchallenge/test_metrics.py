@@ -15,7 +15,7 @@ from deepsort_paddle.motchallenge.metrics import (
     prepare_sequence,
 )
 from deepsort_paddle.motchallenge.sequence import SequenceInfo
-from deepsort_paddle.motchallenge.text import TrackTable, read_ground_truth, read_tracks
+from deepsort_paddle.motchallenge.text import TrackRecords, read_ground_truth, read_tracks
 
 HALF_VAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "mot" / "MOT17-half-val"
 needs_half_val = pytest.mark.skipif(
@@ -23,11 +23,11 @@ needs_half_val = pytest.mark.skipif(
 )
 
 
-def table(rows: list[tuple[float, ...]]) -> TrackTable:
+def table(rows: list[tuple[float, ...]]) -> TrackRecords:
     """Rows of frame, id, x1, y1, x2, y2 and, if there, flag and class."""
     array = np.array([(*row, 1, 1)[:8] for row in rows], dtype=np.float64).reshape(-1, 8)
     array = array[np.argsort(array[:, 0], kind="stable")]
-    return TrackTable(
+    return TrackRecords(
         frame=array[:, 0].astype(np.int64),
         ids=array[:, 1].astype(np.int64),
         boxes=array[:, 2:6],
@@ -42,7 +42,7 @@ def person(frame: int, track_id: int, place: float, *rest: float) -> tuple[float
     return (frame, track_id, place, 0, place + 10, 10, *rest)
 
 
-def score(truth: TrackTable, results: TrackTable, **options: object) -> Scores:
+def score(truth: TrackRecords, results: TrackRecords, **options: object) -> Scores:
     return evaluate([prepare_sequence("seq", truth, results, **options)]).overall  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle import DeepSort, Detections
-from deepsort_paddle.tracking.box_motion import believed_part, common_shift, motion_from_boxes, mutual_best
+from deepsort_paddle.tracking.box_motion import common_shift, motion_from_boxes, mutual_best, shrinkage
 
 
 def people(count: int, seed: int = 0) -> np.ndarray:
@@ -38,9 +38,9 @@ def test_a_common_shift_comes_with_what_chance_makes_of_it() -> None:
 
 
 def test_only_what_stands_out_from_chance_is_believed() -> None:
-    assert believed_part(16.0, 4.0) == 0.75
-    assert believed_part(3.0, 4.0) == 0.0
-    assert believed_part(0.0, 0.0) == 0.0
+    assert shrinkage(16.0, 4.0) == 0.75
+    assert shrinkage(3.0, 4.0) == 0.0
+    assert shrinkage(0.0, 0.0) == 0.0
 
 
 def test_people_who_move_on_their_own_before_a_still_camera_shift_little() -> None:

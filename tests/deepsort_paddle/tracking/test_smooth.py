@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.tracking.smooth import link, refine, smooth
 
 RED, GREEN = np.eye(2, dtype=np.float32)
@@ -14,19 +14,19 @@ RED, GREEN = np.eye(2, dtype=np.float32)
 
 def rows(
     track_id: int, frames: list[int], x: NDArray[np.float64] | list[float], height: float = 100.0
-) -> TrackTable:
+) -> TrackRecords:
     """A track with its left sides at ``x``."""
     left = np.asarray(x, float)
     boxes = np.column_stack(
         [left, np.full(len(left), 50.0), left + 0.4 * height, np.full(len(left), 50.0 + height)]
     )
     one = np.ones(len(left))
-    return TrackTable(np.array(frames), np.full(len(left), track_id), boxes, one, one.astype(int), one)
+    return TrackRecords(np.array(frames), np.full(len(left), track_id), boxes, one, one.astype(int), one)
 
 
-def joined(*tables: TrackTable) -> TrackTable:
+def joined(*tables: TrackRecords) -> TrackRecords:
     names = ("frame", "ids", "boxes", "confidence", "class_id", "visibility")
-    whole = TrackTable(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
+    whole = TrackRecords(*(np.concatenate([getattr(table, name) for table in tables]) for name in names))
     return whole[np.argsort(whole.frame, kind="stable")]
 
 
@@ -66,7 +66,7 @@ def test_a_camera_that_shakes_is_not_smoothed_away_and_a_still_one_makes_no_diff
     )
     wrong = []
     for witnesses in (5, 99):  # 99: the camera's motion is not looked for
-        monkeypatch.setattr("deepsort_paddle.tracking.smooth._WITNESSES", witnesses)
+        monkeypatch.setattr("deepsort_paddle.tracking.smooth._MIN_CAMERA_BOXES", witnesses)
         found = smooth(table, max_fill=0).table
         wrong.append(np.abs(found.boxes[:, 0] - np.array(truth)[found.ids - 1, found.frame - 1]).mean())
     assert wrong[0] < part * wrong[1]
@@ -133,7 +133,7 @@ def test_tracks_that_can_not_be_one_person_are_not_linked(
 
 def test_a_person_is_not_linked_to_another_class_nor_without_appearance() -> None:
     other = rows(2, [10, 11], [3, 4])
-    other = TrackTable(
+    other = TrackRecords(
         other.frame, other.ids, other.boxes, other.confidence, other.class_id + 1, other.visibility
     )
     table = joined(rows(1, [1, 2, 3], [0, 1, 2]), other)
