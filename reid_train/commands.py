@@ -39,7 +39,7 @@ from reid_train.evaluation.tables import figure_lines
 from reid_train.export.export import export as export_network
 from reid_train.training.engine import train as train_run
 from reid_train.training.parallel import World, join
-from reid_train.training.trainer import Trainer, require_same_network
+from reid_train.training.trainer import Trainer, check_same_network
 
 # Of pairs of different persons; a calibrated threshold accepts 1 %, unless even the smallest accepts more.
 USELESS_FALSE_ACCEPTS = 0.1
@@ -283,7 +283,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _load_weights(trainer: Trainer, config: TrainConfig, checkpoint: Checkpoint, path: str) -> str:
     """Weights of a checkpoint into a fresh trainer's network; returns what was loaded."""
     other = config_from_dict(checkpoint.config, path)
-    require_same_network(config, other, path)
+    check_same_network(config, other, path)
     restore_layer(trainer.network, checkpoint.part("ema" if other.ema_decay else "network"), path)
     return f"weights of {path}, iteration {checkpoint.iteration}"
 

@@ -1,8 +1,8 @@
-"""Checkpoints: one safetensors file with everything that a run needs to go on.
+"""Checkpoints: one safetensors file with everything that a run needs to continue.
 
-safetensors holds plain arrays and a text header, so reading a checkpoint never executes
-anything. A file is written beside its final name, flushed to the disk and renamed, so that a
-kill or a full disk at any moment leaves either the old checkpoint or the new one, never half of it.
+safetensors contains only arrays and a text header, so reading a checkpoint never executes code. A file is
+written under a temporary name, flushed to disk and renamed. After a kill or with a full disk, there is either
+the old checkpoint or the new one, never an incomplete file.
 """
 
 from __future__ import annotations
@@ -37,15 +37,20 @@ FORMAT = "deepsort-paddle.checkpoint.1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The contents of a checkpoint file.
 
     Attributes:
-        iteration: finished iterations.
+        iteration: number of finished iterations.
         arrays: ``<part>/<name>`` to array, with the parts network, ema, objective and optimizer.
         config: the run's resolved configuration.
-        best: best evaluation so far, by name of its figure.
-        scaler: state of the loss scale of mixed precision; empty without.
+        best: the best evaluation so far, by name of the figure.
+        scaler: state of the loss scaling of mixed precision; empty without it.
         origin: data, command and hours so far, for the model card.
+
+    Example:
+        >>> checkpoint = Checkpoint(100, {"ema/fc.bias": np.zeros(3)}, config={}, best={})
+        >>> list(checkpoint.part("ema"))
+        ['fc.bias']
     """
 
     iteration: int
@@ -56,14 +61,18 @@ class Checkpoint:
     origin: dict[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays of one part, without its prefix."""
+        """Return the arrays of one part by name, without its prefix."""
         return {
             key[len(name) + 1 :]: value for key, value in self.arrays.items() if key.startswith(name + "/")
         }
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write atomically; on an error the previous file stays as it was.
+    """Write a checkpoint atomically; on an error the previous file stays unchanged.
+
+    Args:
+        path: the file.
+        checkpoint: its contents.
 
     Raises:
         OSError: the file cannot be written (disk full, no permission).
@@ -76,7 +85,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "scaler": json.dumps(checkpoint.scaler),
         "origin": json.dumps(checkpoint.origin),
     }
-    # Not save_file: it makes files that only their owner may read.
+    # Not save_file, which creates files that only their owner may read.
     content = save(checkpoint.arrays, metadata=header)
     with replacing(path, "checkpoint not written, earlier ones stay") as file:
         file.write(content)
@@ -84,6 +93,12 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its contents.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -93,13 +108,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise FileNotFoundError(f"{path}: no such checkpoint")
     if path.suffix == ".pdparams":
         raise ValueError(
-            f"{path}: .pdparams holds weights alone; a training starts from it with --pretrained_model"
+            f"{path}: .pdparams holds weights only; to start a training from it use --pretrained_model"
         )
     try:
         with safe_open(path, framework="np") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
-                raise ValueError("its header is another one")
+                raise ValueError(f"expected format {FORMAT}, got {header.get('format')!r:.60}")
             parts = {name: json.loads(header.get(name, "{}")) for name in ("scaler", "origin")}
             parts |= {name: json.loads(header[name]) for name in ("config", "best")}
             for name, part in parts.items():
@@ -116,15 +131,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def layer_arrays(layer: nn.Layer) -> dict[str, NDArray[Any]]:
-    """A layer's parameters and buffers by structured name."""
+    """Return a layer's parameters and buffers as arrays, by structured name."""
     return {name: np.ascontiguousarray(value.numpy()) for name, value in layer.state_dict().items()}
 
 
 def restore_layer(layer: nn.Layer, arrays: Mapping[str, NDArray[Any]], what: str) -> None:
     """Load a layer's parameters and buffers.
 
+    Args:
+        layer: the layer to change.
+        arrays: from `layer_arrays`.
+        what: name of the layer, for errors.
+
     Raises:
-        ValueError: names or shapes differ; the message names the first, and nothing was changed.
+        ValueError: names or shapes differ; the message has the first one, and the layer is unchanged.
     """
     state = layer.state_dict()
     for name in sorted(state.keys() ^ arrays.keys()):
@@ -140,10 +160,18 @@ def restore_layer(layer: nn.Layer, arrays: Mapping[str, NDArray[Any]], what: str
 def optimizer_arrays(
     optimizer: paddle.optimizer.Optimizer, names: Mapping[str, str]
 ) -> dict[str, NDArray[Any]]:
-    """Optimiser state by structured parameter name; ``names`` maps Paddle's names to those."""
+    """Return an optimiser's state as arrays.
+
+    Args:
+        optimizer: the optimiser.
+        names: Paddle's parameter name to structured name.
+
+    Returns:
+        ``<structured name>|<kind of state>`` to array.
+    """
     arrays = {}
     for key, value in optimizer.state_dict().items():
-        # Paddle joins a name that depends on how many layers the process has built so far.
+        # Paddle's names depend on how many layers the process has built so far.
         owner = max((name for name in names if key.startswith(name + "_")), key=len, default=None)
         if owner is not None:
             arrays[f"{names[owner]}|{key[len(owner) + 1 :]}"] = np.ascontiguousarray(value.numpy())
@@ -153,7 +181,12 @@ def optimizer_arrays(
 def restore_optimizer(
     optimizer: paddle.optimizer.Optimizer, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, str]
 ) -> None:
-    """Load what `optimizer_arrays` returned into an optimiser of the same kind and parameters.
+    """Load an optimiser's state.
+
+    Args:
+        optimizer: of the same kind and parameters.
+        arrays: from `optimizer_arrays`.
+        names: Paddle's parameter name to structured name.
 
     Raises:
         ValueError: a parameter is unknown; the message names it.

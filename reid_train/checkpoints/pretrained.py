@@ -1,8 +1,8 @@
-"""Published ImageNet weights: read ``.pdparams`` files and put them into a backbone.
+"""Load published ImageNet weights (``.pdparams`` files) into a backbone.
 
-A ``.pdparams`` file is a pickle, and unpickling a file from the network runs whatever the file
-says. Here nothing that a pickle names is ever imported: the few names that Paddle's own files
-use stand for small constructors of this module, any other name is an error.
+A ``.pdparams`` file is a pickle, and unpickling a downloaded file can run any code. This module never imports
+what a pickle names: the few names in Paddle's files map to small constructors here, and any other name is an
+error.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from paddle import nn
 __all__ = ["LoadReport", "Mismatch", "load_pretrained", "read_pdparams"]
 
 NUMBERS = {"b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"}
-# What paddle.save adds to a state dict beside the parameters.
+# Entries that paddle.save adds to the parameters of a state dict.
 NAME_TABLE = "StructuredToParameterName@@"
 SLICE_TABLE = "UnpackBigParamInfor@@"
 
 
 class PickledType:
-    """A number type, from the arguments and the state that numpy pickles for one."""
+    """A number type, built from the arguments and the state that numpy pickles."""
 
     def __init__(self, code: str, *_: object) -> None:
         if code not in NUMBERS:
@@ -46,7 +46,7 @@ class PickledType:
 
 
 class PickledArray:
-    """An array, from the arguments and the state that numpy pickles for one."""
+    """An array, built from the arguments and the state that numpy pickles."""
 
     array: NDArray[Any]
 
@@ -58,7 +58,7 @@ class PickledArray:
         self.fill(data, kind, shape, "F" if fortran else "C")
 
     def fill(self, data: Any, kind: PickledType, shape: tuple[int, ...], order: str) -> None:
-        """Take the values; lengths that do not agree raise ValueError."""
+        """Set the values; raise ValueError if length and shape disagree."""
         if isinstance(data, str):  # bytes of Python 2
             data = data.encode("latin1")
         if not isinstance(data, bytes | bytearray) or not isinstance(kind, PickledType):
@@ -90,7 +90,7 @@ CONSTRUCTORS: dict[tuple[str, str], Callable[..., Any]] = {
     ("builtins", "tuple"): tuple,
     ("__builtin__", "tuple"): tuple,
     ("_codecs", "encode"): _bytes_from_text,
-    ("builtins", "bytes"): _empty_bytes,  # so an empty array comes in the oldest protocols
+    ("builtins", "bytes"): _empty_bytes,  # an empty array in the oldest protocols
     ("__builtin__", "bytes"): _empty_bytes,
     ("numpy", "ndarray"): PickledArray,
     ("numpy", "dtype"): PickledType,
@@ -106,51 +106,54 @@ class ParameterUnpickler(pickle.Unpickler):
     """Builds dicts, tuples, lists, numbers, text and arrays, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The constructor that stands for a name in the file.
+        """Return the constructor for a name in the file.
 
         Raises:
-            UnpicklingError: the name is not one that Paddle's own files use.
+            UnpicklingError: Paddle's own files do not use the name.
         """
         constructor = CONSTRUCTORS.get((module, name))
         if constructor is None:
             raise pickle.UnpicklingError(f"refers to {module}.{name}")
-        # A new object each time: a pickle can set attributes of what it gets here.
+        # A new object each time, since a pickle can set attributes of the result.
         return partial(constructor)
 
 
 def read_pdparams(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read the parameters of a ``.pdparams`` file, without running anything in it.
+    """Read the parameters of a ``.pdparams`` file without running code from it.
 
-    Understands what ``paddle.save`` of Paddle 2 and 3 writes for a state dict, in every pickle
-    protocol, and a plain pickled dict of arrays.
+    The file is a state dict from ``paddle.save`` of Paddle 2 or 3, in any pickle protocol, or a pickled dict
+    of arrays.
+
+    Args:
+        path: the file.
 
     Returns:
         Structured parameter name to array, in the file's order; the arrays are read-only.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a dict of arrays, is damaged, or refers to anything but arrays.
+        ValueError: it is not a dict of arrays, is damaged, or refers to something other than arrays.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such parameter file")
     try:
         stored = path.read_bytes()
-        _expect_small_memo(stored)
+        _check_memo_size(stored)
         return _plain_arrays(ParameterUnpickler(io.BytesIO(stored), encoding="latin1").load())
-    # A damaged pickle can fail in any way: its bytes are instructions.
+    # A damaged pickle can raise any error, as its bytes are instructions.
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a Paddle parameter file: {reason}") from error
 
 
-def _expect_small_memo(stored: bytes) -> None:
-    """Refuse a pickle that numbers an object beyond what it can hold.
+def _check_memo_size(stored: bytes) -> None:
+    """Refuse a pickle with an object number larger than its size.
 
-    The unpickler makes a table up to that number: four damaged bytes can ask for 32 GB.
+    The unpickler allocates a table up to that number: four damaged bytes can request 32 GB.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd escapes in damaged text
+        warnings.simplefilter("ignore")  # about invalid escapes in damaged text
         for opcode, number, _ in pickletools.genops(stored):
             if "PUT" in opcode.name and isinstance(number, int) and number > len(stored):
                 raise ValueError(f"numbers an object {number}")
@@ -158,40 +161,45 @@ def _expect_small_memo(stored: bytes) -> None:
 
 def _plain_arrays(content: Any) -> dict[str, NDArray[Any]]:
     if not isinstance(content, dict):
-        raise ValueError(f"holds a {type(content).__name__}, wanted a dict of arrays")
+        raise ValueError(f"expected a dict of arrays, got a {type(content).__name__}")
     arrays: dict[str, NDArray[Any]] = {}
     for name, value in content.items():
         if name in (NAME_TABLE, SLICE_TABLE):
             continue
-        if isinstance(value, tuple) and len(value) == 2:  # a tensor: its name in the program, its value
+        if isinstance(value, tuple) and len(value) == 2:  # a tensor: name in the program, value
             value = value[1]
         if not isinstance(name, str) or not isinstance(value, PickledArray):
-            raise ValueError(f"{name!r} is a {type(value).__name__}, wanted an array")
+            raise ValueError(f"{name!r}: expected an array, got a {type(value).__name__}")
         arrays[name] = value.array
     for name, table in content.get(SLICE_TABLE, {}).items():
-        parts = [arrays.pop(part) for part in table["slices"]]
-        arrays[name] = np.concatenate(parts).reshape(table["OriginShape"])
+        slices = [arrays.pop(slice_name) for slice_name in table["slices"]]
+        arrays[name] = np.concatenate(slices).reshape(table["OriginShape"])
     return arrays
 
 
 class Mismatch(NamedTuple):
-    """A parameter whose shape in the file is another than in the network."""
+    """A parameter whose shape differs between the network (``expected``) and the file (``found``)."""
 
     name: str
-    wanted: tuple[int, ...]
+    expected: tuple[int, ...]
     found: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What of a file went into a backbone; ``str`` gives it as text.
+    """Which arrays of a file were loaded into a backbone; ``str`` returns it as text.
 
     Attributes:
         matched: names that were loaded.
-        missing: names of the backbone that the file does not have.
-        unexpected: names of the file that the backbone does not have.
-        mismatched: names of both with different shapes; not loaded.
-        ignored: names of the file that belong to its classifier or its own head.
+        missing: names only in the backbone.
+        unexpected: names only in the file.
+        mismatched: names in both with different shapes; not loaded.
+        ignored: names in the file that belong to its classifier or head.
+
+    Example:
+        >>> print(LoadReport(matched=("conv1.weight",), missing=(), unexpected=("x",), mismatched=()))
+        1 of 1 arrays loaded, 0 missing, 0 of another shape, 1 unexpected, 0 of the classifier ignored
+          unexpected: x
     """
 
     matched: tuple[str, ...]
@@ -202,7 +210,7 @@ class LoadReport:
 
     @property
     def share(self) -> float:
-        """Loaded names among the backbone's, 0 to 1."""
+        """Share of the backbone's names that were loaded, in [0, 1]."""
         return len(self.matched) / max(len(self.matched) + len(self.missing) + len(self.mismatched), 1)
 
     def __str__(self) -> str:
@@ -210,15 +218,18 @@ class LoadReport:
         lines = [
             f"{len(self.matched)} of {total} arrays loaded, {len(self.missing)} missing, "
             f"{len(self.mismatched)} of another shape, {len(self.unexpected)} unexpected, "
-            f"{len(self.ignored)} of the classifier left out"
+            f"{len(self.ignored)} of the classifier ignored"
         ]
-        lines += _some("missing", self.missing)
-        lines += _some("another shape", [f"{m.name} {m.found}, wanted {m.wanted}" for m in self.mismatched])
-        lines += _some("unexpected", self.unexpected)
+        lines += _list_names("missing", self.missing)
+        lines += _list_names(
+            "another shape",
+            [f"{entry.name}: expected {entry.expected}, got {entry.found}" for entry in self.mismatched],
+        )
+        lines += _list_names("unexpected", self.unexpected)
         return "\n".join(lines)
 
 
-def _some(what: str, names: tuple[str, ...] | list[str], limit: int = 10) -> list[str]:
+def _list_names(what: str, names: tuple[str, ...] | list[str], limit: int = 10) -> list[str]:
     lines = [f"  {what}: {name}" for name in names[:limit]]
     return lines if len(names) <= limit else [*lines, f"  {what}: {len(names) - limit} more"]
 
@@ -226,19 +237,22 @@ def _some(what: str, names: tuple[str, ...] | list[str], limit: int = 10) -> lis
 def load_pretrained(network: nn.Layer, path: str | Path, *, min_matched: float = 0.9) -> LoadReport:
     """Load a classifier's published weights into the backbone of a network.
 
-    The network works on BGR, published weights on RGB: the input channels of the first
-    convolution are reversed. The classifier is left out. Also takes the files of PaddleClas'
-    re-identification models, whose names start with ``backbone.``.
+    The network works on BGR and published weights on RGB, so the input channels of the first convolution are
+    reversed. The classifier is ignored. Files of PaddleClas' re-identification models, whose names start with
+    ``backbone.``, work too.
 
     Args:
         network: a backbone of `models.MODELS`, or a `ReidNetwork` around one.
         path: a ``.pdparams`` file.
-        min_matched: smallest share of the backbone's arrays that must be in the file.
+        min_matched: smallest share of the backbone's arrays that the file must contain, in [0, 1].
+
+    Returns:
+        Which arrays were loaded.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be read, or too little of it fits: the network is then as it was; or
-            ``min_matched`` is not a share.
+        ValueError: the file cannot be read, too few arrays fit (the network is then unchanged), or
+            ``min_matched`` is out of range.
     """
     if not 0 <= min_matched <= 1:
         raise ValueError(f"min_matched must be in [0, 1], got {min_matched}")
@@ -269,8 +283,8 @@ def load_pretrained(network: nn.Layer, path: str | Path, *, min_matched: float =
     if report.share < min_matched:
         absent = [*report.missing, *(mismatch.name for mismatch in mismatched)]
         raise ValueError(
-            f"{path}: {len(report.matched)} of {len(state)} arrays of {type(backbone).__name__} fit, wanted "
-            f"{min_matched:.0%}; the first that does not is {absent[0]}"
+            f"{path}: expected {min_matched:.0%} of {type(backbone).__name__}'s {len(state)} arrays to fit, "
+            f"got {len(report.matched)}; the first that does not is {absent[0]}"
         )
     first = next(name for name, value in state.items() if value.ndim == 4)
     for name in report.matched:
@@ -280,6 +294,6 @@ def load_pretrained(network: nn.Layer, path: str | Path, *, min_matched: float =
 
 
 def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    if values.dtype == np.uint16:  # how Paddle saves bfloat16: the upper half of a float32
+    if values.dtype == np.uint16:  # Paddle saves bfloat16 as the upper half of a float32
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32)

@@ -1,8 +1,8 @@
-"""Backbones by name, and the networks around them.
+"""Build backbones by name, and the networks around them.
 
-A backbone maps ``(B, 3, H, W)`` to ``(B, out_channels, h, w)``. With ``last_stride`` 2 h is H / 32, with
-1 it is H / 16. ``imagenet_head`` gives the layers of its published classifier and ``head_names``
-the names of those among them that have parameters.
+A backbone maps ``(B, 3, H, W)`` to ``(B, out_channels, h, w)``. The height h is H / 32 with ``last_stride`` 2
+and H / 16 with 1. ``imagenet_head`` returns the layers of the published classifier, and ``head_names`` has
+the names of those with parameters.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MODELS: dict[str, Callable[..., nn.Layer]] = {
 }
 
 
-# The keys of MODELS for messages: 45 names would hide the point.
+# A short form of the keys of MODELS for messages.
 FAMILIES = (
     "ResNet{18,34,50,101,152}[_vd][_ibn_a], GhostNet_x{0_5,1_0,1_3}, "
     "MobileNetV3_{small,large}_x{0_35,0_5,0_75,1_0,1_25}, OSNet[_IBN,_AIN]_x{0_25,0_5,0_75,1_0}"
@@ -59,8 +59,11 @@ def build_backbone(name: str, *, last_stride: int | None = None) -> nn.Layer:
         name: a key of `MODELS`.
         last_stride: 1 or 2; None takes the published network's, which is 1 for OSNet and 2 for all others.
 
+    Returns:
+        A layer from ``(B, 3, H, W)`` to ``(B, out_channels, h, w)``.
+
     Raises:
-        ValueError: the name is unknown, or the stride neither 1 nor 2.
+        ValueError: the name is unknown, or the stride is neither 1 nor 2.
     """
     if name not in MODELS:
         plain = {known.lower(): known for known in MODELS}
@@ -83,21 +86,29 @@ def build_network(
         name: a key of `MODELS`.
         embedding_size: D; 0 uses the pooled feature.
         last_stride: stride of the backbone's last stage, 1 or 2.
-        neck: with a BNNeck.
+        neck: add a BNNeck.
         pooling: ``average`` or ``gem``.
 
+    Returns:
+        A layer from ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``.
+
     Raises:
-        ValueError: the name is unknown, or the stride neither 1 nor 2.
+        ValueError: the name is unknown, or the stride is neither 1 nor 2.
     """
     backbone = build_backbone(name, last_stride=last_stride)
     return ReidNetwork(backbone, embedding_size, neck=neck, pooling=pooling)
 
 
 def build_classifier(name: str, class_dim: int = 1000) -> nn.Sequential:
-    """Build the published ImageNet classifier, with its layers named as in PaddleClas' checkpoints.
+    """Build the published ImageNet classifier, with layers named as in PaddleClas' checkpoints.
 
-    It maps normalised ``(B, 3, H, W)`` images, RGB when its weights are the published ones, to
-    ``(B, class_dim)`` logits.
+    Args:
+        name: a key of `MODELS`.
+        class_dim: number of classes.
+
+    Returns:
+        A layer from normalised ``(B, 3, H, W)`` images (RGB for the published weights) to ``(B, class_dim)``
+        logits.
 
     Raises:
         ValueError: the name is unknown.
@@ -107,5 +118,5 @@ def build_classifier(name: str, class_dim: int = 1000) -> nn.Sequential:
 
 
 def parameter_count(layer: nn.Layer) -> int:
-    """Number of trainable values; batch-norm statistics do not count."""
+    """Count the trainable values of a layer; batch-norm statistics do not count."""
     return sum(int(value.size) for value in layer.parameters() if not value.stop_gradient)

@@ -1,11 +1,11 @@
 """Depthwise convolution that trains fast on CPUs.
 
-Paddle's kernel calls a matrix product of one row for each image and channel, forward and backward. On
-the small maps of a network's later stages that costs far more than the arithmetic: 5x5 over 960 channels
-of 4x4 pixels takes 103 ms for 16 images. There the convolution of a channel is a small matrix
-from input to output pixels, and the whole batch goes through it in one product: 2.5 ms. Larger maps
-go through in bands of a few rows: 3x3 over 16 channels of 32x16 pixels, 64 images, forward and backward,
-takes 11 ms with Paddle's kernel and 4.5 ms in bands.
+Paddle's kernel runs a one-row matrix product for each image and channel, forward and backward. On the small
+maps of a network's later stages the overhead dominates: a 5x5 convolution over 960 channels of 4x4 pixels
+takes 103 ms for 16 images. Here the convolution of a channel becomes a small matrix from input to output
+pixels, and one product handles the whole batch, in 2.5 ms. Larger maps are processed in bands of a few rows:
+a 3x3 convolution over 16 channels of 32x16 pixels and 64 images, forward and backward, takes 11 ms with
+Paddle's kernel and 4.5 ms in bands.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from paddle.nn.initializer import KaimingNormal
 
 __all__ = ["DepthwiseConv2D", "convolution", "depthwise_by_bands", "depthwise_by_matrices", "tap_selection"]
 
-# Values of a channel's matrix; more of them than this take more memory than time is won.
+# Largest number of values in a channel's matrix; larger ones cost much memory for little time.
 LARGEST_MATRIX = 128 * 128
-# The matrices are made once a batch: that pays when a map has at most so many pixels an image.
+# The matrices are made once per batch, which pays off up to this many pixels of a map per image of the batch.
 PIXELS_PER_IMAGE = 4
-# Rows of output in a band, and the widest map that is cut into bands: products grow with the width.
+# Output rows of a band, and the widest map that is cut into bands: products grow with the width.
 BAND_ROWS = 4
 WIDEST_BAND = 32
 
 
 class DepthwiseConv2D(nn.Conv2D):
-    """``nn.Conv2D`` with one input channel a group, without bias; the same parameters and results.
+    """``nn.Conv2D`` with one input channel per group, without bias; the same parameters and results.
 
     Args:
         channels: of input and output.
@@ -50,7 +50,7 @@ class DepthwiseConv2D(nn.Conv2D):
             stride=stride,
             padding=kernel_size // 2,
             groups=channels,
-            # Paddle's default counts all input channels, though a group reads its own only.
+            # Paddle's default counts all input channels, although a group reads only its own.
             weight_attr=KaimingNormal(),
             bias_attr=False,
         )
@@ -64,7 +64,18 @@ class DepthwiseConv2D(nn.Conv2D):
 def convolution(
     in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1
 ) -> nn.Conv2D:
-    """A convolution without bias that keeps the size at stride 1, in the form that trains fastest."""
+    """Build a convolution without bias that keeps the size at stride 1, in the form that trains fastest.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel_size: odd.
+        stride: of both sides.
+        groups: as for ``nn.Conv2D``.
+
+    Returns:
+        A layer from ``(B, in_channels, H, W)`` to ``(B, out_channels, H', W')``.
+    """
     if groups == in_channels == out_channels:
         return DepthwiseConv2D(in_channels, kernel_size, stride=stride)
     return nn.Conv2D(
@@ -81,7 +92,7 @@ def convolution(
 
 @paddle.jit.not_to_static  # type: ignore[untyped-decorator]
 def _convolve(layer: DepthwiseConv2D, x: paddle.Tensor) -> paddle.Tensor:
-    # Only in training: an export has the plain operator, which inference engines know.
+    # Only in training: an export has the standard operator, which inference engines support.
     if layer.training and x.place.is_cpu_place():
         batch, _, height, width = x.shape
         outputs = -(-height // layer.step) * -(-width // layer.step)
@@ -100,7 +111,7 @@ def _convolve(layer: DepthwiseConv2D, x: paddle.Tensor) -> paddle.Tensor:
 
 
 def depthwise_by_matrices(x: paddle.Tensor, weight: paddle.Tensor, stride: int) -> paddle.Tensor:
-    """Convolve each channel by a product with the matrix that its kernel is.
+    """Convolve each channel by a product with the matrix of its kernel.
 
     Args:
         x: ``(B, C, H, W)``.
@@ -120,7 +131,7 @@ def depthwise_by_matrices(x: paddle.Tensor, weight: paddle.Tensor, stride: int) 
 
 
 def depthwise_by_bands(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
-    """Convolve with stride 1, each band of output rows by a product with one matrix of its channel.
+    """Convolve with stride 1, with one matrix product for each band of output rows of a channel.
 
     Args:
         x: ``(B, C, H, W)`` float32 on the CPU.
@@ -133,8 +144,8 @@ def depthwise_by_bands(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor
 
 
 class _Bands(PyLayer):
-    # Paddle's own copies of overlapping rows are slower, backward above all, than the convolution: NumPy's
-    # are not. Arrays cross over as copies; sharing memory by DLPack has been seen to hang.
+    # Copying overlapping rows in Paddle is slower than the convolution, above all backward; NumPy is faster.
+    # Arrays are copied between the two, as sharing memory by DLPack sometimes hangs.
 
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
@@ -156,7 +167,7 @@ class _Bands(PyLayer):
 
 
 def _bands(x: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
-    """``(B, C, H, W)`` to ``(C, B * bands, rows * W)``: the rows that each band of output rows reads."""
+    """Gather the rows that each band reads: ``(B, C, H, W)`` to ``(C, B * bands, rows * W)``."""
     batch, channels, height, width = x.shape
     bands, padding = -(-height // BAND_ROWS), kernel // 2
     padded = np.empty((channels, batch, bands * BAND_ROWS + kernel - 1, width), np.float32)
@@ -181,7 +192,7 @@ def _convolve_bands(bands: paddle.Tensor, weight: paddle.Tensor, shape: list[int
 
 @lru_cache(maxsize=64)
 def _band_selection(width: int, kernel: int) -> paddle.Tensor:
-    """`tap_selection` of a band, whose outputs are its middle rows only."""
+    """Return the `tap_selection` of a band, whose outputs are its middle rows only."""
     rows = BAND_ROWS + kernel - 1
     selection = tap_selection(rows, width, kernel, 1).reshape(-1, rows * width, rows, width)
     middle = selection[:, :, kernel // 2 : kernel // 2 + BAND_ROWS]

@@ -1,8 +1,8 @@
 """MobileNetV3 backbones (Howard et al., arXiv 1905.02244), small and large, at five widths.
 
-Inverted residuals with squeeze-and-excitation, made for the CPU of a telephone. Parameter names are
-those of PaddleClas' checkpoints. The paper's net goes on behind the pooling with a 1280-wide layer
-that serves its classifier; re-identification puts the embedding there, so the backbone ends before.
+Inverted residuals with squeeze-and-excitation, designed for mobile CPUs. Parameter names are those of
+PaddleClas' checkpoints. In the paper, a 1280-wide layer for the classifier follows the pooling.
+Re-identification has the embedding there, so the backbone ends before it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reid_train.models.depthwise import convolution
 __all__ = ["LAYOUTS", "MobileNetV3", "round_channels"]
 
 
-class Unit(NamedTuple):
+class MobileUnit(NamedTuple):
     """One row of the paper's tables 1 and 2, at width 1."""
 
     kernel_size: int
@@ -31,53 +31,60 @@ class Unit(NamedTuple):
 
 LAYOUTS = {
     "large": (
-        Unit(3, 16, 16, False, "relu", 1),
-        Unit(3, 64, 24, False, "relu", 2),
-        Unit(3, 72, 24, False, "relu", 1),
-        Unit(5, 72, 40, True, "relu", 2),
-        Unit(5, 120, 40, True, "relu", 1),
-        Unit(5, 120, 40, True, "relu", 1),
-        Unit(3, 240, 80, False, "hardswish", 2),
-        Unit(3, 200, 80, False, "hardswish", 1),
-        Unit(3, 184, 80, False, "hardswish", 1),
-        Unit(3, 184, 80, False, "hardswish", 1),
-        Unit(3, 480, 112, True, "hardswish", 1),
-        Unit(3, 672, 112, True, "hardswish", 1),
-        Unit(5, 672, 160, True, "hardswish", 2),
-        Unit(5, 960, 160, True, "hardswish", 1),
-        Unit(5, 960, 160, True, "hardswish", 1),
+        MobileUnit(3, 16, 16, False, "relu", 1),
+        MobileUnit(3, 64, 24, False, "relu", 2),
+        MobileUnit(3, 72, 24, False, "relu", 1),
+        MobileUnit(5, 72, 40, True, "relu", 2),
+        MobileUnit(5, 120, 40, True, "relu", 1),
+        MobileUnit(5, 120, 40, True, "relu", 1),
+        MobileUnit(3, 240, 80, False, "hardswish", 2),
+        MobileUnit(3, 200, 80, False, "hardswish", 1),
+        MobileUnit(3, 184, 80, False, "hardswish", 1),
+        MobileUnit(3, 184, 80, False, "hardswish", 1),
+        MobileUnit(3, 480, 112, True, "hardswish", 1),
+        MobileUnit(3, 672, 112, True, "hardswish", 1),
+        MobileUnit(5, 672, 160, True, "hardswish", 2),
+        MobileUnit(5, 960, 160, True, "hardswish", 1),
+        MobileUnit(5, 960, 160, True, "hardswish", 1),
     ),
     "small": (
-        Unit(3, 16, 16, True, "relu", 2),
-        Unit(3, 72, 24, False, "relu", 2),
-        Unit(3, 88, 24, False, "relu", 1),
-        Unit(5, 96, 40, True, "hardswish", 2),
-        Unit(5, 240, 40, True, "hardswish", 1),
-        Unit(5, 240, 40, True, "hardswish", 1),
-        Unit(5, 120, 48, True, "hardswish", 1),
-        Unit(5, 144, 48, True, "hardswish", 1),
-        Unit(5, 288, 96, True, "hardswish", 2),
-        Unit(5, 576, 96, True, "hardswish", 1),
-        Unit(5, 576, 96, True, "hardswish", 1),
+        MobileUnit(3, 16, 16, True, "relu", 2),
+        MobileUnit(3, 72, 24, False, "relu", 2),
+        MobileUnit(3, 88, 24, False, "relu", 1),
+        MobileUnit(5, 96, 40, True, "hardswish", 2),
+        MobileUnit(5, 240, 40, True, "hardswish", 1),
+        MobileUnit(5, 240, 40, True, "hardswish", 1),
+        MobileUnit(5, 120, 48, True, "hardswish", 1),
+        MobileUnit(5, 144, 48, True, "hardswish", 1),
+        MobileUnit(5, 288, 96, True, "hardswish", 2),
+        MobileUnit(5, 576, 96, True, "hardswish", 1),
+        MobileUnit(5, 576, 96, True, "hardswish", 1),
     ),
 }
 FEATURES = {"large": 960, "small": 576}
 
 
 def round_channels(channels: float, multiple: int) -> int:
-    """The nearest multiple, at least one, that loses no more than a tenth of ``channels``.
+    """Round to the nearest multiple that is at least one and loses at most a tenth of ``channels``.
 
-    The rule of the MobileNet papers' own code for widths other than 1.
+    This is the rule in the MobileNet authors' code for widths other than 1.
+
+    Args:
+        channels: number of channels.
+        multiple: the result is a multiple of this.
+
+    Returns:
+        The rounded number of channels.
     """
     rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
     return rounded + multiple if rounded < 0.9 * channels else rounded
 
 
-class ConvBN(nn.Layer):
+class MobileConvBN(nn.Layer):
     """Convolution without bias, batch norm, optional activation.
 
-    The batch-norm momentum is Paddle's 0.9: with the 0.99 of the paper's own training the statistics
-    of a run of a few hundred iterations still hold their start values.
+    The batch-norm momentum is Paddle's 0.9. With the paper's 0.99, the statistics still contain their initial
+    values after a few hundred iterations.
     """
 
     def __init__(
@@ -101,8 +108,8 @@ class ConvBN(nn.Layer):
         return x if self.act is None else self.act(x)
 
 
-class SqueezeExcite(nn.Layer):
-    """Channel weights from the pooled map (Hu et al., arXiv 1709.01507), reduced fourfold inside."""
+class MobileSqueezeExcite(nn.Layer):
+    """Weights channels by the pooled map (Hu et al., arXiv 1709.01507), with a fourfold reduction."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -112,18 +119,18 @@ class SqueezeExcite(nn.Layer):
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """``(B, C, H, W)``, weighted."""
         weights = self.conv2(F.relu(self.conv1(F.adaptive_avg_pool2d(x, 1))))
-        # PaddleClas' weights were trained with this slope, not with the paper's 1/6.
+        # PaddleClas' weights were trained with this slope; the paper's is 1/6.
         return x * F.hardsigmoid(weights, slope=0.2, offset=0.5)
 
 
 class InvertedResidual(nn.Layer):
     """1x1 expansion, depthwise convolution, optional attention, linear 1x1 projection."""
 
-    def __init__(self, in_channels: int, unit: Unit) -> None:
+    def __init__(self, in_channels: int, unit: MobileUnit) -> None:
         super().__init__()
         self.residual = unit.stride == 1 and in_channels == unit.out_channels
-        self.expand_conv = ConvBN(in_channels, unit.expanded, 1, activation=unit.activation)
-        self.bottleneck_conv = ConvBN(
+        self.expand_conv = MobileConvBN(in_channels, unit.expanded, 1, activation=unit.activation)
+        self.bottleneck_conv = MobileConvBN(
             unit.expanded,
             unit.expanded,
             unit.kernel_size,
@@ -131,8 +138,8 @@ class InvertedResidual(nn.Layer):
             groups=unit.expanded,
             activation=unit.activation,
         )
-        self.mid_se = SqueezeExcite(unit.expanded) if unit.attention else None
-        self.linear_conv = ConvBN(unit.expanded, unit.out_channels, 1)
+        self.mid_se = MobileSqueezeExcite(unit.expanded) if unit.attention else None
+        self.linear_conv = MobileConvBN(unit.expanded, unit.out_channels, 1)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """``(B, C, H, W)`` to ``(B, C', H', W')``."""
@@ -149,7 +156,7 @@ class MobileNetV3(nn.Sequential):
     Args:
         size: ``large`` or ``small``.
         width: channels relative to the paper's.
-        last_stride: stride of the last unit that has one; 1 doubles the final height and width.
+        last_stride: stride of the last strided unit; 1 doubles the final height and width.
     """
 
     head_names = ("last_conv", "fc")
@@ -159,7 +166,7 @@ class MobileNetV3(nn.Sequential):
         last = max(i for i, unit in enumerate(units) if unit.stride == 2)
         units[last] = units[last]._replace(stride=last_stride)
         channels = round_channels(16 * width, 8)
-        stem = ConvBN(3, channels, 3, stride=2, activation="hardswish")
+        stem = MobileConvBN(3, channels, 3, stride=2, activation="hardswish")
         blocks = []
         for row in units:
             unit = row._replace(
@@ -172,12 +179,12 @@ class MobileNetV3(nn.Sequential):
         super().__init__(
             ("conv", stem),
             ("blocks", nn.Sequential(*blocks)),
-            ("last_second_conv", ConvBN(channels, features, 1, activation="hardswish")),
+            ("last_second_conv", MobileConvBN(channels, features, 1, activation="hardswish")),
         )
         self.out_channels = features
 
     def imagenet_head(self, class_dim: int) -> list[tuple[str, nn.Layer]]:
-        """Named layers that turn the feature map into ``(B, class_dim)`` logits."""
+        """Return named layers from the feature map to ``(B, class_dim)`` logits."""
         return [
             ("avg_pool", nn.AdaptiveAvgPool2D(1)),
             ("last_conv", nn.Conv2D(self.out_channels, 1280, 1, bias_attr=False)),

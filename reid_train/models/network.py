@@ -1,8 +1,8 @@
-"""The whole re-identification network: pixels in, embedding out.
+"""The complete re-identification network, from pixels to embeddings.
 
-Normalisation is the network's first layer, so the exported graph carries it. The network works
-on BGR, OpenCV's order, throughout: reordering channels inside the graph costs a small net a third
-of its speed, while weights trained on RGB need only their first convolution permuted once.
+Normalisation is the first layer, so the exported graph contains it. The network works on BGR, OpenCV's order:
+reordering channels inside the graph would cost a small network a third of its speed, while weights trained on
+RGB only need a permutation of their first convolution.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ STD_BGR = (0.225 * 255, 0.224 * 255, 0.229 * 255)
 
 
 class Normalize(nn.Layer):
-    """uint8 NHWC pixels to zero-mean NCHW float32.
+    """Converts uint8 NHWC pixels to zero-mean NCHW float32.
 
-    Channels come first before anything is computed: three values that repeat along the last axis are slow to
-    subtract and multiply, and took a fifth of OSNet x0.25's time in ONNX Runtime.
+    It transposes first: subtracting and multiplying three values that repeat along the last axis is slow and
+    took a fifth of OSNet x0.25's time in ONNX Runtime.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class ReidNetwork(nn.Layer):
 
     Args:
         backbone: maps ``(B, 3, H, W)`` to ``(B, C, h, w)`` and has ``out_channels`` C.
-        embedding_size: D; 0 uses the pooled feature itself (D = C).
+        embedding_size: D; 0 uses the pooled feature (D = C).
         neck: batch norm after the embedding (BNNeck, Luo et al., arXiv 1903.07071).
         pooling: ``average`` or ``gem``.
     """
@@ -72,5 +72,5 @@ class ReidNetwork(nn.Layer):
 
 
 def unit_rows(embeddings: paddle.Tensor) -> paddle.Tensor:
-    """``(B, D)`` rows scaled to unit length."""
+    """Scale ``(B, D)`` rows to unit length."""
     return F.normalize(embeddings, axis=1, epsilon=1e-12)

@@ -1,11 +1,11 @@
-"""OSNet backbones (Zhou et al., arXiv 1905.00953) at four widths: re-identification's own small nets.
+"""OSNet backbones (Zhou et al., arXiv 1905.00953) at four widths: small networks for re-identification.
 
 OSNet-IBN and OSNet-AIN (arXiv 1910.06827) add instance normalisation, which helps in unseen scenes.
 
-Each block looks at its input through four streams of one to four light 3x3 convolutions, so at four
-scales, and one gate shared by all streams decides how much of each scale a channel takes. PaddleClas
-has no OSNet; parameter names are those of the authors' checkpoints (torchreid), but for batch norm's
-statistics, which are named as everywhere in Paddle.
+Each block processes its input in four streams of one to four light 3x3 convolutions, that is, at four scales.
+A gate shared by all streams weights the scales for each channel. PaddleClas has no OSNet, so parameter names
+are those of the authors' checkpoints (torchreid), except for batch-norm statistics, which have Paddle's
+names.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["OSNet"]
 # Section 3.3 of the paper, table 3: stem and three stages at width 1.
 WIDTHS = (64, 256, 384, 512)
 SCALES = 4
-# Where the two blocks of each stage have instance norm: table 2 of arXiv 1910.06827 for AIN.
+# Instance norm in the two blocks of each stage; for AIN see table 2 of arXiv 1910.06827.
 INSTANCE_NORM = {
     "plain": (("none", "none"),) * 3,
     "ibn": (("outside", "outside"), ("none", "none"), ("none", "none")),
     "ain": (("inside", "inside"), ("none", "inside"), ("inside", "none")),
 }
-FEATURES = 512  # of the layer in front of the paper's classifier, at any width
+FEATURES = 512  # of the layer before the paper's classifier, at any width
 
 
-class ConvBN(nn.Layer):
+class OSConvBN(nn.Layer):
     """Convolution without bias, batch norm (or instance norm), optional ReLU."""
 
     def __init__(
@@ -80,7 +80,7 @@ class LightConv3x3(nn.Layer):
 
 
 class ChannelGate(nn.Layer):
-    """The unified aggregation gate of section 3.2: a weight in (0, 1) for each channel of each stream."""
+    """The unified aggregation gate (section 3.2): a weight in (0, 1) for each channel of each stream."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -89,12 +89,12 @@ class ChannelGate(nn.Layer):
 
     def forward(self, streams: list[paddle.Tensor]) -> paddle.Tensor:
         """``S`` maps of ``(B, C, H, W)`` to their gated sum."""
-        # One pass over all pooled streams, side by side as a (B, C, S, 1) map: the gate's small operators
-        # would cost more than their sums. Along the batch paddle2onnx could not split them again.
+        # One pass over all pooled streams as a (B, C, S, 1) map, since many small operators are slow.
+        # paddle2onnx cannot split streams that are concatenated along the batch.
         pooled = paddle.concat([F.adaptive_avg_pool2d(stream, 1) for stream in streams], axis=2)
         weights = F.sigmoid(self.fc2(F.relu(self.fc1(pooled)))).chunk(len(streams), axis=2)
         total = streams[0] * weights[0]
-        for i in range(1, len(streams)):  # to_static knows no zip(strict=...)
+        for i in range(1, len(streams)):  # to_static does not support zip(strict=...)
             total = total + streams[i] * weights[i]
         return total
 
@@ -112,16 +112,16 @@ class OSBlock(nn.Layer):
     def __init__(self, in_channels: int, out_channels: int, *, instance_norm: str = "none") -> None:
         super().__init__()
         middle = out_channels // 4
-        self.conv1 = ConvBN(in_channels, middle, 1)
+        self.conv1 = OSConvBN(in_channels, middle, 1)
         self.conv2a = LightConv3x3(middle)
         self.conv2b, self.conv2c, self.conv2d = (
             nn.Sequential(*(LightConv3x3(middle) for _ in range(scale))) for scale in range(2, SCALES + 1)
         )
         self.gate = ChannelGate(middle)
-        self.conv3 = ConvBN(middle, out_channels, 1, relu=False, instance_norm=instance_norm == "inside")
+        self.conv3 = OSConvBN(middle, out_channels, 1, relu=False, instance_norm=instance_norm == "inside")
         self.IN = nn.InstanceNorm2D(out_channels) if instance_norm == "outside" else None
         self.downsample = (
-            ConvBN(in_channels, out_channels, 1, relu=False) if in_channels != out_channels else None
+            OSConvBN(in_channels, out_channels, 1, relu=False) if in_channels != out_channels else None
         )
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
@@ -138,9 +138,9 @@ class OSNet(nn.Sequential):
     Args:
         width: channels relative to the paper's.
         variant: ``plain``, ``ibn`` (instance norm in the stem and after the blocks of the first stage) or
-            ``ain`` (in the stem and inside the residual branches that the authors' search chose).
-        last_stride: 1 is the paper's network; 2 pools once more before the last stage, which leaves the
-            same height and width as the other backbones have with 2.
+            ``ain`` (in the stem and inside the residual branches found by the authors' search).
+        last_stride: 1 is the paper's network; 2 pools again before the last stage, for the same height and
+            width as the other backbones with 2.
     """
 
     head_names = ("fc", "classifier")
@@ -150,7 +150,7 @@ class OSNet(nn.Sequential):
         placement = INSTANCE_NORM[variant]
         stem, *stages = (int(channels * width) for channels in WIDTHS)
         layers: list[tuple[str, nn.Layer]] = [
-            ("conv1", ConvBN(3, stem, 7, stride=2, instance_norm=variant != "plain")),
+            ("conv1", OSConvBN(3, stem, 7, stride=2, instance_norm=variant != "plain")),
             ("maxpool", nn.MaxPool2D(3, 2, padding=1)),
         ]
         channels = stem
@@ -162,15 +162,15 @@ class OSNet(nn.Sequential):
             ]
             channels = out_channels
             if stage < 4:
-                blocks.append(nn.Sequential(ConvBN(channels, channels, 1), nn.AvgPool2D(2, 2)))
+                blocks.append(nn.Sequential(OSConvBN(channels, channels, 1), nn.AvgPool2D(2, 2)))
             elif last_stride == 2:
                 layers.append(("pool4", nn.AvgPool2D(2, 2)))
             layers.append((f"conv{stage}", nn.Sequential(*blocks)))
-        super().__init__(*layers, ("conv5", ConvBN(channels, channels, 1)))
+        super().__init__(*layers, ("conv5", OSConvBN(channels, channels, 1)))
         self.out_channels = channels
 
     def imagenet_head(self, class_dim: int) -> list[tuple[str, nn.Layer]]:
-        """Named layers that turn the feature map into ``(B, class_dim)`` logits."""
+        """Return named layers from the feature map to ``(B, class_dim)`` logits."""
         return [
             ("avg_pool", nn.AdaptiveAvgPool2D(1)),
             ("flatten", nn.Flatten()),

@@ -1,10 +1,9 @@
 """ResNet and ResNet_vd backbones (He et al., arXiv 1512.03385; He et al., arXiv 1812.01187).
 
-The ``vd`` form ('bag of tricks' model D) replaces the 7x7 stem by three 3x3 convolutions and
-moves the stride of each shortcut from its 1x1 convolution into an average pooling, so that no
-activation is thrown away unseen. Parameter names are those of PaddleClas' checkpoints, so that
-its ImageNet weights load by name. IBN-a (Pan et al., arXiv 1807.09441) normalises half of the channels by
-instance in the first three stages.
+The ``vd`` form ("bag of tricks", model D) replaces the 7x7 stem by three 3x3 convolutions and moves the
+stride of each shortcut from its 1x1 convolution into an average pooling, so that no activation is discarded.
+Parameter names are those of PaddleClas' checkpoints, so its ImageNet weights load by name. IBN-a (Pan et al.,
+arXiv 1807.09441) normalises half of the channels by instance in the first three stages.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 WIDTHS = (64, 128, 256, 512)
 
 
-class ConvBN(nn.Layer):
-    """Convolution without bias, batch norm, optional ReLU; ``pool`` averages 2x2 in front.
+class ResNetConvBN(nn.Layer):
+    """Optional average pooling (``pool``), convolution without bias, batch norm, optional ReLU.
 
-    With ``zero_init`` the output is 0 at first.
+    With ``zero_init`` the initial output is 0.
     """
 
     def __init__(
@@ -66,8 +65,8 @@ class ConvBN(nn.Layer):
 class Block(nn.Layer):
     """A residual block: basic (two 3x3) or bottleneck (1x1, 3x3, 1x1 with four times the width).
 
-    Its last batch norm starts at zero, so that a fresh block passes its input on (Goyal et al., arXiv
-    1706.02677, section 5.1). ResNet50_vd from scratch: mAP 43 instead of 25 after 9,600 images
+    The last batch norm starts at zero, so a fresh block is the identity (Goyal et al., arXiv 1706.02677,
+    section 5.1). With it, ResNet50_vd from scratch reaches mAP 43 instead of 25 after 9,600 images
     (docs/training_notes.md).
     """
 
@@ -85,20 +84,20 @@ class Block(nn.Layer):
         super().__init__()
         out_channels = width * 4 if bottleneck else width
         if bottleneck:
-            self.conv0 = ConvBN(in_channels, width, 1, ibn=ibn)
-            self.conv1 = ConvBN(width, width, 3, stride=stride)
-            self.conv2 = ConvBN(width, out_channels, 1, relu=False, zero_init=True)
+            self.conv0 = ResNetConvBN(in_channels, width, 1, ibn=ibn)
+            self.conv1 = ResNetConvBN(width, width, 3, stride=stride)
+            self.conv2 = ResNetConvBN(width, out_channels, 1, relu=False, zero_init=True)
         else:
-            self.conv0 = ConvBN(in_channels, width, 3, stride=stride, ibn=ibn)
-            self.conv1 = ConvBN(width, out_channels, 3, relu=False, zero_init=True)
+            self.conv0 = ResNetConvBN(in_channels, width, 3, stride=stride, ibn=ibn)
+            self.conv1 = ResNetConvBN(width, out_channels, 3, relu=False, zero_init=True)
         self.bottleneck = bottleneck
-        # PaddleClas' first block projects its shortcut at any depth, where the paper's 18 and 34 don't.
+        # PaddleClas projects the shortcut of the first block at any depth; the paper does not at 18 and 34.
         if in_channels == out_channels and stride == 1 and not first:
             self.short = None
         else:
-            # The first block of the network has nothing to pool: its input is the stem's.
+            # The first block has nothing to pool: its stride is 1.
             pool = stride if vd and not first else 1
-            self.short = ConvBN(
+            self.short = ResNetConvBN(
                 in_channels, out_channels, 1, stride=1 if vd else stride, relu=False, pool=pool
             )
         self.relu = nn.ReLU()
@@ -118,8 +117,8 @@ class ResNet(nn.Layer):
         depth: 18, 34, 50, 101 or 152.
         vd: the ``vd`` form.
         ibn: IBN-a in all stages but the last.
-        last_stride: stride of the last stage; 1 keeps a feature map of twice the height and
-            width, which re-identification gains from (Luo et al., arXiv 1903.07071).
+        last_stride: stride of the last stage; 1 doubles the height and width of the feature map, which helps
+            re-identification (Luo et al., arXiv 1903.07071).
     """
 
     head_names = ("fc",)
@@ -128,9 +127,9 @@ class ResNet(nn.Layer):
         super().__init__()
         bottleneck = depth >= 50
         if vd:
-            stem = [ConvBN(3, 32, 3, stride=2), ConvBN(32, 32, 3), ConvBN(32, 64, 3)]
+            stem = [ResNetConvBN(3, 32, 3, stride=2), ResNetConvBN(32, 32, 3), ResNetConvBN(32, 64, 3)]
         else:
-            stem = [ConvBN(3, 64, 7, stride=2)]
+            stem = [ResNetConvBN(3, 64, 7, stride=2)]
         self.stem = nn.Sequential(*stem)
         self.max_pool = nn.MaxPool2D(3, 2, padding=1)
         blocks: list[nn.Layer] = []
@@ -160,7 +159,7 @@ class ResNet(nn.Layer):
         return self.blocks(self.max_pool(self.stem(x)))
 
     def imagenet_head(self, class_dim: int) -> list[tuple[str, nn.Layer]]:
-        """Named layers that turn the feature map into ``(B, class_dim)`` logits."""
+        """Return named layers from the feature map to ``(B, class_dim)`` logits."""
         return [
             ("avg_pool", nn.AdaptiveAvgPool2D(1)),
             ("flatten", nn.Flatten()),

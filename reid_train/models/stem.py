@@ -1,7 +1,7 @@
-"""A network's first convolution, whose weights get their gradient faster on CPUs.
+"""The first convolution of a network, with a faster weight gradient on CPUs.
 
-Paddle's kernel goes through each image's patches by narrow products: 46 ms for 64 images of 128x64 and a
-7x7 convolution to 16 channels. Patches gathered by NumPy, one image after another, take 15 ms.
+Paddle's kernel multiplies the patches of each image in narrow products: 46 ms for 64 images of 128x64 and a
+7x7 convolution to 16 channels. Gathering the patches with NumPy, image by image, takes 15 ms.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ __all__ = ["convolve_stem", "weight_gradient"]
 
 @paddle.jit.not_to_static  # type: ignore[untyped-decorator]
 def convolve_stem(layer: nn.Conv2D, x: paddle.Tensor) -> paddle.Tensor:
-    """Apply a convolution to images, which need no gradient themselves.
+    """Apply a convolution to inputs that need no gradient (images).
 
-    A function rather than a layer of its own: Paddle names parameters after the class of their layer, and
-    exported graphs are matched with networks by these names.
+    This is a function, not a layer: Paddle names parameters after the class of their layer, and exported
+    graphs are matched with networks by these names.
 
     Args:
         layer: a convolution without bias, groups or dilation.
         x: ``(B, C, H, W)``.
 
     Returns:
-        ``(B, C', H', W')``, as ``layer(x)`` gives.
+        ``(B, C', H', W')``, the same as ``layer(x)``.
     """
-    # Only in training: an export has the plain operator.
+    # Only in training: an export has the standard operator.
     if layer.training and x.stop_gradient and x.place.is_cpu_place() and x.dtype == paddle.float32:
         return _Stem.apply(x, layer.weight, layer._stride[0], layer._padding)
     return layer(x)
@@ -57,12 +57,12 @@ class _Stem(PyLayer):
 def weight_gradient(
     x: NDArray[np.float32], gradient: NDArray[np.float32], kernel: int, stride: int, padding: int
 ) -> NDArray[np.float32]:
-    """Gradient of a convolution's weights.
+    """Compute the gradient of a convolution's weights.
 
     Args:
         x: ``(B, C, H, W)``.
         gradient: of the output, ``(B, C', H', W')``.
-        kernel: its side.
+        kernel: side of the kernel, pixels.
         stride: of both sides.
         padding: of all sides.
 
@@ -80,7 +80,7 @@ def weight_gradient(
         writeable=False,
     )
     total = np.zeros((outputs, channels * kernel * kernel), np.float32)
-    for image, part in zip(x, gradient.reshape(batch, outputs, -1), strict=True):
+    for image, image_gradient in zip(x, gradient.reshape(batch, outputs, -1), strict=True):
         padded[:, padding : padding + height, padding : padding + width] = image
-        total += part @ patches.reshape(-1, rows * columns).T
+        total += image_gradient @ patches.reshape(-1, rows * columns).T
     return total.reshape(outputs, channels, kernel, kernel)

@@ -1,8 +1,8 @@
-"""Augmented batches, made ahead of their use by threads.
+"""Augmented batches, prefetched by threads.
 
-OpenCV releases the interpreter while it works, so threads are enough, and they share the decoded
-images. Which images an iteration gets and how they are changed depends on seed and iteration
-alone: the number of threads and processes cannot be seen in the result.
+OpenCV releases the GIL while it works, so threads suffice, and they share the decoded images. The images of
+an iteration and their augmentation depend only on seed and iteration, not on the number of threads and
+processes.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """What one process needs for one iteration.
+    """The data of one iteration for one process.
 
     Attributes:
         iteration: from 0.
-        images: ``(b, H, W, 3)`` uint8 BGR, this process' share.
-        labels: ``(B,)`` int64 of the whole batch.
-        rows: ``(B,)`` int64 rows of the training set that the whole batch is of.
+        images: ``(b, H, W, 3)`` uint8 BGR, this process's share of the batch.
+        labels: ``(B,)`` int64 labels of the whole batch.
+        rows: ``(B,)`` int64 rows of the whole batch in the training set.
     """
 
     iteration: int
@@ -52,7 +52,15 @@ class Batch:
 
 
 def augmentation_at(config: TrainConfig, iteration: int) -> Augmentation:
-    """The training transform of an iteration, at its input size and strength."""
+    """Return the training transform of an iteration, at its input size and strength.
+
+    Args:
+        config: the settings.
+        iteration: from 0.
+
+    Returns:
+        ``augment(image, generator)``, from ``(h, w, 3)`` to ``(H, W, 3)`` uint8 BGR.
+    """
     height, width = config.input_size(iteration)
     if config.augmentation == "seed":
         return RandomResizedCrop(height, width)
@@ -70,38 +78,41 @@ def stream(
     share: slice,
     first: int,
 ) -> Iterator[Batch]:
-    """Batches of the iterations from ``first`` to the end of the run.
+    """Yield the batches of the iterations from ``first`` to the end of the run.
 
     Args:
         config: the settings.
         images: decoded training images, such as an `ImageCache`.
         labels: ``(N,)`` class labels.
-        sampler: which images an iteration gets.
+        sampler: selects the images of an iteration.
         share: rows of the batch that this process works on.
         first: first iteration, from 0.
+
+    Yields:
+        The batches in order.
     """
 
     def make(iteration: int) -> Batch:
         rows = sampler.batch(iteration)
         augment = augmentation_at(config, iteration)
-        # The position in the whole batch keys the randomness, so any number of processes agrees.
+        # The position in the whole batch seeds the randomness, so the number of processes does not matter.
         own = [
             augment(images[rows[position]], sample_generator(config.seed, iteration, position))
             for position in range(len(rows))[share]
         ]
         return Batch(iteration, np.stack(own), labels[rows], rows)
 
-    ahead: deque[Future[Batch]] = deque()
+    prefetched: deque[Future[Batch]] = deque()
     upcoming = iter(range(first, config.total_iter_num))
     with ThreadPoolExecutor(config.num_workers) as workers:
         for _ in range(2 * config.num_workers):
-            ahead.extend(workers.submit(make, iteration) for iteration in _take_one(upcoming))
-        while ahead:
-            batch = ahead.popleft().result()
-            ahead.extend(workers.submit(make, iteration) for iteration in _take_one(upcoming))
+            prefetched.extend(workers.submit(make, iteration) for iteration in _take_next(upcoming))
+        while prefetched:
+            batch = prefetched.popleft().result()
+            prefetched.extend(workers.submit(make, iteration) for iteration in _take_next(upcoming))
             yield batch
 
 
-def _take_one(numbers: Iterator[int]) -> list[int]:
-    """The next number, or nothing at the end."""
+def _take_next(numbers: Iterator[int]) -> list[int]:
+    """Return a list of the next number, or an empty list at the end."""
     return [number for number in [next(numbers, -1)] if number >= 0]

@@ -1,10 +1,9 @@
-"""The training run: iterations, evaluations, checkpoints, journal.
+"""The training run: iterations, evaluations, checkpoints, log.
 
-Iteration-based, as in the original trainer. Samplers, augmentation and the learning rate are
-functions of the iteration number, so a checkpoint needs no more than weights, optimiser state and
-that number for a resumed run to continue with the same figures. Evaluation happens at its own
-steps only: the original evaluated on every iteration of its pair stage, which made that several
-times slower than it had to be.
+The run counts iterations, as in the original trainer. Samplers, augmentation and learning rate are functions
+of the iteration number, so a checkpoint only needs weights, optimiser state and that number for a resumed run
+to continue with the same figures. Evaluation has its own interval; the original evaluated in every iteration
+of its pair stage, which made the stage several times slower.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from reid_train.evaluation.tables import dev_table
 from reid_train.training.batches import stream
 from reid_train.training.losses import LOSSES
 from reid_train.training.parallel import World
-from reid_train.training.run_log import Journal
+from reid_train.training.run_log import RunLog
 from reid_train.training.samplers import Sampler, make_sampler
 from reid_train.training.schedules import learning_rate
 from reid_train.training.teacher import Teacher
@@ -70,31 +69,31 @@ def train(
     origin: Mapping[str, Any] | None = None,
     log: Callable[[str], None] = _LOGGER.info,
 ) -> Path:
-    """Train on ``index``, evaluate on ``dev``, write into ``folder``.
+    """Train on ``index``, evaluate on ``dev`` and write into ``folder``.
 
     Args:
         config: the settings.
         index: training images.
-        dev: images of persons kept out of training: a set, several by name, or None. The best checkpoint is
-            the one with the highest mean of their mAP (Recall@Rank-1 where cameras are unknown).
-        folder: receives ``config.json``, numbered checkpoints, ``best.safetensors``, ``log.jsonl`` and
-            TensorBoard events.
-        world: the processes that share the work; only the first writes and logs.
+        dev: images of identities held out from training: a set, several by name, or None. The best checkpoint
+            has the highest mean of their mAP (Recall@Rank-1 if cameras are unknown).
+        folder: for ``config.json``, numbered checkpoints, ``best.safetensors``, ``log.jsonl`` and TensorBoard
+            events.
+        world: the processes that share the work; only the first one writes and logs.
         resume: checkpoint to continue from.
-        start: prepares a fresh trainer, such as by loading weights; not called on resuming.
-        origin: what the model card shall tell: ``data``, ``train_images``, ``train_ids``, ``command``;
-            ``hours`` of the run so far are added.
-        log: receives one line a report.
+        start: prepares a fresh trainer, for example loads weights; not called on resuming.
+        origin: for the model card: ``data``, ``train_images``, ``train_ids``, ``command``; the ``hours`` of
+            the run are added.
+        log: called with each line of the log.
 
     Returns:
         The last checkpoint.
 
     Raises:
-        ValueError: the data does not suffice, the checkpoint does not fit, the folder holds checkpoints
-            that the run would mix with, or an image cannot be read.
-        FloatingPointError: the loss or a weight is not finite; the message tells the iteration.
-        OSError: a checkpoint cannot be written; what was written before stays; or another run is writing
-            into the folder.
+        ValueError: there is too little data, the checkpoint does not fit, the folder holds checkpoints of
+            another run, or an image cannot be read.
+        FloatingPointError: the loss or a weight is not finite; the message has the iteration.
+        OSError: a checkpoint cannot be written (earlier ones stay), or another run is writing into the
+            folder.
     """
     cv2.setNumThreads(1)
     labels, classes = labels_of(index.pids)
@@ -110,9 +109,9 @@ def train(
     done = 0 if resume is None else resume.iteration
     if done >= config.total_iter_num:
         raise ValueError(f"the checkpoint is at iteration {done} of {config.total_iter_num}: nothing to do")
-    _require_own_folder(folder, done)
+    _check_folder(folder, done)
     sets = {"dev": dev} if isinstance(dev, ImageIndex) else dict(dev or {})
-    judge = DevEvaluator(config, sets, world) if sets else None
+    evaluator = DevEvaluator(config, sets, world) if sets else None
     images = ImageCache(index.paths)
     teacher = Teacher(Path(config.teacher)) if config.teacher else None
     trainer = Trainer(
@@ -129,50 +128,50 @@ def train(
     _decode(images, config.num_workers)
     if teacher is not None:
         trainer.goals = teacher.rows(images, index.paths, folder, world)
-        del teacher  # its weights are not needed any more
+        del teacher  # frees its weights
     trainer.origin |= dict(origin or {})
     began, hours_before = time.monotonic(), float(trainer.origin.get("hours", 0.0))
     with ExitStack() as stack:
-        journal: Journal | None = None
+        run_log: RunLog | None = None
         if world.rank == 0:
-            stack.enter_context(_claimed(folder))
-            _open_folder(folder, config)
-            journal = stack.enter_context(Journal(config, folder, trainer.iteration, log))
+            stack.enter_context(_lock_folder(folder))
+            _prepare_folder(folder, config)
+            run_log = stack.enter_context(RunLog(config, folder, trainer.iteration, log))
         for batch in stream(config, images, labels, sampler, share, trainer.iteration):
             loss = trainer.step(batch)
-            if journal is not None:
+            if run_log is not None:
                 rate = learning_rate(config, batch.iteration)
-                journal.step(trainer.iteration, loss, rate, trainer.objective.accuracy())
+                run_log.step(trainer.iteration, loss, rate, trainer.objective.accuracy())
             finished = trainer.iteration == config.total_iter_num
             saves = finished or trainer.iteration % config.save_iter_step == 0
-            tests = judge is not None and (finished or trainer.iteration % config.test_iter_step == 0)
+            tests = evaluator is not None and (finished or trainer.iteration % config.test_iter_step == 0)
             if not (saves or tests):
                 continue
             paused = time.monotonic()
             trainer.synchronize()
             trainer.origin["hours"] = hours_before + (paused - began) / 3600
-            if judge is not None and tests:
-                embeddings = judge.embed(trainer)
-                if journal is not None:
-                    figures = judge.figures(embeddings)
-                    journal.report(trainer.iteration, figures)
-                    for line in judge.table(figures):
+            if evaluator is not None and tests:
+                embeddings = evaluator.embed(trainer)
+                if run_log is not None:
+                    figures = evaluator.figures(embeddings)
+                    run_log.report(trainer.iteration, figures)
+                    for line in evaluator.table(figures):
                         log(line)
-                    if figures[judge.key] > trainer.best.get(judge.key, -1.0):
+                    if figures[evaluator.key] > trainer.best.get(evaluator.key, -1.0):
                         trainer.best = {**figures, "iteration": trainer.iteration}
                         write_checkpoint(folder / BEST, trainer.checkpoint())
-            if journal is None:
+            if run_log is None:
                 continue
             if saves:
                 write_checkpoint(checkpoint_path(folder, trainer.iteration), trainer.checkpoint())
                 remove_old_checkpoints(folder, trainer.iteration, config.keep_checkpoints)
-            journal.resume(time.monotonic() - paused, saves)
+            run_log.resume(time.monotonic() - paused, saves)
     world.barrier()
     return checkpoint_path(folder, config.total_iter_num)
 
 
 def _sampling(config: TrainConfig) -> tuple[str, int]:
-    """The kind of sampler that a run needs, and K."""
+    """Return the kind of sampler that a run needs, and K."""
     kind = LOSSES[config.loss_name].sampler
     if kind == "shuffled" and config.samples_each_class:
         kind = "pk"
@@ -191,34 +190,34 @@ def _sampler(config: TrainConfig, labels: NDArray[np.int64], domains: NDArray[np
     )
 
 
-def _require_own_folder(folder: Path, iteration: int) -> None:
-    """Refuse a folder whose checkpoints would be mistaken for later ones of this run, and deleted as such.
+def _check_folder(folder: Path, iteration: int) -> None:
+    """Refuse a folder with checkpoints that this run would treat as its own later ones and delete.
 
     Raises:
-        ValueError: it holds checkpoints behind ``iteration``.
+        ValueError: it holds checkpoints after ``iteration``.
     """
     later = [path for number, path in numbered_checkpoints(folder) if number > iteration]
     if later and iteration == 0:
         raise ValueError(
-            f"{folder}: holds checkpoints of a run: continue it with --checkpoint {folder}, or name another "
+            f"{folder}: holds checkpoints of a run; continue it with --checkpoint {folder}, or name another "
             "folder with --model_save_dir"
         )
     if later:
         raise ValueError(
-            f"{folder}: holds later checkpoints than iteration {iteration}, the last is {later[-1].name}: "
+            f"{folder}: holds checkpoints after iteration {iteration}, the last is {later[-1].name}; "
             "continue from that one, move them away, or name another folder with --model_save_dir"
         )
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Make the folder if it is not there, and hold it for this run; the lock ends with the process.
+def _lock_folder(folder: Path) -> Iterator[None]:
+    """Create the folder if needed and lock it for this process.
 
     Raises:
         OSError: another run is writing into it, or it cannot be made.
     """
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: is a file, expected a folder for the run")
+        raise NotADirectoryError(f"{folder}: expected a folder, got a file")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, blocking=False):
@@ -227,8 +226,8 @@ def _claimed(folder: Path) -> Iterator[None]:
         raise OSError(f"{folder}: another run is writing into it") from None
 
 
-def _open_folder(folder: Path, config: TrainConfig) -> None:
-    # Left by a run that was killed while it wrote.
+def _prepare_folder(folder: Path, config: TrainConfig) -> None:
+    # Left by a run that was killed while writing.
     for path in folder.glob("*.safetensors.part"):
         path.unlink()
     with replacing(folder / "config.json") as file:
@@ -236,7 +235,7 @@ def _open_folder(folder: Path, config: TrainConfig) -> None:
 
 
 def _decode(images: ImageCache, threads: int) -> None:
-    """Decode all images, kept as far as memory holds: an unreadable one is known now, not after hours."""
+    """Decode all images to find unreadable ones before the training; keep those that fit into memory."""
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(images), DECODED_AT_ONCE):
             rows = range(start, min(start + DECODED_AT_ONCE, len(images)))
@@ -245,7 +244,7 @@ def _decode(images: ImageCache, threads: int) -> None:
 
 
 class DevEvaluator:
-    """Evaluates what would be exported on the development sets, whose images are decoded once.
+    """Evaluates the network to export on the development sets, whose images are decoded once.
 
     Args:
         config: the settings.
@@ -253,10 +252,10 @@ class DevEvaluator:
         world: the processes that share the work.
 
     Attributes:
-        key: the figure by which the best checkpoint is chosen.
+        key: the figure that selects the best checkpoint.
 
     Raises:
-        ValueError: a set has nobody with two images, or an unreadable image.
+        ValueError: no identity of a set has two images, or an image cannot be read.
     """
 
     def __init__(self, config: TrainConfig, sets: Mapping[str, ImageIndex], world: World) -> None:
@@ -266,7 +265,9 @@ class DevEvaluator:
         for dev in sets.values():
             persons, counts = np.unique(dev.pids[dev.pids > 0], return_counts=True)
             if not (counts > 1).any():
-                raise ValueError(f"the dev set needs a person with two images, got {len(persons)} with one")
+                raise ValueError(
+                    f"the dev set must have an identity with two images, got {len(persons)} with one each"
+                )
         self._keys = {name: "mean_ap" if across_cameras(dev) else "recall1" for name, dev in sets.items()}
         self.key = next(iter(self._keys.values())) if len(sets) == 1 else "dev_mean"
         prepare = preprocessing_of(config)
@@ -276,14 +277,15 @@ class DevEvaluator:
         self._images = decode_images(own, prepare.height, prepare.width, prepare)
 
     def embed(self, trainer: Trainer) -> NDArray[np.float32]:
-        """``(N, D)`` embeddings of all sets, one after the other; all processes must call it."""
+        """Compute the ``(N, D)`` embeddings of all sets, in order; all processes must call it."""
         own = embed(trainer.deployed, self._images, self._batch_size)
         return self._world.interleave(own, self._count)
 
     def figures(self, embeddings: NDArray[np.float32]) -> dict[str, float]:
-        """Recall@Rank-1, and ranking figures where cameras are known.
+        """Compute Recall@Rank-1 and, if cameras are known, the ranking figures.
 
-        Of several sets each figure is named ``set/figure``; ``dev_mean`` is the mean that chooses the best.
+        With several sets each figure is named ``set/figure``, and ``dev_mean`` is the mean that selects the
+        best checkpoint.
         """
         ends = np.cumsum([len(dev) for dev in self._sets.values()])
         rows = np.split(embeddings, ends[:-1])
@@ -297,7 +299,7 @@ class DevEvaluator:
         return {**flat, "dev_mean": mean}
 
     def table(self, figures: Mapping[str, float]) -> list[str]:
-        """Lines of a table with a row for each set; none for one set."""
+        """Return the lines of a table with a row for each set; none for a single set."""
         if len(self._sets) == 1:
             return []
         return dev_table(

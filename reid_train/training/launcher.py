@@ -1,7 +1,7 @@
-"""Start a command in several processes of this machine, and tell its end as if it were one.
+"""Run a command in several processes of this machine, and report its end as that of one process.
 
-Kept free of paddle: what the environment must hold has to be there before paddle's mathematics
-library is loaded, and the launcher itself computes nothing.
+This module does not import paddle: the environment must be set before paddle's mathematics library is loaded,
+and the launcher itself computes nothing.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _LOGGER = logging.getLogger("reid_train")
 
 # Set for processes that `launch` started.
 LAUNCHED = "REID_TRAIN_LAUNCHED"
-# Exit code of a process that failed only because another one did (EX_TEMPFAIL).
+# Exit code of a process that failed only because another one failed (EX_TEMPFAIL).
 PEER_LOST = 75
-# Exit code of a process that did not find the others at the start, before anything was done.
+# Exit code of a process that did not find the others at the start.
 NOT_JOINED = 76
-# gloo gives up when a connection is not made in time, which a busy machine may need another try for.
+# gloo can time out while connecting on a busy machine, so the processes are started again.
 ATTEMPTS = 3
-# Seconds in which the first process may itself tell what another one failed of.
+# Seconds that the first process has to report an error that another process met too.
 GRACE = 5.0
 
 
 class PeerLostError(Exception):
-    """Another process of the run ended or did not answer in time, so that this one cannot go on."""
+    """Another process of the run ended or did not answer in time."""
 
 
 class NotJoinedError(Exception):
@@ -57,14 +57,14 @@ class NotJoinedError(Exception):
 
 
 class Terminated(KeyboardInterrupt):
-    """``kill`` asked this process to end, as Ctrl-C would."""
+    """SIGTERM asked this process to end; handled like Ctrl-C."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated` inside of ``with``.
+    """Make SIGTERM raise `Terminated` inside ``with``.
 
-    To be entered when paddle is loaded, whose own handler prints a page and has been seen to hang.
+    Enter it after paddle is imported: paddle's own handler prints a long trace and sometimes hangs.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -77,15 +77,15 @@ def terminable() -> Iterator[None]:
 
 
 def launched() -> bool:
-    """Whether this process was started by `launch`, which tells the user what went wrong."""
+    """Whether this process was started by `launch`, which reports errors to the user."""
     return LAUNCHED in os.environ
 
 
 def cpu_environment() -> dict[str, str]:
-    """Settings that must be in the environment before the first matrix product.
+    """Return the environment variables to set before the first matrix product.
 
-    Paddle's bundled MKL takes a slow path on AMD processors; naming the instruction set it would
-    take on Intel's makes ResNets about 3.5 times faster. Other processors need nothing.
+    Paddle's bundled MKL uses slow code on AMD processors. Selecting the instruction set that it uses on Intel
+    makes ResNets about 3.5 times faster. Other processors need no setting.
     """
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text() if cpuinfo.is_file() else ""
@@ -95,7 +95,7 @@ def cpu_environment() -> dict[str, str]:
 
 
 def process_environments(processes: int) -> list[dict[str, str]]:
-    """What each of several data-parallel processes of one CPU thread needs in its environment."""
+    """Return the environment variables of each of several data-parallel processes of one CPU thread."""
     ports = _free_ports(processes + 1)
     endpoints = [f"127.0.0.1:{port}" for port in ports[1:]]
     return [
@@ -115,12 +115,19 @@ def process_environments(processes: int) -> list[dict[str, str]]:
 
 
 def launch(arguments: Sequence[str], processes: int, *, module: str = "reid_train") -> int:
-    """Run ``python -m <module> <arguments>`` in several processes of one CPU thread; returns the exit code.
+    """Run ``python -m <module> <arguments>`` in several processes of one CPU thread.
 
-    When one process fails the others are ended, and the reason is logged. The first process writes to this
-    one's stderr; what another one wrote is passed on only where that one failed on its own, so that an
-    error of all of them is reported once. Processes that do not find each other are started again, twice
-    at most.
+    If one process fails, the others are ended, and the reason is logged. The first process writes to this
+    process's stderr. The stderr of another process is shown only if that process alone failed, so an error in
+    all of them is reported once. Processes that do not find each other are started again, at most twice.
+
+    Args:
+        arguments: of the command.
+        processes: number of processes.
+        module: the module to run.
+
+    Returns:
+        The exit code.
     """
     for _ in range(ATTEMPTS):
         code = _run(arguments, processes, module)
@@ -140,9 +147,9 @@ def _run(arguments: Sequence[str], processes: int, module: str) -> int:
         for rank, environment in enumerate(process_environments(processes)):
             child = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                # The first: Paddle tells on stderr how its processes found each other.
+                # GLOG_minloglevel hides Paddle's messages about connections.
                 env={"GLOG_minloglevel": "2", **os.environ, **environment, LAUNCHED: "1"},
-                # Its end tells a child that this process is gone.
+                # A child ends when this pipe closes.
                 stdin=subprocess.PIPE,
                 stderr=errors[rank - 1] if rank else None,
             )
@@ -156,7 +163,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], errors: Sequence[IO[bytes
         if None not in codes:
             return 0
         time.sleep(0.1)
-    # An error that all processes meet is told by the first one, which may be slower.
+    # The first process reports an error that all processes meet, but may be slower.
     deadline = time.monotonic() + GRACE
     while children[0].poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -174,7 +181,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], errors: Sequence[IO[bytes
     if failed:
         errors[failed - 1].seek(0)
         sys.stderr.write(errors[failed - 1].read().decode(errors="replace"))
-    # A process that ends by itself on a signal gives 128 and its number.
+    # A process that handles a signal and exits returns 128 plus its number.
     number = -code if code < 0 else code - 128
     if number > 0:
         name = signal.Signals(number).name
@@ -186,7 +193,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], errors: Sequence[IO[bytes
 def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
     for child in children:
         if child.poll() is None:
-            child.kill()  # nothing is lost by it, and Paddle prints a page when it is terminated
+            child.kill()  # loses nothing; SIGTERM would make Paddle print a long trace
     for child in children:
         child.wait()
         if child.stdin is not None:
@@ -199,9 +206,9 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on; all are held until the last is found."""
+    """Find free ports of this machine; all are held until the last one is found."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for server in sockets:
+            server.bind(("127.0.0.1", 0))
+        return [int(server.getsockname()[1]) for server in sockets]

@@ -1,8 +1,8 @@
-"""Losses of metric learning, by the names of the command line.
+"""Metric learning losses, by their names on the command line.
 
-Two kinds behave alike for a caller, ``criterion(embeddings, labels) -> scalar``: layers with
-weights of their own (a classifier, centres), which are here, and functions of the batch alone,
-which are in `pair_losses` and wrapped by `make_criterion`.
+Two kinds have the same interface, ``criterion(embeddings, labels) -> scalar``: layers with weights (a
+classifier, centres), which are in this module, and functions of the batch, which are in `pair_losses` and
+wrapped by `make_criterion`.
 """
 
 from __future__ import annotations
@@ -48,10 +48,18 @@ __all__ = [
 def cross_entropy(
     logits: paddle.Tensor, labels: paddle.Tensor, label_smoothing: float = 0.0
 ) -> paddle.Tensor:
-    """Mean cross-entropy of ``(B, C)`` logits.
+    """Compute the mean cross-entropy.
 
-    Paddle's own on CPUs cuts logits off 64 below the largest (seen in 3.3.1), so a loss at scale 80,
-    where two logits lie up to 160 apart, comes out too small and depends on the device.
+    Paddle's function clips logits to 64 below the largest on CPUs (3.3.1). At scale 80, where two logits
+    differ by up to 160, its loss is too small and depends on the device.
+
+    Args:
+        logits: ``(B, C)``.
+        labels: ``(B,)`` in [0, C).
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+
+    Returns:
+        A scalar.
     """
     total = paddle.logsumexp(logits, axis=1)
     true = paddle.take_along_axis(logits, labels.unsqueeze(1), axis=1).squeeze(1)
@@ -83,7 +91,7 @@ class Softmax(nn.Layer):
 
     @in_float32
     def forward(self, embeddings: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
-        """Mean loss of ``(B, D)`` embeddings with ``(B,)`` labels in [0, C)."""
+        """Return the mean loss of ``(B, D)`` embeddings with ``(B,)`` labels in [0, C)."""
         logits = self.linear(embeddings)
         self.accuracy = class_accuracy(logits, labels)
         return cross_entropy(logits, labels, self.label_smoothing)
@@ -125,38 +133,38 @@ class ArcMargin(nn.Layer):
     def forward(
         self, embeddings: paddle.Tensor, labels: paddle.Tensor, margin: float | None = None
     ) -> paddle.Tensor:
-        """Mean loss of ``(B, D)`` embeddings with ``(B,)`` labels in [0, C).
+        """Return the mean loss of ``(B, D)`` embeddings with ``(B,)`` labels in [0, C).
 
-        ``margin`` overrides the layer's for a schedule.
+        ``margin`` overrides the layer's margin, for a schedule.
         """
         m = self.margin if margin is None else margin
         directions = unit_embeddings(self.weight.t())  # (C, D)
         cos = paddle.matmul(unit_embeddings(embeddings), directions, transpose_y=True)  # (B, C)
         self.accuracy = class_accuracy(cos, labels)
         target = paddle.take_along_axis(cos, labels.unsqueeze(1), axis=1)  # (B, 1)
-        # The 1e-6 keeps the square root's gradient finite at cos = +-1; clip guards rounding over 1.
+        # 1e-6 keeps the square root's gradient finite at cos = +-1; clip handles rounding above 1.
         sine = paddle.sqrt(paddle.clip(1.0 - target * target, min=0.0) + 1e-6)
         phi = target * math.cos(m) - sine * math.sin(m)
         if self.easy_margin:
             phi = paddle.where(target > 0, phi, target)
         else:
-            # Behind cos(pi - m) the angle would pass pi and phi rise again: continue in a line.
+            # Below cos(pi - m) the angle would exceed pi and phi would rise again: continue linearly.
             phi = paddle.where(target > math.cos(math.pi - m), phi, target - m * math.sin(math.pi - m))
         logits = self.scale * paddle.put_along_axis(cos, labels.unsqueeze(1), phi, axis=1)
         return cross_entropy(logits, labels, self.label_smoothing)
 
 
 class CenterLoss(nn.Layer):
-    """Half the mean squared distance to the centre of the own class (Wen et al., ECCV 2016, eq. 2).
+    """Half the mean squared distance to the centre of the true class (Wen et al., ECCV 2016, eq. 2).
 
-    The centres are buffers, not parameters: in training each call moves those of the batch by the
-    paper's rule (eq. 4), after the loss was computed, so neither the loss' weight nor the
-    network's optimiser changes their pace.
+    The centres are buffers, not parameters. In training, each call moves the centres of the batch by the
+    paper's rule (eq. 4) after the loss is computed, so neither the weight of the loss nor the network's
+    optimiser affects their rate.
 
     Args:
         embedding_size: D.
         class_dim: C.
-        rate: alpha, how far a centre goes.
+        rate: alpha, the step of a centre.
     """
 
     def __init__(self, embedding_size: int, class_dim: int, *, rate: float = 0.5) -> None:
@@ -166,8 +174,8 @@ class CenterLoss(nn.Layer):
 
     @in_float32
     def forward(self, embeddings: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
-        """Loss of ``(B, D)`` embeddings with ``(B,)`` labels in [0, C)."""
-        # The copy is what the graph keeps: the buffer changes below, before backward runs.
+        """Return the loss of ``(B, D)`` embeddings with ``(B,)`` labels in [0, C)."""
+        # The graph needs this copy, since the buffer changes below, before backward runs.
         centers = paddle.gather(self.centers, labels)  # (B, D)
         loss = 0.5 * ((embeddings - centers) ** 2).sum(1).mean()
         if self.training:
@@ -175,32 +183,32 @@ class CenterLoss(nn.Layer):
                 same = (labels.unsqueeze(1) == labels.unsqueeze(0)).cast(centers.dtype)  # (B, B)
                 count = same.sum(1, keepdim=True)
                 step = (count * centers - same @ embeddings.detach()) / (1.0 + count)
-                # Rows of one class carry the same value, so it does not matter which is written last.
+                # Rows of one class have the same value, so the order of writing does not matter.
                 moved = paddle.scatter(self.centers, labels, centers - self.rate * step)
                 self.centers.set_value(moved)
         return loss
 
 
 class PairCriterion(nn.Layer):
-    """A loss of the batch alone as a layer without parameters."""
+    """Wraps a function of the batch as a layer without parameters."""
 
     def __init__(self, function: Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor]) -> None:
         super().__init__()
         self.function = function
 
     def forward(self, embeddings: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
-        """Loss of ``(B, D)`` embeddings with ``(B,)`` labels."""
+        """Return the loss of ``(B, D)`` embeddings with ``(B,)`` labels."""
         return self.function(embeddings, labels)
 
 
 @dataclass(frozen=True)
 class LossKind:
-    """What a training command must know of a loss.
+    """Properties of a loss for the training command.
 
     Attributes:
-        sampler: the batches that it needs, a name that `samplers.make_sampler` takes.
-        classes: has weights for each class of the training set.
-        flags: flags of the command line that it looks at.
+        sampler: the kind of `samplers.make_sampler` that it needs.
+        classes: whether it has weights for each class of the training set.
+        flags: the command-line flags that it uses.
     """
 
     sampler: str
@@ -238,7 +246,7 @@ def make_criterion(
     circle_scale: float = 128.0,
     center_rate: float = 0.5,
 ) -> nn.Layer:
-    """Build a loss by its name on the command line; flags that it does not know are not looked at.
+    """Build a loss by its name on the command line; values that the loss does not use are ignored.
 
     Args:
         name: a key of `LOSSES`.
@@ -246,7 +254,7 @@ def make_criterion(
         class_dim: C; losses without classes ignore it.
         arc_scale: factor s of ``arcmargin``.
         arc_margin: angle m of ``arcmargin``, radians.
-        arc_easy_margin: of ``arcmargin``, margin only at positive cosines.
+        arc_easy_margin: of ``arcmargin``: apply the margin only at positive cosines.
         label_smoothing: of ``softmax`` and ``arcmargin``, in [0, 1).
         margin: of ``triplet``, ``quadruplet`` (squared distances) and ``batch_hard_triplet``.
         npairs_reg_lambda: of ``npairs``.
@@ -276,7 +284,7 @@ def make_criterion(
             bound = "above 0" if flag in scales else "at least 0"
             raise ValueError(f"{flag} must be {bound}, got {value}")
     if arc_margin >= math.pi:
-        raise ValueError(f"arc_margin is an angle in radians below pi, got {arc_margin}")
+        raise ValueError(f"arc_margin must be an angle in radians below pi, got {arc_margin}")
     if name == "softmax":
         return Softmax(embedding_size, class_dim, label_smoothing=label_smoothing)
     if name == "arcmargin":

@@ -1,7 +1,7 @@
-"""The loss of a run: the named loss, and what the strong recipe adds to it.
+"""The loss of a run: the named loss, and the terms that the strong recipe adds.
 
-The class weights of all parts belong to this layer, so one optimiser and one part of the
-checkpoint hold them.
+The class weights of all terms belong to this layer, so one optimiser and one part of the checkpoint hold
+them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from reid_train.config import TrainConfig
 from reid_train.training.losses import ArcMargin, make_criterion
 from reid_train.training.pair_losses import batch_hard_triplet, in_float32, unit_embeddings
 
-__all__ = ["Objective", "imitation"]
+__all__ = ["Objective", "distillation"]
 
 
 class Objective(nn.Layer):
-    """Weighted sum of losses of a batch.
+    """Weighted sum of the losses of a batch.
 
     Args:
-        config: names the loss and the weights of the others.
+        config: names the loss, and has the weights of the other terms.
         embedding_size: D of the network's embeddings.
         class_dim: C.
-        teacher_size: D of the teacher's embeddings; 0 without a teacher. Where it differs, a linear layer
-            that is used in training only maps onto it (Romero et al., arXiv 1412.6550).
+        teacher_size: D of the teacher's embeddings; 0 without a teacher. If it differs from
+            ``embedding_size``, a linear layer, used in training only, maps to it (Romero et al., arXiv
+            1412.6550).
     """
 
     def __init__(
@@ -53,12 +54,15 @@ class Objective(nn.Layer):
         self.center = make_criterion("center", embedding_size, class_dim) if config.center_weight else None
 
     def forward(self, embeddings: paddle.Tensor, labels: paddle.Tensor, margin: float) -> paddle.Tensor:
-        """Loss of ``(B, D)`` raw embeddings with ``(B,)`` labels.
+        """Compute the loss of a batch.
 
         Args:
-            embeddings: of the whole batch.
-            labels: their classes.
-            margin: angle of the angular margin at this iteration, in radians; other losses ignore it.
+            embeddings: ``(B, D)`` raw embeddings of the whole batch.
+            labels: ``(B,)`` their classes.
+            margin: the angular margin in this iteration, radians; other losses ignore it.
+
+        Returns:
+            A scalar.
         """
         if isinstance(self.main, ArcMargin):
             loss = self.main(embeddings, labels, margin=margin)
@@ -74,9 +78,9 @@ class Objective(nn.Layer):
             loss = loss + self.center_weight * self.center(embeddings, labels)
         return loss
 
-    def imitation(self, embeddings: paddle.Tensor, goal: paddle.Tensor) -> paddle.Tensor:
-        """Mean cosine distance of ``(B, D)`` embeddings to a teacher's ``(B, D')`` of the same images."""
-        return imitation(embeddings if self.hint is None else self.hint(embeddings), goal)
+    def distillation(self, embeddings: paddle.Tensor, goal: paddle.Tensor) -> paddle.Tensor:
+        """Return the mean cosine distance of ``(B, D)`` embeddings to a teacher's ``(B, D')``."""
+        return distillation(embeddings if self.hint is None else self.hint(embeddings), goal)
 
     def accuracy(self) -> float | None:
         """Share of the last batch whose class is the nearest, without margin; None without classes."""
@@ -85,9 +89,16 @@ class Objective(nn.Layer):
 
 
 @in_float32
-def imitation(embeddings: paddle.Tensor, goal: paddle.Tensor) -> paddle.Tensor:
-    """Mean cosine distance of ``(B, D)`` embeddings to a teacher's of the same images.
+def distillation(embeddings: paddle.Tensor, goal: paddle.Tensor) -> paddle.Tensor:
+    """Compute the mean cosine distance of embeddings to a teacher's.
 
-    Only directions count, as in everything that compares embeddings afterwards.
+    Only directions count, as in every later comparison of embeddings.
+
+    Args:
+        embeddings: ``(B, D)``.
+        goal: ``(B, D)`` the teacher's embeddings of the same images.
+
+    Returns:
+        A scalar in [0, 2].
     """
     return 1.0 - (unit_embeddings(embeddings) * unit_embeddings(goal)).sum(1).mean()

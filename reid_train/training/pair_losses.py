@@ -1,12 +1,10 @@
 """Losses that compare the images of a batch with each other.
 
-Each is a function of ``(B, D)`` embeddings and ``(B,)`` integer labels and returns a scalar. It
-looks at the labels only, so any order and any number of images a person will do; what a loss
-cannot use (an anchor without a positive or without a negative) does not count, and a batch
-without anything to compare gives 0 with zero gradients. Masked places are filled with finite
-numbers and sums of exponentials are taken in log-space, so values and gradients stay finite for
-identical, zero and very large embeddings. Everything is computed in float32 even under AMP: a
-squared distance leaves float16's range early.
+Each is a function of ``(B, D)`` embeddings and ``(B,)`` integer labels and returns a scalar. Images may be in
+any order, with any number per person. An anchor without a positive or a negative does not count, and a batch
+without pairs gives 0 with zero gradients. Masked entries hold finite numbers and sums of exponentials are
+computed in log-space, so values and gradients stay finite for identical, zero and very large embeddings.
+Everything is computed in float32, even under AMP, since squared distances easily exceed float16's range.
 
 d is the squared Euclidean distance throughout.
 """
@@ -35,15 +33,15 @@ __all__ = [
     "unit_embeddings",
 ]
 
-# Stands for infinity where a true one would turn into NaN when multiplied by a zero gradient.
+# Used in place of infinity, which becomes NaN when multiplied by a zero gradient.
 FAR = 1e30
-# Constants of EML: slope of its logarithm and the gap from which on it is a straight line.
+# Constants of EML: slope of its logarithm, and the gap beyond which it is linear.
 EML_BETA = 1e5
 EML_GAP = 20.0
 
 
 def in_float32(function: Callable[..., paddle.Tensor]) -> Callable[..., paddle.Tensor]:
-    """Decorate a loss to run in float32 outside AMP; its tensor of half floats is cast."""
+    """Decorate a loss so that it runs in float32 outside AMP; half-precision tensors are cast."""
 
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> paddle.Tensor:
@@ -59,17 +57,17 @@ def in_float32(function: Callable[..., paddle.Tensor]) -> Callable[..., paddle.T
 
 
 def unit_embeddings(embeddings: paddle.Tensor) -> paddle.Tensor:
-    """``(B, D)`` rows scaled to unit length; rows shorter than 1e-6 stay short.
+    """Scale ``(B, D)`` rows to unit length; rows shorter than 1e-6 stay shorter.
 
-    The bound is inside the root and far above rounding: with the usual 1e-12 on the norm a zero
-    row's gradient is multiplied by 1e12, and one dead image throws the whole network away.
+    The bound is inside the root and far above rounding. With the usual 1e-12 on the norm, the gradient of a
+    zero row is multiplied by 1e12, and a single zero row destroys the network.
     """
     return embeddings * paddle.rsqrt(paddle.clip((embeddings * embeddings).sum(1, keepdim=True), min=1e-12))
 
 
 def squared_distances(embeddings: paddle.Tensor) -> paddle.Tensor:
-    """Squared Euclidean distances of all pairs, ``(B, D)`` to ``(B, B)``, never negative."""
-    # Distances do not change with the origin; near the batch's centre less is lost to cancellation.
+    """Compute the squared Euclidean distances of all pairs, ``(B, D)`` to ``(B, B)``, never negative."""
+    # Centring reduces cancellation and does not change distances.
     embeddings = embeddings - embeddings.mean(0, keepdim=True).detach()
     norms = (embeddings * embeddings).sum(1, keepdim=True)
     return paddle.clip(norms + norms.t() - 2.0 * embeddings @ embeddings.t(), min=0.0)
@@ -86,7 +84,7 @@ def triplet(embeddings: paddle.Tensor, labels: paddle.Tensor, margin: float = 0.
     positive, negative = pair_masks(labels)
     pairs = paddle.nonzero(positive)  # (M, 2)
     if pairs.shape[0] == 0:
-        return nothing(embeddings)
+        return zero_loss(embeddings)
     anchor_positive = paddle.gather_nd(distances, pairs).unsqueeze(1)  # (M, 1)
     losses = F.relu(anchor_positive + margin - paddle.gather(distances, pairs[:, 0]))  # (M, B)
     valid = paddle.gather(negative.cast(losses.dtype), pairs[:, 0])
@@ -127,9 +125,9 @@ def batch_hard_triplet(
 def eml(embeddings: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
     """Ensemble metric learning loss of each anchor, on raw embeddings (Huang et al., arXiv 1212.6094).
 
-    With P the farthest positive's and Q the nearest negative's distance, b = P - Q and
-    theta = mean exp(d_p - P) * mean exp(Q - d_n): ln(1 + beta theta e^b) / ln(1 + beta), which goes
-    on as a straight line behind b = 20.
+    With P the distance of the farthest positive, Q that of the nearest negative, b = P - Q and
+    theta = mean exp(d_p - P) * mean exp(Q - d_n), the loss is ln(1 + beta theta e^b) / ln(1 + beta). Beyond
+    b = 20 it continues linearly.
     """
     distances = squared_distances(embeddings)
     positive, negative = pair_masks(labels)
@@ -150,8 +148,8 @@ def eml(embeddings: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
 def npairs(embeddings: paddle.Tensor, labels: paddle.Tensor, reg_lambda: float = 0.01) -> paddle.Tensor:
     """N-pair loss on raw embeddings (Sohn, NeurIPS 2016, eq. 7 and section 3.2.2).
 
-    A person's images are taken two by two in batch order as anchor and positive; an odd one only
-    counts in the regulariser. Cross-entropy of anchors times positives against the equality of
+    Consecutive images of a person in batch order form pairs of anchor and positive; an unpaired image counts
+    only in the regulariser. The loss is the cross-entropy of anchors times positives against the equality of
     their labels (rows normalised), plus ``0.5 * reg_lambda * mean ||f||^2`` over the batch.
     """
     penalty = 0.5 * reg_lambda * (embeddings * embeddings).sum(1).mean()
@@ -163,7 +161,7 @@ def npairs(embeddings: paddle.Tensor, labels: paddle.Tensor, reg_lambda: float =
     ids = paddle.gather(labels, rows[:, 0])
     same = (ids.unsqueeze(1) == ids.unsqueeze(0)).cast(similarity.dtype)
     targets = same / same.sum(1, keepdim=True)
-    # Not log_softmax: on CPUs Paddle's cuts logits off 64 below the largest.
+    # Not log_softmax: on CPUs Paddle clips logits to 64 below the largest.
     log_probabilities = similarity - paddle.logsumexp(similarity, axis=1, keepdim=True)
     return -(targets * log_probabilities).sum(1).mean() + penalty
 
@@ -187,13 +185,13 @@ def circle(
 
 
 def pair_masks(labels: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-    """``(B, B)`` bool: other images of the same person, and images of other persons."""
+    """Return ``(B, B)`` bool masks of other images of the same person and of images of other persons."""
     same = labels.unsqueeze(1) == labels.unsqueeze(0)
     return same & ~paddle.eye(labels.shape[0], dtype="int32").cast("bool"), ~same
 
 
 def valid_mean(losses: paddle.Tensor, positive: paddle.Tensor, negative: paddle.Tensor) -> paddle.Tensor:
-    """Mean of ``(B,)`` losses over the anchors with a positive and a negative; 0 without any."""
+    """Average ``(B,)`` losses over the anchors with a positive and a negative; 0 without any."""
     valid = positive.any(1) & negative.any(1)
     kept = paddle.where(valid, losses, paddle.zeros_like(losses))
     return kept.sum() / paddle.clip(valid.cast(losses.dtype).sum(), min=1.0)
@@ -210,13 +208,13 @@ def log_mean_exp(values: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
     return masked_log_sum_exp(values, mask) - paddle.log(count)
 
 
-def nothing(embeddings: paddle.Tensor) -> paddle.Tensor:
-    """A zero that hangs on the graph, so that ``backward`` gives zero gradients."""
+def zero_loss(embeddings: paddle.Tensor) -> paddle.Tensor:
+    """Return a zero that is connected to the graph, so that ``backward`` gives zero gradients."""
     return (embeddings * 0.0).sum()
 
 
 def anchor_positive_rows(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``(M, 2)`` rows of anchors and positives: each person's images two by two, in batch order."""
+    """Return ``(M, 2)`` rows of anchors and positives: consecutive images of a person, in batch order."""
     order = np.argsort(labels, kind="stable")
     ordered = labels[order]
     place = np.arange(len(order)) - np.searchsorted(ordered, ordered)  # within the person

@@ -1,14 +1,14 @@
 """Data parallel training over processes.
 
-On CPUs two processes of one thread each are faster than one process of two threads; on several
-GPUs or hosts the same code runs under ``python -m paddle.distributed.launch``. The batch of an
-iteration is cut into one shard a process. Embeddings are gathered before the loss, so a loss that
-compares images sees the whole batch; its gradient goes back to each process' own rows and the
-network's gradients are summed. The result is that of one process with the whole batch, but for
-batch norm, whose statistics are those of the shard.
+On CPUs, two processes of one thread each are faster than one process of two threads. On several GPUs or
+hosts, the same code runs under ``python -m paddle.distributed.launch``. The batch of an iteration is split
+into one shard per process. Embeddings are gathered before the loss, so a loss that compares images sees the
+whole batch. Its gradient is passed to each process's own rows, and the network's gradients are summed. The
+result equals that of one process with the whole batch, except for batch norm, which uses the statistics of
+the shard.
 
-Evaluation is shared too. That takes half the time, and no process waits for another for long, which
-gloo gives up after about two minutes.
+Evaluation is shared too. That halves its time, and no process waits long for another; gloo times out after
+about two minutes.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = ["World", "join"]
 
 
 class World:
-    """This process' place among all; a world of one needs no communication.
+    """The processes of a run, and the index of this one; a world of one needs no communication.
 
     Attributes:
-        rank: 0..size-1.
+        rank: index of this process, 0 to size - 1.
         size: number of processes.
     """
 
@@ -43,7 +43,7 @@ class World:
         self.size = size
 
     def shard(self, count: int) -> slice:
-        """Rows of a batch of ``count`` that belong to this process.
+        """Return the rows of this process in a batch of ``count``.
 
         Raises:
             ValueError: the batch does not divide evenly.
@@ -54,19 +54,19 @@ class World:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def gather(self, rows: paddle.Tensor) -> paddle.Tensor:
-        """All processes' rows, in rank order, detached from the graph."""
+        """Return the rows of all processes, in rank order, detached from the graph."""
         if self.size == 1:
             return rows.detach()
         parts: list[paddle.Tensor] = []
-        with _talking():
+        with _detect_lost_peers():
             dist.all_gather(parts, rows.detach())
         return paddle.concat(parts)
 
     def interleave(self, own: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """All ``(count, D)`` rows, in every process, of which each has computed ``rank::size``."""
+        """Return all ``(count, D)`` rows in every process; each process has computed ``rank::size``."""
         if self.size == 1:
             return own
-        padded = np.zeros((-(-count // self.size), own.shape[1]), np.float32)  # gloo takes equal parts only
+        padded = np.zeros((-(-count // self.size), own.shape[1]), np.float32)  # gloo needs equal sizes
         padded[: len(own)] = own
         parts = self.gather(paddle.to_tensor(padded)).numpy().reshape(self.size, *padded.shape)
         return np.asarray(parts.transpose(1, 0, 2).reshape(-1, own.shape[1])[:count], np.float32)
@@ -77,7 +77,7 @@ class World:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = paddle.concat([gradient.reshape([-1]) for gradient in gradients])
-        with _talking():
+        with _detect_lost_peers():
             dist.all_reduce(flat)
         for gradient, piece in zip(
             gradients, paddle.split(flat, [gradient.size for gradient in gradients]), strict=True
@@ -89,7 +89,7 @@ class World:
         if self.size == 1 or not tensors:
             return
         flat = paddle.concat([tensor.reshape([-1]) for tensor in tensors])
-        with _talking():
+        with _detect_lost_peers():
             dist.all_reduce(flat)
         pieces = paddle.split(flat / self.size, [tensor.size for tensor in tensors])
         for tensor, piece in zip(tensors, pieces, strict=True):
@@ -102,7 +102,7 @@ class World:
 
 
 @contextmanager
-def _talking() -> Iterator[None]:
+def _detect_lost_peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
@@ -120,7 +120,7 @@ def join() -> World:
         return World(0, 1)
     if launched():
         threading.Thread(target=_end_with_launcher, daemon=True).start()
-    # It shows there which of Paddle's flags are not at their defaults.
+    # Paddle prints its non-default flags to stderr.
     with redirect_stderr(io.StringIO()):
         try:
             dist.init_parallel_env()
@@ -130,7 +130,7 @@ def join() -> World:
 
 
 def _end_with_launcher() -> None:
-    """Wait until the launcher is gone, even killed, and go too: nobody else would end this process."""
-    # Not sys.stdin.read(): its lock would be held when this process ends by itself.
+    """Wait until the launcher has ended, even by a kill, and end this process too."""
+    # Not sys.stdin.read(), which would hold a lock when this process ends normally.
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)

@@ -1,9 +1,8 @@
-"""What a run reports: lines on the terminal, progress bar, JSON lines, TensorBoard events.
+"""The log of a run: lines on the terminal, progress bar, JSON lines, TensorBoard events.
 
-The JSON lines are the record: one a report, written at once, and a resumed run first takes back the
-lines behind its checkpoint, so that the file reads as if the run had never been killed. TensorBoard
-events are for looking at; they are written by this thread, not tensorboardX's own, which stops for
-ever on a full disk.
+The JSON lines are the record. Each report is written at once, and a resumed run first removes the lines after
+its checkpoint, so the file reads as if the run had never been interrupted. TensorBoard events are for
+viewing. They are written by this thread, because tensorboardX's own thread hangs on a full disk.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing_extensions import Self
 from deepsort_paddle.part_files import replacing
 from reid_train.config import TrainConfig
 
-__all__ = ["Journal"]
+__all__ = ["RunLog"]
 
 _WORDS = {
     "rank1": "rank-1",
@@ -46,17 +45,17 @@ _FORMATS = {
 }
 
 
-class Journal:
-    """Reports of one run; to be used in a ``with`` statement.
+class RunLog:
+    """Reports of one run; use it in a ``with`` statement.
 
-    Losses are averaged over the iterations since the last line or checkpoint, so that a resumed run
-    writes the same lines. Evaluations and checkpoints do not count in ``images_per_second``.
+    Losses are averaged over the iterations since the last line or checkpoint, so that a resumed run writes
+    the same lines. ``images_per_second`` excludes evaluations and checkpoints.
 
     Args:
         config: the settings.
-        folder: receives ``log.jsonl`` and ``events``.
-        iteration: finished iterations; lines behind it are taken back.
-        log: receives each report as a line of text.
+        folder: for ``log.jsonl`` and ``events``.
+        iteration: number of finished iterations; later lines are removed.
+        log: called with each report as a line of text.
 
     Raises:
         OSError: a file cannot be written.
@@ -66,13 +65,13 @@ class Journal:
         self._config = config
         self._path = folder / "log.jsonl"
         self._log = log
-        _take_back(self._path, iteration)
+        _remove_later_lines(self._path, iteration)
         (folder / "events").mkdir(exist_ok=True)
-        # Unbuffered: what was written once must not fail again when the file is closed.
+        # Unbuffered, so that closing the file cannot fail after a failed write.
         self._file = self._path.open("ab", buffering=0)
         self._events = EventsWriter(str(folder / "events" / "events"))
         if iteration:
-            # Makes TensorBoard drop what an interrupted run had written behind the checkpoint.
+            # Makes TensorBoard drop the events that an interrupted run wrote after the checkpoint.
             start = Event(step=iteration + 1, session_log=SessionLog(status=SessionLog.START))
             self._events.write_event(start)
         batch = config.train_batch_size
@@ -98,18 +97,18 @@ class Journal:
         try:
             self._events.close()
         except OSError:
-            # A full disk ends the run with its own error, which must not be hidden by this one.
+            # Must not hide the error of a full disk, which ends the run.
             if error is None:
                 raise
 
     def step(self, iteration: int, loss: float, rate: float, accuracy: float | None = None) -> None:
-        """Count one iteration; report every ``display_iter_step``.
+        """Count one iteration, and report every ``display_iter_step``-th one.
 
         Args:
-            iteration: finished iterations.
-            loss: of the batch.
-            rate: learning rate.
-            accuracy: share of the batch that was classified right; None for a loss without classes.
+            iteration: number of finished iterations.
+            loss: of this iteration.
+            rate: learning rate of this iteration.
+            accuracy: share of the batch that was classified correctly; None for a loss without classes.
         """
         self._losses.append(loss)
         if accuracy is not None:
@@ -129,7 +128,12 @@ class Journal:
         self._restart()
 
     def report(self, iteration: int, values: Mapping[str, float], end: str = "") -> None:
-        """Write values of an iteration to all places; ``end`` goes to the terminal only.
+        """Write a line of values to the file, TensorBoard and ``log``.
+
+        Args:
+            iteration: number of finished iterations.
+            values: figure by name.
+            end: text after the line for ``log`` only.
 
         Raises:
             OSError: the disk is full.
@@ -150,11 +154,11 @@ class Journal:
             self._log(f"iteration {iteration} of {self._config.total_iter_num}: {_in_words(values)}{end}")
 
     def resume(self, seconds: float, saved: bool) -> None:
-        """Go on after a pause for an evaluation or a checkpoint, which does not count in the speed.
+        """Exclude a pause for an evaluation or a checkpoint from the speed.
 
         Args:
-            seconds: that the pause took.
-            saved: a checkpoint was written: the next mean of losses starts here.
+            seconds: length of the pause.
+            saved: whether a checkpoint was written: the next mean of losses starts here.
         """
         self._started += seconds
         if saved:
@@ -167,15 +171,15 @@ class Journal:
 
 
 def _in_words(values: Mapping[str, float]) -> str:
-    """Names and values, with four digits."""
+    """Format names and values as a line."""
     return ", ".join(
         f"{_WORDS.get(name, name)} {value:{_FORMATS.get(name.rpartition('/')[2], '.4f')}}"
         for name, value in values.items()
     )
 
 
-def _take_back(path: Path, iteration: int) -> None:
-    """Drop the lines behind an iteration, and a last one that a kill cut off."""
+def _remove_later_lines(path: Path, iteration: int) -> None:
+    """Remove the lines after an iteration, and an incomplete last line."""
     if not path.is_file():
         return
     kept = []

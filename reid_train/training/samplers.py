@@ -1,9 +1,8 @@
-"""Which images form the batch of an iteration.
+"""Select the images of the batch of an iteration.
 
-Samplers are functions of (seed, iteration): they keep no state, so a resumed run, a second
-worker or another process draws the same batches without anything being saved or sent. Every
-batch has exactly the asked number of rows. A person with fewer images than a batch wants of it
-gives each of them before any comes twice; groups behind it never shift.
+Samplers are functions of (seed, iteration) without state, so a resumed run, a second worker and another
+process draw the same batches, and nothing is saved or sent. Every batch has exactly the requested number of
+rows. If a batch needs more images of a person than there are, it contains each of them before it repeats any.
 """
 
 from __future__ import annotations
@@ -18,24 +17,28 @@ __all__ = ["PKSampler", "Sampler", "ShuffledSampler", "TripletSampler", "make_sa
 
 
 class Sampler(Protocol):
-    """What every sampler is."""
+    """The interface of samplers."""
 
     def batch(self, iteration: int) -> NDArray[np.int64]:
-        """``(batch_size,)`` image rows of an iteration, from 0."""
+        """Return the ``(batch_size,)`` image rows of an iteration, from 0."""
         ...
 
 
 @dataclass(frozen=True)
 class ShuffledSampler:
-    """Every image once an epoch, in an order that changes each epoch.
+    """Draws every image once per epoch, in a new order each epoch.
 
     Attributes:
         count: number of images.
-        batch_size: images a batch; the stream of epochs is cut without regard to their ends.
+        batch_size: images per batch; a batch may span two epochs.
         seed: of the order.
 
     Raises:
         ValueError: there is no image, or the batch is empty.
+
+    Example:
+        >>> sorted(ShuffledSampler(count=4, batch_size=4, seed=0).batch(0).tolist())
+        [0, 1, 2, 3]
     """
 
     count: int
@@ -45,10 +48,10 @@ class ShuffledSampler:
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError("the data set is empty: a sampler needs at least one image")
-        require_positive("train_batch_size", self.batch_size)
+        check_positive("train_batch_size", self.batch_size)
 
     def batch(self, iteration: int) -> NDArray[np.int64]:
-        """``(batch_size,)`` image rows of an iteration, from 0."""
+        """Return the ``(batch_size,)`` image rows of an iteration, from 0."""
         positions = np.arange(iteration * self.batch_size, (iteration + 1) * self.batch_size)
         epochs, offsets = np.divmod(positions, self.count)
         rows = np.empty(len(positions), np.int64)
@@ -59,25 +62,25 @@ class ShuffledSampler:
 
 
 class PKSampler:
-    """``P`` persons times ``K`` images each, for losses that compare within the batch.
+    """Draws P persons with K images each, for losses that compare images within the batch.
 
-    Persons come in a shuffled cycle, P different ones a batch, so each is seen about equally often;
-    where C is no multiple of P the rest of a cycle, another one each time, is left out. Images of a
-    person are drawn without replacement, K more than it has: each of them at least ``K // n`` times.
+    Persons come from a shuffled cycle, P different ones per batch, so each is drawn about equally often. If
+    the number of persons is not a multiple of P, the rest of each cycle is skipped. Images of a person are
+    drawn without replacement; a person with n < K images gives each of them at least ``K // n`` times.
 
-    With several domains (datasets) each domain has a cycle of its own and the same share of every batch, up
-    to one person, who changes domain from batch to batch. A small dataset is then seen as often as a large
-    one, and hard negatives are from the same cameras.
+    With several domains (datasets), each domain has its own cycle and an equal share of every batch. A
+    remaining person comes from a different domain in each batch. So a small dataset is drawn as often as a
+    large one, and hard negatives come from the same cameras.
 
     Args:
         labels: ``(N,)`` labels of any values.
         persons: P.
         images: K.
         seed: of the order.
-        domains: ``(N,)`` domain of each image; None: all are of one.
+        domains: ``(N,)`` domain of each image; None: a single domain.
 
     Raises:
-        ValueError: there is one person only or fewer than P, a person is in two domains, a domain has
+        ValueError: there are fewer than two or fewer than P persons, a person is in two domains, a domain has
             fewer persons than its share of a batch, or P or K is not positive.
 
     Example:
@@ -95,8 +98,8 @@ class PKSampler:
         domains: NDArray[np.int64] | None = None,
     ) -> None:
         self._rows = rows_by_person(labels)
-        require_positive("persons of a batch", persons)
-        require_positive("samples_each_class", images)
+        check_positive("persons of a batch", persons)
+        check_positive("samples_each_class", images)
         if len(self._rows) < persons:
             raise ValueError(
                 f"a batch needs {persons} persons, the data set has {len(self._rows)}: "
@@ -116,23 +119,23 @@ class PKSampler:
             )
 
     def batch(self, iteration: int) -> NDArray[np.int64]:
-        """``(P * K,)`` image rows of an iteration, K of each person side by side."""
+        """Return the ``(P * K,)`` image rows of an iteration, K consecutive ones of each person."""
         if len(self._domains) == 1:
             chosen, keys = self._of_cycle(0, self._persons, iteration)
         else:
             share, rest = divmod(self._persons, len(self._domains))
-            parts = []
+            shares = []
             for domain in range(len(self._domains)):
-                # The domains take turns at the persons that do not divide.
+                # The domains take turns with the remaining persons.
                 extra = (domain - iteration) % len(self._domains) < rest
                 chosen, _ = self._of_cycle(domain, share + bool(rest), iteration)
-                parts.append(chosen if extra or not rest else chosen[:share])
-            chosen, keys = np.concatenate(parts), [iteration]
+                shares.append(chosen if extra or not rest else chosen[:share])
+            chosen, keys = np.concatenate(shares), [iteration]
         rng = np.random.default_rng([self._seed, *keys])
         return np.concatenate([draw(self._rows[label], self._images, rng) for label in chosen])
 
     def _of_cycle(self, domain: int, count: int, iteration: int) -> tuple[NDArray[np.int64], list[int]]:
-        """The persons at an iteration's place in the cycle of a domain, and what names that place."""
+        """Return an iteration's persons in the cycle of a domain, and its position in the cycle."""
         members = self._domains[domain]
         cycle, step = divmod(iteration, len(members) // count)
         key = [self._seed, cycle, domain] if domain else [self._seed, cycle]
@@ -141,7 +144,7 @@ class PKSampler:
 
 
 def _persons_by_domain(rows: list[NDArray[np.int64]], domains: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Numbers of the persons of each domain, domains in ascending order."""
+    """Return the indices of the persons of each domain, domains in ascending order."""
     of_person = np.array([domains[own[0]] for own in rows])
     for own, domain in zip(rows, of_person, strict=True):
         if (domains[own] != domain).any():
@@ -150,23 +153,27 @@ def _persons_by_domain(rows: list[NDArray[np.int64]], domains: NDArray[np.int64]
 
 
 class TripletSampler:
-    """A stream of anchor, positive and negative, each triplet from two random persons.
+    """Draws triplets of anchor, positive and negative, each from two random persons.
 
     Anchors are of persons with two images or more, negatives of any other person.
 
     Args:
         labels: ``(N,)`` labels of any values.
-        batch_size: images a batch, a multiple of 3.
+        batch_size: images per batch, a multiple of 3.
         seed: of the draws.
 
     Raises:
-        ValueError: there is one person only, nobody has two images, or the batch size is no
-            positive multiple of 3.
+        ValueError: there is only one person, no person has two images, or the batch size is not a positive
+            multiple of 3.
+
+    Example:
+        >>> TripletSampler(np.array([0, 0, 1]), batch_size=3, seed=0).batch(0).tolist()[2]
+        2
     """
 
     def __init__(self, labels: NDArray[np.int64], batch_size: int, seed: int) -> None:
         self._rows = rows_by_person(labels)
-        require_positive("train_batch_size", batch_size)
+        check_positive("train_batch_size", batch_size)
         if batch_size % 3:
             raise ValueError(
                 f"train_batch_size must be a multiple of 3 for triplets, got {batch_size}: "
@@ -179,12 +186,12 @@ class TripletSampler:
         self._seed = seed
 
     def batch(self, iteration: int) -> NDArray[np.int64]:
-        """``(batch_size,)`` image rows of an iteration: anchor, positive, negative, anchor, ..."""
+        """Return the ``(batch_size,)`` image rows of an iteration: anchor, positive, negative, anchor, ..."""
         rng = np.random.default_rng([self._seed, iteration])
         rows = np.empty((self._triplets, 3), np.int64)
         for triplet in rows:
             person = rng.choice(self._anchors)
-            # A draw among the others: the own number is jumped over.
+            # Draw among the other persons: skip the index of this one.
             other = rng.integers(len(self._rows) - 1)
             other += other >= person
             triplet[:2] = rng.choice(self._rows[person], 2, replace=False)
@@ -201,15 +208,18 @@ def make_sampler(
     seed: int,
     domains: NDArray[np.int64] | None = None,
 ) -> Sampler:
-    """Build the sampler that a loss needs (`losses.LOSSES` tells its kind).
+    """Build the sampler that a loss needs (see `losses.LOSSES`).
 
     Args:
-        kind: ``shuffled``, ``triplet``, ``pk`` or ``pairs`` (pk with two images a person).
+        kind: ``shuffled``, ``triplet``, ``pk`` or ``pairs`` (pk with two images per person).
         labels: ``(N,)`` labels.
-        batch_size: images a batch.
+        batch_size: images per batch.
         samples_each_class: K of ``pk``.
         seed: of all draws.
-        domains: ``(N,)`` dataset of each image, which ``pk`` and ``pairs`` balance; None: one.
+        domains: ``(N,)`` dataset of each image, balanced by ``pk`` and ``pairs``; None: a single dataset.
+
+    Returns:
+        The sampler.
 
     Raises:
         ValueError: the kind is unknown, the batch size does not divide, or the data set is too small.
@@ -222,8 +232,8 @@ def make_sampler(
     if kind not in ("pk", "pairs"):
         raise ValueError(f"sampler must be shuffled, triplet, pk or pairs, got {kind!r}")
     images = 2 if kind == "pairs" else samples_each_class
-    require_positive("samples_each_class", images)
-    require_positive("train_batch_size", batch_size)
+    check_positive("samples_each_class", images)
+    check_positive("train_batch_size", batch_size)
     if batch_size % images:
         raise ValueError(
             f"train_batch_size must be a multiple of {images} images a person, got {batch_size}: "
@@ -233,7 +243,13 @@ def make_sampler(
 
 
 def rows_by_person(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Image rows of each person, persons in ascending order of their labels.
+    """Return the image rows of each person, persons in ascending order of their labels.
+
+    Args:
+        labels: ``(N,)``.
+
+    Returns:
+        A list of row arrays.
 
     Raises:
         ValueError: there are fewer than two persons.
@@ -247,18 +263,14 @@ def rows_by_person(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def draw(rows: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """``count`` of the rows in random order, none twice before all came once."""
+    """Draw ``count`` of the rows in random order, each once before any is repeated."""
     if count <= len(rows):
         return rng.choice(rows, count, replace=False)
     rounds = [rng.permutation(rows) for _ in range(count // len(rows))]
     return np.concatenate([*rounds, rng.choice(rows, count % len(rows), replace=False)])
 
 
-def require_positive(name: str, value: int) -> None:
-    """Refuse a count below 1.
-
-    Raises:
-        ValueError: it is.
-    """
+def check_positive(name: str, value: int) -> None:
+    """Raise ValueError if ``value`` is below 1."""
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")

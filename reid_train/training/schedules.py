@@ -1,4 +1,4 @@
-"""The learning rate as a function of the iteration, so that nothing of it needs saving."""
+"""The learning rate as a function of the iteration, so that a checkpoint need not save it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ __all__ = ["learning_rate", "ramp"]
 
 
 def learning_rate(config: TrainConfig, iteration: int) -> float:
-    """Learning rate of an iteration, from 0: linear warm-up, then steps by a tenth or half a cosine.
+    """Compute the learning rate: linear warm-up, then steps to a tenth, or a half cosine.
 
-    The cosine (Loshchilov and Hutter, arXiv 1608.03983) ends at zero with the run.
+    The cosine (Loshchilov and Hutter, arXiv 1608.03983) reaches zero at the end of the run.
+
+    Args:
+        config: the settings.
+        iteration: from 0.
+
+    Returns:
+        The learning rate.
     """
     if iteration < config.warmup_iter_num:
         return config.lr * (iteration + 1) / config.warmup_iter_num
@@ -24,5 +31,14 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
 
 
 def ramp(config: TrainConfig, iteration: int, share: float) -> float:
-    """Rises from 0 to 1 over the first ``share`` of the run; 1 throughout when the share is 0."""
+    """Rise linearly from 0 to 1 over the first part of a run.
+
+    Args:
+        config: the settings.
+        iteration: from 0.
+        share: length of the rise as a share of the run, in [0, 1]; with 0 the result is always 1.
+
+    Returns:
+        A factor in [0, 1].
+    """
     return min(1.0, iteration / (share * config.total_iter_num)) if share > 0 else 1.0

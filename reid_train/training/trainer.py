@@ -1,10 +1,10 @@
-"""Network, moving average, loss and optimiser of one run, and one step of it.
+"""Network, moving average, loss and optimiser of a run, and a training step.
 
-The embeddings of the whole batch are gathered before the loss, and the loss' gradient goes back
-through each part of the batch on its own. The parts are the processes and, with ``accumulate``,
-micro-batches within a process, whose activations then need not be held at once (the embeddings
-are computed twice: Gao et al., arXiv 2101.06983). Losses that compare images therefore always see the
-whole batch; only batch norm sees the parts.
+The embeddings of the whole batch are gathered before the loss, and the gradient of the loss is propagated
+through each chunk of the batch separately. Chunks are the processes and, with ``accumulate``, micro-batches
+within a process, so that their activations are not held at once (the embeddings are computed twice: Gao et
+al., arXiv 2101.06983). So losses that compare images always see the whole batch; only batch norm sees the
+chunks.
 """
 
 from __future__ import annotations
@@ -35,13 +35,20 @@ from reid_train.training.objective import Objective
 from reid_train.training.parallel import World
 from reid_train.training.schedules import learning_rate, ramp
 
-__all__ = ["Trainer", "build", "network_of", "require_same_network"]
+__all__ = ["Trainer", "build", "check_same_network", "network_of"]
 
 NETWORK_SETTINGS = ("model", "embedding_size", "neck", "last_stride", "pooling")
 
 
 def build(config: TrainConfig) -> nn.Layer:
-    """The network that a configuration describes, with fresh weights."""
+    """Build the network of a configuration with fresh weights.
+
+    Args:
+        config: the settings.
+
+    Returns:
+        A `ReidNetwork`.
+    """
     return build_network(
         config.model,
         config.embedding_size,
@@ -52,7 +59,13 @@ def build(config: TrainConfig) -> nn.Layer:
 
 
 def network_of(checkpoint: Checkpoint) -> nn.Layer:
-    """The deployed network of a checkpoint (its moving average, where it has one), in evaluation mode.
+    """Build the deployed network of a checkpoint: its moving average, if it has one.
+
+    Args:
+        checkpoint: of a run or an export.
+
+    Returns:
+        A `ReidNetwork` in evaluation mode.
 
     Raises:
         ValueError: the checkpoint's weights do not fit its own configuration.
@@ -64,33 +77,40 @@ def network_of(checkpoint: Checkpoint) -> nn.Layer:
     return network
 
 
-def require_same_network(config: TrainConfig, other: TrainConfig, source: str) -> None:
-    """Refuse weights of another network, in the words of its settings.
+def check_same_network(config: TrainConfig, other: TrainConfig, source: str) -> None:
+    """Refuse weights of a different network.
+
+    Args:
+        config: the settings of this run.
+        other: the settings of the weights.
+        source: where the weights are from, for the error.
 
     Raises:
-        ValueError: a setting that decides the network differs.
+        ValueError: a setting of the network differs; the message names it.
     """
     for name in NETWORK_SETTINGS:
-        wanted, found = getattr(config, name), getattr(other, name)
-        if wanted != found:
-            raise ValueError(f"{source}: {name} is {found}, this run's is {wanted}: --{name} sets it")
+        expected, found = getattr(config, name), getattr(other, name)
+        if expected != found:
+            raise ValueError(
+                f"{source}: expected {name} {expected} as in this run, got {found}; set --{name}"
+            )
 
 
 class Trainer:
-    """State of a run.
+    """State of a run, and its training step.
 
     Args:
         config: the settings.
-        class_dim: classes of the training set.
+        class_dim: number of classes of the training set.
         world: the processes that share the work.
         teacher_size: D of the teacher's embeddings; 0 without a teacher.
 
     Attributes:
-        iteration: finished iterations.
+        iteration: number of finished iterations.
         best: the best evaluation so far.
         origin: data, command and hours so far, for the model card.
         network: the network being trained.
-        deployed: what is evaluated and exported: the moving average, or the network itself.
+        deployed: the network to evaluate and export: the moving average, or ``network``.
         goals: ``(N, teacher_size)`` the teacher's embeddings of the training images; set them before the
             first step of a run with a teacher.
     """
@@ -115,34 +135,40 @@ class Trainer:
             for part, layer in (("network", self.network), ("objective", self.objective))
             for name, value in layer.named_parameters()
         }
-        # Paddle's autocast does nothing on CPUs but warn.
+        # On CPUs Paddle's autocast only warns.
         mixed = config.amp and paddle.device.get_device().startswith("gpu")
         self._cast = (lambda: paddle.amp.auto_cast(dtype="float16")) if mixed else contextlib.nullcontext
         # float16 gradients vanish without a scale.
         self._scaler = paddle.amp.GradScaler(enable=mixed)
 
     def follow_network(self) -> None:
-        """Start the moving average at the network's weights."""
+        """Set the moving average to the network's weights."""
         if self.deployed is not self.network:
             restore_layer(self.deployed, layer_arrays(self.network), "moving average")
 
     def step(self, batch: Batch) -> float:
-        """One update; returns the loss.
+        """Update the network with one batch.
+
+        Args:
+            batch: this process's share of the iteration's batch.
+
+        Returns:
+            The loss of the whole batch.
 
         Raises:
-            FloatingPointError: the loss is not finite; nothing is updated then.
+            FloatingPointError: the loss is not finite; nothing is updated.
         """
         config = self.config
         labels = paddle.to_tensor(batch.labels)
-        parts = np.array_split(batch.images, min(config.accumulate, len(batch.images)))
+        chunks = np.array_split(batch.images, min(config.accumulate, len(batch.images)))
         self.network.train()
-        if len(parts) == 1:
-            own = self._embed(parts[0], 0)
+        if len(chunks) == 1:
+            own = self._embed(chunks[0], 0)
         else:
-            # Each part goes through twice; batch norm's running statistics shall move once.
+            # Each chunk is computed twice, but updates batch norm's running statistics only once.
             before = [value.clone() for value in _statistics(self.network)]
             with paddle.no_grad():
-                own = paddle.concat([self._embed(part, i) for i, part in enumerate(parts)])
+                own = paddle.concat([self._embed(chunk, i) for i, chunk in enumerate(chunks)])
             for value, earlier in zip(_statistics(self.network), before, strict=True):
                 value.set_value(earlier)
         gathered = self.world.gather(own)
@@ -154,18 +180,18 @@ class Trainer:
             weight *= 1 - ramp(config, self.iteration, config.teacher_share)
         if self.goals is not None and weight > 0:
             goal = paddle.to_tensor(self.goals[batch.rows])
-            loss = loss + weight * self.objective.imitation(gathered, goal)
+            loss = loss + weight * self.objective.distillation(gathered, goal)
         value = float(loss.item())
         if not math.isfinite(value):
             raise FloatingPointError(f"loss is {value} in iteration {self.iteration + 1}")
         self._scaler.scale(loss).backward()
         gradient = gathered.grad[self.world.shard(len(batch.labels))]
-        if len(parts) == 1:
+        if len(chunks) == 1:
             own.backward(gradient)
         else:
-            pieces = paddle.split(gradient, [len(part) for part in parts])
-            for i, (part, piece) in enumerate(zip(parts, pieces, strict=True)):
-                self._embed(part, i).backward(piece)
+            gradients = paddle.split(gradient, [len(chunk) for chunk in chunks])
+            for i, (chunk, chunk_gradient) in enumerate(zip(chunks, gradients, strict=True)):
+                self._embed(chunk, i).backward(chunk_gradient)
         self.world.sum_gradients(self.network.parameters())
         self._optimizer.set_lr(learning_rate(config, self.iteration))
         self._scaler.step(self._optimizer)
@@ -175,9 +201,9 @@ class Trainer:
         self._average()
         return value
 
-    def _embed(self, images: NDArray[np.uint8], part: int) -> paddle.Tensor:
-        # The same part twice, or a resumed run, must drop the same units: key them by all of this.
-        seed = [self.config.seed, self.iteration, self.world.rank, part]
+    def _embed(self, images: NDArray[np.uint8], chunk: int) -> paddle.Tensor:
+        # Dropout must be the same when a chunk is computed again, and in a resumed run.
+        seed = [self.config.seed, self.iteration, self.world.rank, chunk]
         paddle.seed(int(np.random.default_rng(seed).integers(2**31)))
         with self._cast():
             embeddings = self.network(paddle.to_tensor(images))
@@ -187,7 +213,7 @@ class Trainer:
     def _average(self) -> None:
         if self.deployed is self.network:
             return
-        # A young average forgets its random start faster than an old one.
+        # Early in the run the average forgets its random start faster.
         decay = min(self.config.ema_decay, (1 + self.iteration) / (10 + self.iteration))
         weight = paddle.to_tensor(1.0 - decay)
         current = self.network.state_dict()
@@ -201,10 +227,10 @@ class Trainer:
             self.world.average(_statistics(self.deployed))
 
     def checkpoint(self) -> Checkpoint:
-        """Everything of the run as it stands; call `synchronize` first.
+        """Return the state of the run; call `synchronize` first.
 
         Raises:
-            FloatingPointError: a weight is not finite, and the file would be worth nothing.
+            FloatingPointError: a weight is not finite.
         """
         parts = {
             "network": layer_arrays(self.network),
@@ -225,21 +251,22 @@ class Trainer:
         """Continue from a checkpoint.
 
         Raises:
-            ValueError: it belongs to another network, class count, optimiser or kind of average.
+            ValueError: network, number of classes, loss or optimiser differ, or only one of the two runs has
+                a moving average.
         """
-        other = config_from_dict(checkpoint.config, "checkpoint")
-        require_same_network(self.config, other, "checkpoint")
+        saved = config_from_dict(checkpoint.config, "checkpoint")
+        check_same_network(self.config, saved, "checkpoint")
         for name in ("loss_name", "optimizer"):
-            wanted, found = getattr(self.config, name), getattr(other, name)
-            if wanted != found:
+            expected, found = getattr(self.config, name), getattr(saved, name)
+            if expected != found:
                 raise ValueError(
-                    f"checkpoint: {name} is {found}, this run's is {wanted}; a new run starts from its "
-                    "weights with --pretrained_model"
+                    f"checkpoint: expected {name} {expected} as in this run, got {found}; to start a new run "
+                    "from its weights use --pretrained_model"
                 )
-        if bool(other.ema_decay) != bool(self.config.ema_decay):
+        if bool(saved.ema_decay) != bool(self.config.ema_decay):
             raise ValueError(
-                f"checkpoint: ema_decay is {other.ema_decay}, this run's is {self.config.ema_decay}: "
-                "an average cannot begin or end within a run"
+                f"checkpoint: expected ema_decay {self.config.ema_decay} as in this run, got "
+                f"{saved.ema_decay}; a moving average cannot begin or end within a run"
             )
         restore_layer(self.network, checkpoint.part("network"), "checkpoint: network")
         restore_layer(self.objective, checkpoint.part("objective"), "checkpoint: class layer")
@@ -247,7 +274,7 @@ class Trainer:
             restore_layer(self.deployed, checkpoint.part("ema"), "checkpoint: moving average")
         restore_optimizer(self._optimizer, checkpoint.part("optimizer"), self._names)
         if checkpoint.scaler:
-            # Paddle gives and takes the scale as an array of one number, all else as plain numbers.
+            # Paddle's scale is an array of one number; all other values are plain numbers.
             scale = np.array([checkpoint.scaler["scale"]], np.float32)
             self._scaler.load_state_dict({**checkpoint.scaler, "scale": scale})
         self.iteration = checkpoint.iteration
@@ -256,7 +283,7 @@ class Trainer:
 
 
 def _statistics(network: nn.Layer) -> list[paddle.Tensor]:
-    """Batch norm's running means and variances: to Paddle, parameters that are not trained."""
+    """Return batch norm's running means and variances; in Paddle they are untrained parameters."""
     return [value for value in network.state_dict().values() if value.stop_gradient]
 
 

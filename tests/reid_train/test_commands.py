@@ -158,7 +158,7 @@ def test_bad_data_is_refused(write_people, refused, people, tmp_path):
     bad = write_people(tmp_path / "bad" / "bounding_box_train", ids=3, each=2)
     (bad / "0002_c1s1_000000_01.jpg").write_bytes(b"no picture")
     run = tmp_path / "run"
-    assert f"{empty}: is a file, the run wants a folder" in refused(
+    assert f"{empty}: expected a folder, got a file" in refused(
         "elem", "--train", people, *SETTINGS.split(), "--model_save_dir", empty
     )
     arguments = [*SETTINGS.split(), "--model_save_dir", run]
@@ -191,10 +191,10 @@ def test_a_wrong_checkpoint_is_refused(refused, people, trained, tmp_path):
     assert "--pretrained_model" in refused(*arguments, "--checkpoint", weights)
     assert "no such checkpoint" in refused(*arguments, "--checkpoint", tmp_path / "gone.safetensors")
     assert "holds no checkpoint_*" in refused(*arguments, "--checkpoint", tmp_path)
-    assert "model is PlainNorm, this run's is Plain" in refused(
+    assert "expected model Plain as in this run, got PlainNorm" in refused(
         *arguments, "--checkpoint", last, "--model", "Plain", "--total_iter_num", 9
     )
-    assert "model is PlainNorm, this run's is Plain" in refused(
+    assert "expected model Plain as in this run, got PlainNorm" in refused(
         *arguments, *SETTINGS.split(), "--pretrained_model", last, "--model", "Plain"
     )
     assert "either --checkpoint" in refused(*arguments, "--checkpoint", last, "--pretrained_model", last)

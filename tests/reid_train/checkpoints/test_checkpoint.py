@@ -111,7 +111,7 @@ def test_what_is_no_checkpoint_is_refused_and_never_executed(tmp_path, monkeypat
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "evil").exists()
     (tmp_path / "net.pdparams").write_bytes(b"")
-    with pytest.raises(ValueError, match="weights alone; a training starts from it with --pretrained_model"):
+    with pytest.raises(ValueError, match="weights only; to start a training from it use --pretrained_model"):
         read_checkpoint(tmp_path / "net.pdparams")
     with pytest.raises(FileNotFoundError, match="gone: no such checkpoint"):
         read_checkpoint(tmp_path / "gone")

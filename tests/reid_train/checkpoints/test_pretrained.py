@@ -206,7 +206,8 @@ def test_weights_of_another_network_are_refused_and_change_nothing(file):
     network = build_network("MobileNetV3_small_x0_5", 8)
     before = {name: value.numpy().copy() for name, value in network.state_dict().items()}
     with pytest.raises(
-        ValueError, match=r"classifier\.pdparams: \d+ of 211 arrays of MobileNetV3 fit, wanted 90%; .* blocks"
+        ValueError,
+        match=r"classifier\.pdparams: expected 90% of MobileNetV3.s 211 arrays to fit, got \d+; .* blocks",
     ) as caught:
         load_pretrained(network, file)
     assert "\n" not in str(caught.value)
@@ -225,9 +226,9 @@ def test_report_tells_missing_unexpected_and_misshapen_names(classifier, tmp_pat
     assert report.unexpected == ("conv.bn.scale",)
     assert report.mismatched == (("conv.bn.bias", (8,), (9,)),)
     assert str(report).splitlines() == [
-        "209 of 211 arrays loaded, 1 missing, 1 of another shape, 1 unexpected, 3 of the classifier left out",
+        "209 of 211 arrays loaded, 1 missing, 1 of another shape, 1 unexpected, 3 of the classifier ignored",
         "  missing: conv.bn.weight",
-        "  another shape: conv.bn.bias (9,), wanted (8,)",
+        "  another shape: conv.bn.bias: expected (8,), got (9,)",
         "  unexpected: conv.bn.scale",
     ]
 

@@ -184,8 +184,8 @@ def test_every_parameter_learns(model):
         lambda: osnet.OSBlock(16, 64, instance_norm="outside"),
         lambda: InstanceBatchNorm(16),
         GeneralizedMeanPool,
-        lambda: ghostnet.GhostBottleneck(16, ghostnet.Unit(5, 32, 24, True, 2), stride=2),
-        lambda: mobilenet_v3.InvertedResidual(16, mobilenet_v3.Unit(3, 32, 16, True, "hardswish", 1)),
+        lambda: ghostnet.GhostBottleneck(16, ghostnet.GhostUnit(5, 32, 24, True, 2), stride=2),
+        lambda: mobilenet_v3.InvertedResidual(16, mobilenet_v3.MobileUnit(3, 32, 16, True, "hardswish", 1)),
     ],
 )
 def test_blocks_export(build, tmp_path):

@@ -25,7 +25,7 @@ from reid_train.data.image_cache import ImageCache
 from reid_train.training import engine
 from reid_train.training.engine import train
 from reid_train.training.parallel import World
-from reid_train.training.run_log import Journal
+from reid_train.training.run_log import RunLog
 from reid_train.training.transforms import preprocessing_of
 
 ALONE = World(0, 1)
@@ -174,7 +174,9 @@ def test_a_dev_set_without_cameras_is_judged_by_recall(tiny, train_index, dev_in
 def test_a_dev_set_in_which_nothing_can_be_found_is_refused_at_the_start(
     tiny, train_index, dev_index, tmp_path
 ):
-    with pytest.raises(ValueError, match="the dev set needs a person with two images, got 4 with one"):
+    with pytest.raises(
+        ValueError, match="the dev set must have an identity with two images, got 4 with one each"
+    ):
         run(tiny(), train_index, dev_index[np.arange(0, 16, 4)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -237,14 +239,12 @@ def test_more_classes_than_ids_are_fine(tiny, train_index, tmp_path):
 def test_a_fresh_run_never_mixes_with_the_checkpoints_of_another(tiny, train_index, tmp_path):
     last, _ = run(tiny(), train_index, None, tmp_path)
     kept = last.read_bytes()
-    with pytest.raises(ValueError, match="holds checkpoints of a run: continue it with --checkpoint"):
+    with pytest.raises(ValueError, match="holds checkpoints of a run; continue it with --checkpoint"):
         run(tiny(), train_index, None, tmp_path)
     with pytest.raises(ValueError, match="the checkpoint is at iteration 6 of 6: nothing to do"):
         run(tiny(), train_index, None, tmp_path, resume=read_checkpoint(last))
     early = read_checkpoint(numbered_checkpoints(tmp_path)[0][1])
-    with pytest.raises(
-        ValueError, match="later checkpoints than iteration 2, the last is checkpoint_0000006"
-    ):
+    with pytest.raises(ValueError, match="checkpoints after iteration 2, the last is checkpoint_0000006"):
         run(tiny(), train_index, None, tmp_path, resume=early)
     assert last.read_bytes() == kept
 
@@ -384,7 +384,7 @@ def test_a_full_disk_under_the_log_is_told_and_does_not_hang(tiny, tmp_path):
     resource = pytest.importorskip("resource")
     (tmp_path / "log.jsonl").write_text('{"iteration": 1, "loss": 2.0}\n' * 100)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with Journal(tiny(), tmp_path, 1, lambda line: None) as log:
+    with RunLog(tiny(), tmp_path, 1, lambda line: None) as log:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
         try:
             with pytest.raises(OSError, match="log not written, checkpoints stay: File too large"):

@@ -6,7 +6,7 @@ import pytest
 
 from reid_train.checkpoints.checkpoint import Checkpoint, layer_arrays
 from reid_train.training.batches import Batch
-from reid_train.training.objective import imitation
+from reid_train.training.objective import distillation
 from reid_train.training.parallel import World
 from reid_train.training.schedules import learning_rate
 from reid_train.training.trainer import Trainer, build
@@ -118,14 +118,14 @@ def test_accumulation_moves_running_statistics_once_a_part(tiny):
     np.testing.assert_allclose(trainer.network.backbone.norm._mean.numpy(), want, rtol=1e-4, atol=1e-6)
 
 
-def test_imitation_is_the_mean_cosine_distance_of_rows(tiny):
+def test_distillation_is_the_mean_cosine_distance_of_rows(tiny):
     one = np.array([[3.0, 4.0], [1.0, 0.0], [0.0, 2.0]], np.float32)
     other = np.array([[6.0, 8.0], [0.0, 5.0], [0.0, -1.0]], np.float32)
-    value = imitation(paddle.to_tensor(one), paddle.to_tensor(other))
+    value = distillation(paddle.to_tensor(one), paddle.to_tensor(other))
     assert value.item() == pytest.approx((0 + 1 + 2) / 3, abs=1e-6)
     zero = paddle.zeros([2, 2])
     zero.stop_gradient = False
-    imitation(zero, paddle.ones([2, 2])).backward()
+    distillation(zero, paddle.ones([2, 2])).backward()
     assert np.isfinite(zero.grad.numpy()).all()
 
 
@@ -143,13 +143,13 @@ def test_a_teachers_embeddings_are_imitated_beside_the_loss(tiny, loss_name):
     alone, taught = trainer_of(config), taught_trainer(config)
     assert_equal_bits(state(alone), state(taught))
     images, goal = paddle.to_tensor(batch().images), paddle.to_tensor(taught.goals)
-    distance = imitation(alone.network(images), goal).item()
+    distance = distillation(alone.network(images), goal).item()
     assert 0.01 < distance < 2
     extra = taught.step(batch()) - alone.step(batch())
     assert extra == pytest.approx(4 * distance, rel=1e-4)
     for _ in range(40):
         taught.step(batch())
-    assert imitation(taught.network(images), goal).item() < 0.7 * distance
+    assert distillation(taught.network(images), goal).item() < 0.7 * distance
 
 
 def test_goals_are_those_of_the_rows_in_the_batch(tiny):
@@ -179,7 +179,7 @@ def test_the_weight_of_a_teacher_fades_over_its_share(tiny):
         taught.restore(alone.checkpoint())
         goal = paddle.to_tensor(taught.goals)
         alone.network.train()
-        distance = imitation(alone.network(paddle.to_tensor(batch(iteration).images)), goal).item()
+        distance = distillation(alone.network(paddle.to_tensor(batch(iteration).images)), goal).item()
         taught.restore(alone.checkpoint())
         extra = taught.step(batch(iteration)) - alone.step(batch(iteration))
         assert extra == pytest.approx(weight * distance, abs=1e-4)
@@ -244,12 +244,12 @@ def test_a_weight_that_is_not_finite_is_never_saved(tiny):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "PlainNorm"}, "checkpoint: model is Plain, this run's is PlainNorm"),
-        ({"embedding_size": 7}, "checkpoint: embedding_size is 6, this run's is 7"),
-        ({"neck": True}, "checkpoint: neck is False, this run's is True"),
-        ({"loss_name": "eml"}, "loss_name is softmax, this run's is eml; .* --pretrained_model"),
-        ({"optimizer": "adam"}, "optimizer is momentum, this run's is adam"),
-        ({"ema_decay": 0.9}, "ema_decay is 0.0, this run's is 0.9: an average cannot begin"),
+        ({"model": "PlainNorm"}, "checkpoint: expected model PlainNorm as in this run, got Plain"),
+        ({"embedding_size": 7}, "checkpoint: expected embedding_size 7 as in this run, got 6"),
+        ({"neck": True}, "checkpoint: expected neck True as in this run, got False"),
+        ({"loss_name": "eml"}, "expected loss_name eml as in this run, got softmax; .* --pretrained_model"),
+        ({"optimizer": "adam"}, "expected optimizer adam as in this run, got momentum"),
+        ({"ema_decay": 0.9}, "expected ema_decay 0.9 as in this run, got 0.0; a moving average cannot begin"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused_in_the_words_of_its_settings(tiny, changes, message):
