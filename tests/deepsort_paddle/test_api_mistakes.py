@@ -176,7 +176,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a line without its name": (
         lambda: track_video("video.mp4", lines=["1,2,3,4"]),
-        "lines: a line is NAME:x1,y1,x2,y2 in pixels, got '1,2,3,4'",
+        "lines: expected a line NAME:x1,y1,x2,y2 in pixels, got '1,2,3,4'",
     ),
     "one line as text": (
         lambda: track_video("video.mp4", lines="door:1,2,3,4"),
