@@ -135,7 +135,7 @@ def fit_to_graph(spec: EncoderSpec, model: Path, shape: tuple[int, ...], dtype: 
     if dtype == "uint8":
         return fitted
     warnings.warn(
-        f"{model}: takes floats of unknown range: assuming RGB, divided by 255, with ImageNet's mean "
+        f"{model}: takes floats of unknown range: assuming RGB, divided by 255, ImageNet's mean "
         f"and standard deviation; if that is wrong, {HELP}",
         stacklevel=3,
     )

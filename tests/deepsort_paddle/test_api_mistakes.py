@@ -240,7 +240,7 @@ def test_widths_in_place_of_corners_are_warned_of() -> None:
 
 def test_parts_of_the_picture_in_place_of_pixels_are_warned_of() -> None:
     encoder = AppearanceEncoder()
-    with pytest.warns(UserWarning, match="none of a frame's boxes has a pixel in it"):
+    with pytest.warns(UserWarning, match="no box of the frame has a pixel inside it"):
         assert not encoder(IMAGE, BOXES / 80 * 0.4).any()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
