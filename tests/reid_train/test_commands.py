@@ -320,7 +320,7 @@ def test_parameters_of_paddle_1_are_refused_and_an_ending_may_be_left_out(refuse
     assert "ResNet50_vd_pretrained.pdparams" in told
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps({}))
     told = refused(*arguments, "--pretrained_model", tmp_path / "w")
-    assert f"{tmp_path / 'w.pdparams'}: 0 of" in told
+    assert f"{tmp_path / 'w.pdparams'}: expected 90% of" in told
 
 
 def test_an_export_that_tells_nobody_apart_is_warned_of(command, trained, strangers, tmp_path, monkeypatch):
