@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ class ImageInput:
     scale: tuple[float, float, float]
 
 
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """OpenVINO's runtime, one for the process.
+
+    Its CPU plugin gives the thread that opens it an alternate signal stack, and frees that stack with the
+    last runtime: Ctrl-C after that ended in a segmentation fault.
+    """
+    return import_openvino().Core()
+
+
 class OpenVinoNetwork:
     """A network that OpenVINO compiled for the CPU; safe to share between threads.
 
@@ -79,7 +90,7 @@ class OpenVinoNetwork:
             RuntimeError: OpenVINO cannot open or compile the file.
         """
         openvino = import_openvino()
-        self._core = openvino.Core()
+        self._core = _core()
         self.bfloat16 = bfloat16 and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",

@@ -150,3 +150,23 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a network")
     with pytest.raises(OSError, match=r"bad\.onnx: OpenVINO cannot open it"):
         opened(tmp_path / "bad.onnx")
+
+
+INTERRUPTED = """
+import gc, signal
+from deepsort_paddle import AppearanceEncoder
+encoder = AppearanceEncoder(backend="openvino")
+del encoder
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_signal_after_the_last_network_is_closed_is_handled() -> None:
+    pytest.importorskip("openvino")
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
