@@ -35,6 +35,7 @@ __all__ = [
     "direction_cost",
     "extended_iou_cost",
     "gated_appearance_cost",
+    "gated_motion_cost",
     "gated_pairs",
     "iou_cost",
     "low_confidence_cost",
@@ -122,7 +123,7 @@ def gated_appearance_cost(
 
 
 def extended_iou_cost(inputs: AssociationInput, tracks: Indices, detections: Indices) -> NDArray[np.float64]:
-    """`iou_cost` with confidence, direction, appearance and class, as the options say.
+    """`iou_cost` with confidence, direction, motion gate, appearance and class, as the options say.
 
     Args:
         inputs: see the module.
@@ -141,7 +142,10 @@ def extended_iou_cost(inputs: AssociationInput, tracks: Indices, detections: Ind
     if options.direction_weight:
         directed = cost + options.direction_weight * direction_cost(inputs, tracks, detections)
         cost = np.where(cost <= limit, np.minimum(directed, limit), np.inf)
-    if options.appearance_weight:
+    by_appearance = bool(options.appearance_weight) and inputs.appearance is not None
+    if by_appearance or options.uncertainty_weight:
+        cost = gated_motion_cost(inputs, tracks, detections, cost)
+    if by_appearance:
         cost = blend_appearance(inputs, tracks, detections, cost)
     return mask_other_classes(inputs, tracks, detections, cost)
 
@@ -279,13 +283,13 @@ def direction_cost(inputs: AssociationInput, tracks: Indices, detections: Indice
     return angle
 
 
-def blend_appearance(
+def gated_motion_cost(
     inputs: AssociationInput, tracks: Indices, detections: Indices, cost: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Blend a motion cost with appearance, for pairs that overlap or lie inside the motion gate.
+    """The smaller of an IoU cost and the squared Mahalanobis distance / gate.
 
-    The motion cost is the smaller of ``cost`` and squared Mahalanobis distance / gate: the box of a track
-    lost for long rarely overlaps its person, but the gate covers how far the person may be.
+    The box of a track lost for long rarely overlaps its person, but the gate covers how far the person may
+    be. The wider the gate, the less it says: ``uncertainty_weight`` adds the log-determinant.
 
     Args:
         inputs: see the module.
@@ -294,23 +298,47 @@ def blend_appearance(
         cost: ``(T, N)`` from IoU.
 
     Returns:
+        ``(T, N)``; infinity for pairs that neither overlap nor lie inside the motion gate.
+    """
+    options = inputs.options
+    row, column, distance = gated_pairs(inputs, tracks, detections)
+    if options.uncertainty_weight:
+        excess = kalman.excess_uncertainty(
+            inputs.tracks.states[:, tracks],
+            velocity_noise=options.velocity_noise,
+            position_only=options.gate_position_only,
+        )
+        distance = distance + options.uncertainty_weight * excess[row]
+    motion = np.where(cost < 1.0, cost, np.inf)
+    motion[row, column] = np.minimum(cost[row, column], distance / inputs.gate)
+    return motion
+
+
+def blend_appearance(
+    inputs: AssociationInput, tracks: Indices, detections: Indices, motion: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Blend a motion cost with appearance, for the pairs that motion allows.
+
+    Args:
+        inputs: see the module.
+        tracks: ``(T,)``.
+        detections: ``(N,)``.
+        motion: ``(T, N)``, infinity for pairs that cannot match.
+
+    Returns:
         ``(T, N)``: ``appearance_weight`` times cosine distance / ``max_cosine_distance``, plus the rest times
-        the motion cost; the motion cost alone where either has no embedding; infinity for all other pairs.
+        ``motion``; ``motion`` alone where either has no embedding; infinity where ``motion`` is.
     """
     if inputs.appearance is None:
-        return cost
+        return motion
     gallery, embeddings = inputs.appearance
-    row, column, distance = gated_pairs(inputs, tracks, detections)
-    motion = cost.copy()
-    motion[row, column] = np.minimum(motion[row, column], distance / inputs.gate)
-    possible = cost < 1.0
-    possible[row, column] = True
-    row, column = np.nonzero(possible)
+    options = inputs.options
+    row, column = np.isfinite(motion).nonzero()
     cosine = gallery.distance(inputs.tracks.slots[tracks], embeddings[detections], row, column)
-    weight = inputs.options.appearance_weight
-    ratio = np.minimum(cosine / max(inputs.options.max_cosine_distance, 1e-9), _MAX_APPEARANCE_RATIO)
+    weight = options.appearance_weight
+    ratio = np.minimum(cosine / max(options.max_cosine_distance, 1e-9), _MAX_APPEARANCE_RATIO)
     pair_motion = motion[row, column]
-    blended = np.full(cost.shape, np.inf)
+    blended = np.full(motion.shape, np.inf)
     blended[row, column] = np.where(
         np.isfinite(cosine), (1 - weight) * pair_motion + weight * ratio, pair_motion
     )

@@ -17,6 +17,8 @@ metric", ICIP 2017 (arXiv 1703.07402), section 2.1; Kalman 1960 for the recursio
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +32,9 @@ __all__ = [
     "VELOCITY",
     "VELOCITY_VARIANCE",
     "distance",
+    "excess_uncertainty",
     "gate",
+    "hold_shape",
     "initiate",
     "predict",
     "reupdate",
@@ -53,6 +57,9 @@ _VELOCITY_SCALE = np.array([1 / 160, 1 / 160, 0.0, 1 / 160])
 _POSITION_ASPECT = np.array([0.0, 0.0, 1e-2, 0.0])
 _VELOCITY_ASPECT = np.array([0.0, 0.0, 1e-5, 0.0])
 _MEASURED_ASPECT = np.array([0.0, 0.0, 1e-1, 0.0])
+_LEAST_HEIGHT = 1e-6  # pixels; a box that shrinks in extrapolation may have none
+# Frames after which the variance of a track matched in every frame no longer changes.
+_SETTLED = 100
 
 
 def initiate(boxes_xyah: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -224,6 +231,61 @@ def distance(states: NDArray[np.float64], boxes_xyah: NDArray[np.float64]) -> ND
     steps = (boxes_xyah[None] - position[:, None]) / deviation[:, None]  # (T, N, 4)
     squared: NDArray[np.float64] = (steps**2).sum(axis=2)
     return squared
+
+
+def excess_uncertainty(
+    states: NDArray[np.float64], *, velocity_noise: float = 1.0, position_only: bool = False
+) -> NDArray[np.float64]:
+    """How much wider a track's gate is than that of a track matched in every frame.
+
+    A wide gate brings many detections close. The log-likelihood of a measurement accounts for it by
+    ln |S|, the log-determinant of the innovation covariance (Bar-Shalom and Li, "Multitarget-multisensor
+    tracking", 1995, section 2.4); the squared Mahalanobis distance alone does not.
+
+    Args:
+        states: ``(5, T, 4)``, predicted to this frame.
+        velocity_noise: as in `predict`.
+        position_only: leave aspect ratio and height out.
+
+    Returns:
+        ``(T,)`` ln |S| minus that of a track of the same height matched in every frame, at least 0.
+    """
+    position = states[POSITION]
+    scale = np.ones_like(position)
+    scale[:, [0, 1, 3]] = np.maximum(position[:, 3:], _LEAST_HEIGHT) ** 2
+    variance = (states[POSITION_VARIANCE] + _measurement_noise(position)) / scale
+    ratio = np.maximum(variance / _steady_variance(velocity_noise), np.finfo(np.float64).tiny)
+    excess: NDArray[np.float64] = np.log(ratio)
+    return np.maximum(excess[:, : 2 if position_only else 4].sum(axis=1), 0.0)
+
+
+@lru_cache(maxsize=16)
+def _steady_variance(velocity_noise: float) -> NDArray[np.float64]:
+    """Return the innovation variances ``(4,)`` of a track of height 1 that is matched in every frame."""
+    box = np.array([[0.0, 0.0, 0.5, 1.0]])
+    states = initiate(box)
+    for _ in range(_SETTLED):
+        states = predict(update(states, box), velocity_noise=velocity_noise)
+    variance: NDArray[np.float64] = states[POSITION_VARIANCE, 0] + _measurement_noise(box)[0]
+    return variance
+
+
+def hold_shape(states: NDArray[np.float64], tracks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Stop the change of aspect ratio and height of some tracks.
+
+    The size of a box that is half hidden changes fast; extrapolated while the track is missed, the box
+    soon fits nobody. ByteTrack's published code stops the height in the same way.
+
+    Args:
+        states: ``(5, T, 4)``.
+        tracks: ``(T,)`` the tracks to hold.
+
+    Returns:
+        ``(5, T, 4)``.
+    """
+    held = states.copy()
+    held[VELOCITY, tracks, 2:] = 0.0
+    return held
 
 
 def warp(states: NDArray[np.float64], camera_motion: NDArray[np.float64]) -> NDArray[np.float64]:

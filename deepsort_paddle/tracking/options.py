@@ -77,6 +77,9 @@ class TrackerOptions:
         3, 1, "detections that confirm a track; its first frame confirms nothing, so 1 acts like 2"
     )
     gallery_size: int = _count(100, 1, "newest embeddings kept for each track")
+    early_confirmation: float = _number(
+        0.0, 1.0, "a second detection of at least this confidence confirms a track early; 0 is off"
+    )
     coast: int = _count(
         0,
         0,
@@ -119,6 +122,13 @@ class TrackerOptions:
         "max_cosine_distance, the rest times the smaller of 1 - IoU and gating distance / gate, held against "
         "max_iou_distance",
     )
+    uncertainty_weight: float = _number(
+        0.0,
+        4.0,
+        "above 0, the motion cost is the smaller of 1 - IoU and (gating distance + this weight times ln |S|) "
+        "/ gate, S the covariance of the prediction: lost tracks match far away, at a cost that grows with "
+        "their uncertainty; 1 is the log-likelihood",
+    )
     confidence_weight: float = _number(
         0.0, 1.0, "1 multiplies the IoU by the detection's confidence, smaller values do so in proportion"
     )
@@ -150,6 +160,9 @@ class TrackerOptions:
         100.0,
         "factor on the filter's process noise of velocities, as a standard deviation; 1 as published, more "
         "for low frame rates and people who stop and go",
+    )
+    hold_shape: bool = _switch(
+        False, "a missed track keeps its size and aspect ratio, only its position is extrapolated"
     )
     observation_centred: bool = _switch(
         False,

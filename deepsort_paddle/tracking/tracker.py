@@ -202,9 +202,12 @@ class DeepSort:
         if camera_motion is not None:
             camera_motion = check_affine(camera_motion)
         usable = self._select_usable(detections)
+        states = self._state.states
+        if self._options.hold_shape:
+            states = kalman.hold_shape(states, self._state.frames_since_update > 0)
         state = replace(
             self._state,
-            states=kalman.predict(self._state.states, velocity_noise=self._options.velocity_noise),
+            states=kalman.predict(states, velocity_noise=self._options.velocity_noise),
             frames_since_update=self._state.frames_since_update + 1,
         )
         if camera_motion is not None:
@@ -288,6 +291,9 @@ class DeepSort:
         state.class_id[tracks] = detections.class_id[matched]
         state.confidence[tracks] = detections.confidence[matched]
         state.confirmed[tracks] |= state.hits[tracks] >= options.n_init
+        if options.early_confirmation:
+            confident = detections.confidence[matched] >= np.float32(options.early_confirmation)
+            state.confirmed[tracks] |= confident
 
     def _renew(
         self, usable: UsableDetections, matched: NDArray[np.int64], unmatched: NDArray[np.int64]

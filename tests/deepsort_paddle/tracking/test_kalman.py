@@ -155,11 +155,58 @@ def test_a_track_at_rest_stays_where_it_is_measured() -> None:
     np.testing.assert_allclose(states[1], 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("velocity_noise", [1.0, 2.0])
+def test_excess_uncertainty_is_the_log_determinant_against_a_track_seen_in_every_frame(
+    velocity_noise: float,
+) -> None:
+    boxes_xyah = walk(3, 1)[0]
+    boxes_xyah[:, 3] = 100.0
+    states = kalman.initiate(boxes_xyah)
+    for _ in range(100):
+        states = kalman.update(kalman.predict(states, velocity_noise=velocity_noise), boxes_xyah)
+    states = kalman.predict(states, velocity_noise=velocity_noise)
+    steady = states
+
+    def log_determinant(states: NDArray[np.float64], track: int) -> float:
+        reference = start_reference(states[0, track])
+        covariance = full_covariance(states, track)[:4, :4] + measurement_noise(reference)
+        return float(np.linalg.slogdet(covariance)[1])
+
+    for _ in range(20):
+        excess = kalman.excess_uncertainty(states, velocity_noise=velocity_noise)
+        expected = [log_determinant(states, track) - log_determinant(steady, track) for track in range(3)]
+        np.testing.assert_allclose(excess, expected, atol=1e-4)
+        states = kalman.predict(states, velocity_noise=velocity_noise)
+    centre = kalman.excess_uncertainty(states, velocity_noise=velocity_noise, position_only=True)
+    assert (excess > centre).all()
+    assert (centre > 3).all()
+
+
+def test_excess_uncertainty_does_not_depend_on_the_height_and_takes_any() -> None:
+    heights = np.array([1.0, 50.0, 4000.0, 0.0, -3.0])
+    boxes_xyah = np.column_stack([np.zeros((5, 2)), np.full(5, 0.4), heights])
+    states = kalman.predict(kalman.initiate(boxes_xyah))
+    excess = kalman.excess_uncertainty(states)
+    np.testing.assert_allclose(excess[:3], excess[0])
+    assert np.isfinite(excess).all()
+
+
+def test_a_held_shape_stops_changing_and_the_centre_goes_on() -> None:
+    states = kalman.initiate(walk(2, 1)[0])
+    states[1] = [3.0, 4.0, 0.01, -2.0]
+    held = kalman.predict(kalman.hold_shape(states, np.array([True, False])))
+    moved = kalman.predict(states)
+    np.testing.assert_array_equal(held[0, 0], [*moved[0, 0, :2], *states[0, 0, 2:]])
+    np.testing.assert_array_equal(held[:, 1], moved[:, 1])
+
+
 @pytest.mark.parametrize("tracks", [0, 1])
 def test_no_track_and_one_track_keep_their_shapes(tracks: int) -> None:
     boxes_xyah = walk(tracks, 1)[0].reshape(tracks, 4)
     states = kalman.update(kalman.predict(kalman.initiate(boxes_xyah)), boxes_xyah)
     assert kalman.warp(states, np.eye(2, 3)).shape == (5, tracks, 4)
+    assert kalman.hold_shape(states, np.ones(tracks, bool)).shape == (5, tracks, 4)
+    assert kalman.excess_uncertainty(states).shape == (tracks,)
     for boxes in (boxes_xyah, np.zeros((0, 4))):
         rows, columns, distance = kalman.gate(states, boxes)
         assert len(rows) == len(columns) == len(distance) == tracks * len(boxes)
@@ -173,4 +220,6 @@ def test_functions_leave_their_arguments_alone() -> None:
     kalman.update(states, boxes_xyah, np.ones(4))
     kalman.gate(states, boxes_xyah)
     kalman.warp(states, np.eye(2, 3))
+    kalman.hold_shape(states, np.ones(4, bool))
+    kalman.excess_uncertainty(states)
     np.testing.assert_array_equal(states, before)

@@ -224,6 +224,37 @@ def test_blended_cost_lets_appearance_decide_between_overlaps() -> None:
         assert tracks.detection_index.tolist() == [index]
 
 
+def test_the_longer_a_track_is_missed_the_more_alike_a_detection_must_look() -> None:
+    look = np.array([0.85, np.sqrt(1 - 0.85**2)])  # 0.15 from RED, of 0.2 allowed
+    for weight, missed, ids in ((0.0, 20, [1]), (0.5, 20, []), (0.5, 1, [1])):
+        tracker = DeepSort(appearance_weight=0.6, uncertainty_weight=weight, iou_max_age=30)
+        for _ in range(4):
+            tracker.update(Detections.of([person(100)], embeddings=[RED]))
+        for _ in range(missed):
+            tracker.update(Detections.empty())
+        assert tracker.update(Detections.of([person(120)], embeddings=[look])).ids.tolist() == ids
+
+
+def test_a_confident_second_detection_confirms_a_track_early() -> None:
+    for confidence, reported in ((0.8, [1]), (0.79, [])):
+        tracker = DeepSort(early_confirmation=0.8)
+        assert follow(tracker, 100, confidence=0.9).ids.tolist() == []
+        assert follow(tracker, 101, confidence=confidence).ids.tolist() == reported
+        assert follow(tracker, 102, confidence=confidence).ids.tolist() == [1]
+
+
+def test_a_missed_track_keeps_its_size_and_goes_on() -> None:
+    for hold, keeps in ((False, False), (True, True)):
+        tracker = DeepSort(hold_shape=hold, coast=10)
+        for frame in range(6):
+            tracker.update(Detections.of([person(100 + 4 * frame, height=100 - 4 * frame)]))
+        last = tracker.update(Detections.empty()).boxes[0]  # its velocity is stopped after the first miss
+        for _ in range(5):
+            box = tracker.update(Detections.empty()).boxes[0]
+        assert (box[3] - box[1] == pytest.approx(last[3] - last[1])) == keeps
+        assert box[0] > last[0]
+
+
 def test_blended_cost_works_without_embeddings() -> None:
     assert follow(DeepSort(appearance_weight=0.5), 100, 101, 102, 103).ids.tolist() == [1]
 
