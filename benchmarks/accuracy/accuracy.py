@@ -1,24 +1,30 @@
-"""What each option brings and where other trackers stand, on the same detections and embeddings.
+"""Accuracy of the presets, of each option and of other trackers, on the same detections and embeddings.
 
-Data sets: `motion` is MOT17 half-val 02, 05, 10, 13 with YOLOX-x detections; `mot17-05` has FRCNN
-detections and real DeepSORT embeddings; `pets` is PETS09-S2L1, frames 1 to 400, public detections and the
-encoders given by --reid, one table each; `pets-yolox`, `pets-nanodet` and `pets-hog` are the same with what
-these detectors find; `crowd` is made up, with known truth. All but the last are research data outside the
-repository (--data).
+Sets of sequences, each one table:
 
-    python benchmarks/accuracy/accuracy.py  # presets, the first five data sets
-    python benchmarks/accuracy/accuracy.py --ablation                          # and each option put on or off
-    python benchmarks/accuracy/accuracy.py --peers /path/to/venv/bin/python    # and other trackers
-    python benchmarks/accuracy/accuracy.py --sets pets --reid FOLDER --peers PYTHON --cache CACHE
-    python benchmarks/accuracy/accuracy.py --sets pets mot17-05 --copies 8     # how much of it is luck
-    python benchmarks/accuracy/accuracy.py --sets pets crowd --needed  # what --encode needed costs and saves
+- ``yolox``: PETS09-S2L1 (frames 1 to 400), ADL-Rundle-6 and TUD-Stadtmitte with YOLOX-nano detections;
+- ``public``, ``nanodet``, ``hog``: the same with the public detections of 2015 or another detector;
+- ``moving``: the same seen through a window that wanders and shakes over the frames (YOLOX-nano);
+- ``mot17``: MOT17 half-val 02, 05, 10, 13 with YOLOX-x detections, no frames and no embeddings;
+- ``mot17-05``: MOT17-05 with public FRCNN detections and real DeepSORT embeddings;
+- ``crowd``: made up, with known truth.
+
+All but the last are research data outside the repository (--data).
+
+    python benchmarks/accuracy/accuracy.py --cache CACHE              # presets on all sets
+    python benchmarks/accuracy/accuracy.py --cache CACHE --ablation   # and each option changed
+    python benchmarks/accuracy/accuracy.py --cache CACHE --peers PYTHON   # and other trackers, run by PYTHON
+    python benchmarks/accuracy/accuracy.py --cache CACHE --sets public --reid FOLDER        # other weights
+    python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox mot17-05 --copies 4   # more sequences
+    python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox crowd --needed        # --encode needed
+
+Measures are TrackEval's, over the sequences of a set together (`accuracy_scores`). ms: CPU milliseconds a
+frame of the tracker alone, on one thread. The last columns are the differences in HOTA and IDF1 to the first
+row, with their 95 % bootstrap intervals over sequences and blocks of 50 frames.
 
 A sequence of few people is a matter of few events: a switch more or less moves IDF1 by points. --copies
 tracks variants of it, half of them from the last frame to the first, all but the first two with 5 % of the
 detections missing, and counts them together.
-
-HOTA, CLEAR and identity measures are TrackEval's, by deepsort_paddle.motchallenge.metrics, over the
-sequences of a set together. ms: CPU milliseconds a frame of the tracker alone, on one thread.
 """
 
 from __future__ import annotations
@@ -35,21 +41,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from accuracy_data import MOT17, crowd, mot17, mot17_with_looks, pets, variants
+from accuracy_data import DETECTORS, MOT17, REAL, crowd, mot17, mot17_with_looks, real, variants
 from accuracy_data import Sequence as Scene
+from accuracy_scores import FIGURES, FrameSums, count_frames, figures, interval
 from numpy.typing import NDArray
 
 from deepsort_paddle import DeepSort
 from deepsort_paddle.frames import Frame
-from deepsort_paddle.motchallenge.metrics import evaluate, prepare_sequence
+from deepsort_paddle.motchallenge.metrics import PreparedSequence, prepare_sequence
 from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
@@ -124,6 +130,7 @@ def track(
     *,
     offline: bool = False,
     refresh: int = 0,
+    images: bool = False,
 ) -> Run:
     """Track a sequence by a preset with changes.
 
@@ -133,6 +140,7 @@ def track(
         changes: options on top of it.
         offline: refine the tracks afterwards.
         refresh: above 0, only with the embeddings that `SelectiveEncoding` asks for.
+        images: with the camera's motion from the images, where the sequence has them.
     """
     own = {**FAITHFUL} if preset == "deepsort" else {}
     own["max_cosine_distance"] = scene.max_cosine_distance
@@ -151,7 +159,8 @@ def track(
             encoded += len(wanted)
         else:
             encoded += len(given)
-        tracks = tracker.update(detections)
+        motion = scene.camera_motion[number - 1] if images and scene.camera_motion is not None else None
+        tracks = tracker.update(detections, camera_motion=motion)
         if offline:
             recorder.add(TrackedFrame(Frame(number, None, None), detections, tracks, none))
         spent += time.process_time() - start
@@ -167,52 +176,74 @@ def track(
     return Run(np.concatenate(rows), 1e3 * spent / len(scene.frames), encoded)
 
 
-def report(label: str, scenes: Sequence[Scene], results: Sequence[Run]) -> None:
-    """Print one row of the table, and IDF1 / HOTA of each sequence behind it."""
-    prepared = []
-    for scene, run in zip(scenes, results, strict=True):
-        rows = run.rows
-        ones = np.ones(len(rows))
-        table = TrackRecords(
-            rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:], ones, ones.astype(int), ones
-        )
-        prepared.append(prepare_sequence(scene.name, scene.truth, table, frames=(1, scene.last_frame)))
-    scores = evaluate(prepared, clear="trackeval")
-    all_of = scores.overall
-    figures = (all_of.hota, all_of.assa, all_of.deta, all_of.idf1, all_of.mota)
-    frames = sum(len(scene.frames) for scene in scenes)
-    spent = sum(run.ms * len(scene.frames) for scene, run in zip(scenes, results, strict=True)) / frames
-    each = " ".join(f"{100 * one.hota:.1f}/{100 * one.idf1:.1f}" for one in scores.sequences)
-    print(
-        f"{label:38s}" + "".join(f"{100 * figure:7.2f}" for figure in figures),
-        f"{all_of.id_switches:6d} {spent:6.2f}" + (f"   {each}" if len(scenes) > 1 else ""),
-        flush=True,
+class Table:
+    """Prints one row a tracker; the first row is what the others are compared with."""
+
+    def __init__(self, name: str, scenes: Sequence[Scene]) -> None:
+        self._scenes = scenes
+        self._first: list[FrameSums] | None = None
+        head = "".join(f"{figure:>9}" for figure in FIGURES)
+        print(f"\n{name:34s}{head}     ms   difference in HOTA        and in IDF1", flush=True)
+
+    def add(self, label: str, runs: Sequence[Run]) -> None:
+        """Print a row: ``runs``, one for each sequence."""
+        scenes = self._scenes
+        counts = [count_frames(prepared(scene, run)) for scene, run in zip(scenes, runs, strict=True)]
+        total = figures(np.sum([count.sums.sum(axis=0) for count in counts], axis=0))
+        frames = np.array([len(scene.frames) for scene in scenes])
+        spent = float((frames * [run.ms for run in runs]).sum() / frames.sum())
+        row = f"{label:34s}" + "".join(f"{one:9.2f}" for one in total[:-1]) + f"{total[-1]:9.0f}{spent:7.2f}"
+        if self._first is None:
+            self._first = counts
+        else:
+            low, high = interval(counts, self._first)
+            gap = total - figures(np.sum([count.sums.sum(axis=0) for count in self._first], axis=0))
+            for place in (FIGURES.index("HOTA"), FIGURES.index("IDF1")):
+                row += f"   {gap[place]:+6.2f} [{low[place]:+6.2f} {high[place]:+6.2f}]"
+        print(row, flush=True)
+        if len(counts) > 1:
+            each = (figures(count.sums.sum(axis=0)) for count in counts)
+            parts = (
+                f"{scene.name} {one[0]:.1f} {one[3]:.1f} {one[4]:.1f}"
+                for scene, one in zip(scenes, each, strict=True)
+            )
+            print("    HOTA IDF1 MOTA: " + "; ".join(parts), flush=True)
+
+
+def prepared(scene: Scene, run: Run) -> PreparedSequence:
+    """Compare the boxes of a run with the truth."""
+    rows, ones = run.rows, np.ones(len(run.rows))
+    table = TrackRecords(
+        rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:], ones, ones.astype(int), ones
     )
+    return prepare_sequence(scene.name, scene.truth, table, frames=(1, scene.last_frame))
 
 
-def ours(given: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
-    """Rows of the presets and, if wanted, of each change."""
+def ours(table: Table, given: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
+    """Rows of the presets and, if asked for, of each change."""
     blind = [scene.without_looks() for scene in given]
     for name in names:
         scenes = blind if name == "motion" else given  # deepsort-track has no encoder with it either
-        report(f"preset {name}", scenes, [track(scene, name) for scene in scenes])
-        report("  --offline", scenes, [track(scene, name, offline=True) for scene in scenes])
+        table.add(f"preset {name}", [track(scene, name) for scene in scenes])
+        table.add("  --offline", [track(scene, name, offline=True) for scene in scenes])
+        if any(scene.camera_motion is not None for scene in scenes):
+            table.add("  camera motion from images", [track(scene, name, images=True) for scene in scenes])
         for label, change in CHANGES.get(name, {}).items() if ablation else ():
-            report(f"  {label}", scenes, [track(scene, name, change) for scene in scenes])
+            table.add(f"  {label}", [track(scene, name, change) for scene in scenes])
 
 
-def selective(scenes: Sequence[Scene]) -> None:
+def selective(table: Table, scenes: Sequence[Scene]) -> None:
     """Rows of the presets with appearance: all detections encoded, and those that are needed."""
     given = sum(len(frame) for scene in scenes for frame in scene.frames)
     for name in ("deepsort", "strong"):
-        report(f"preset {name}, all encoded", scenes, [track(scene, name) for scene in scenes])
+        table.add(f"preset {name}, all encoded", [track(scene, name) for scene in scenes])
         for refresh in (3, 5, 10):
             runs = [track(scene, name, refresh=refresh) for scene in scenes]
             share = 100 * sum(run.encoded for run in runs) / given
-            report(f"  needed, refresh {refresh}: {share:.0f} % encoded", scenes, runs)
+            table.add(f"  needed, refresh {refresh}: {share:.0f} % encoded", runs)
 
 
-def peers(scenes: Sequence[Scene], python: Path) -> None:
+def peers(table: Table, scenes: Sequence[Scene], python: Path) -> None:
     """Rows of the other trackers, from a process in their own environment."""
     outputs: list[dict[str, NDArray[np.float64]]] = []
     for scene in scenes:
@@ -229,7 +260,7 @@ def peers(scenes: Sequence[Scene], python: Path) -> None:
                 outputs.append({name: archive[name] for name in archive.files})
     for name in [name for name in outputs[0] if not name.endswith(" ms")]:
         if all(name in output for output in outputs):
-            report(name, scenes, [Run(output[name], float(output[f"{name} ms"])) for output in outputs])
+            table.add(name, [Run(output[name], float(output[f"{name} ms"])) for output in outputs])
 
 
 def as_arrays(scene: Scene) -> dict[str, NDArray[Any]]:
@@ -254,51 +285,57 @@ def as_arrays(scene: Scene) -> dict[str, NDArray[Any]]:
     return columns
 
 
+def scenes_of(name: str, data: Path, reid: Path, cache: Path | None) -> list[Scene]:
+    """The sequences of a set.
+
+    Raises:
+        OSError: the data are not there.
+    """
+    if name == "mot17":
+        return [mot17(data, one) for one in MOT17]
+    if name == "mot17-05":
+        return [mot17_with_looks(data)]
+    if name == "crowd":
+        return [crowd(seed=seed) for seed in range(3)]
+    if name == "moving":
+        return [real(data, one, reid, cache, source="yolox", moving=True) for one in REAL]
+    return [real(data, one, reid, cache, source=name) for one in REAL]
+
+
 def main() -> None:
     """Parse the command line and print the tables asked for."""
-    usual = ("motion", "mot17-05", "pets", "pets-yolox", "crowd")
-    sets = (*usual, "pets-nanodet", "pets-hog")
+    usual = ("yolox", "public", "moving", "mot17", "mot17-05", "crowd")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sets", nargs="+", choices=sets, default=list(usual))
-    parser.add_argument("--ablation", action="store_true")
+    others = sorted(set(DETECTORS) - set(usual))
+    parser.add_argument("--sets", nargs="+", choices=(*usual, *others), default=list(usual))
+    parser.add_argument("--ablation", action="store_true", help="also each option changed")
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="interpreter with the other trackers")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the research data")
     parser.add_argument("--reid", type=Path, nargs="+", default=[ROOT / "weights" / "osnet_x0_25"])
-    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keeps the embeddings of pets")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keeps detections and embeddings")
     parser.add_argument("--needed", action="store_true", help="compare --encode all and needed, nothing else")
     parser.add_argument("--copies", type=int, default=0, metavar="N", help="variants of each sequence")
     arguments = parser.parse_args()
-    data: Path = arguments.data
-    makers: dict[str, Callable[[], list[Scene]]] = {}
     for name in arguments.sets:
-        if name == "motion":
-            makers[name] = lambda: [mot17(data, one) for one in MOT17]
-        elif name == "mot17-05":
-            makers[name] = lambda: [mot17_with_looks(data)]
-        elif name.startswith("pets"):
-            for reid in arguments.reid:
-                makers[f"{name} {reid.name}"] = partial(
-                    lambda reid, name: [pets(data, reid, arguments.cache, source=name)], reid, name
-                )
-        else:
-            makers[name] = lambda: [crowd(seed=seed) for seed in range(3)]
-    for name, make in makers.items():
-        try:
-            scenes = [copy for scene in make() for copy in variants(scene, arguments.copies)]
-        except (OSError, ValueError) as error:
-            print(f"{name}: left out, {error}")
-            continue
-        print(
-            f"\n{name:38s}   HOTA   AssA   DetA   IDF1   MOTA switch     ms   HOTA/IDF1 of each", flush=True
-        )
-        if arguments.needed:
-            selective(scenes)
-            continue
-        ours(scenes, ["deepsort", "motion"] + ["strong"] * (name != "motion"), arguments.ablation)
-        if arguments.peers is not None:
-            peers(scenes, arguments.peers)
+        for reid in arguments.reid if name in ("public", "moving", *DETECTORS) else arguments.reid[:1]:
+            try:
+                scenes = scenes_of(name, arguments.data, reid, arguments.cache)
+            except (OSError, ValueError) as error:
+                print(f"{name}: left out, {error}")
+                continue
+            scenes = [copy for scene in scenes for copy in variants(scene, arguments.copies)]
+            table = Table(
+                f"{name} {reid.name}" if scenes[0].frames[0].embeddings is not None else name, scenes
+            )
+            if arguments.needed:
+                selective(table, scenes)
+                continue
+            names = ["motion", "deepsort"] if name == "mot17" else ["strong", "motion", "deepsort"]
+            ours(table, scenes, names, arguments.ablation)
+            if arguments.peers is not None:
+                peers(table, scenes, arguments.peers)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,28 @@ from deepsort_paddle.boxes import xyxy_from_tlwh
 from deepsort_paddle.motchallenge.sequence import SequenceInfo
 from deepsort_paddle.motchallenge.text import TrackRecords, read_detections, read_ground_truth
 
-# Detectors of PETS09, by the name of the set: files in the data's folder of models, or built in.
-DETECTORS = {"pets-yolox": "yolox_nano.onnx", "pets-nanodet": "nanodet_m_320.onnx", "pets-hog": "hog"}
+if TYPE_CHECKING:
+    from deepsort_paddle.appearance.encoder import AppearanceEncoder
+
+# Detectors: files in the data's folder of models, or built in.
+DETECTORS = {"yolox": "yolox_nano.onnx", "nanodet": "nanodet_m_320.onnx", "hog": "hog"}
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """Frames with annotations, height and width in pixels, and frames a second."""
+
+    length: int
+    size: tuple[int, int]
+    frame_rate: float
+
+
 MOT17 = ("MOT17-02", "MOT17-05", "MOT17-10", "MOT17-13")
+REAL = {
+    "PETS09-S2L1": Video(400, (576, 768), 10.0),
+    "ADL-Rundle-6": Video(525, (1080, 1920), 30.0),
+    "TUD-Stadtmitte": Video(179, (480, 640), 25.0),
+}
 # Detections below are given to no tracker: ByteTrack's own lowest threshold.
 LOWEST = 0.1
 
@@ -34,6 +54,7 @@ class Sequence:
         size: height and width of the picture.
         frame_rate: frames a second.
         max_cosine_distance: the threshold that belongs to the embeddings.
+        camera_motion: ``(2, 3)`` map from the frame before, for each frame; None where there are no images.
     """
 
     name: str
@@ -43,6 +64,7 @@ class Sequence:
     size: tuple[int, int]
     frame_rate: float
     max_cosine_distance: float = 0.2
+    camera_motion: tuple[NDArray[np.float64], ...] | None = None
 
     def without_looks(self) -> Sequence:
         """The same sequence, its detections without embeddings."""
@@ -80,68 +102,117 @@ def mot17_with_looks(data: Path) -> Sequence:
     return replace(plain, frames=frames, max_cosine_distance=0.2)
 
 
-def pets(data: Path, reid: Path, cache: Path | None, *, source: str = "pets") -> Sequence:
-    """PETS09-S2L1, frames 1 to 400, embeddings of the encoder in ``reid``.
+def real(
+    data: Path,
+    name: str,
+    reid: Path,
+    cache: Path | None,
+    *,
+    source: str = "public",
+    moving: bool = False,
+) -> Sequence:
+    """A sequence of MOT15 with frames: detections, embeddings, and the camera's motion from the images.
 
-    ``cache`` is a folder that keeps the embeddings of each encoder; encoding is what takes the time. The
-    detections are the public ones of 2015, or those of a detector of `DETECTORS`.
+    Args:
+        data: folder of the research data.
+        name: a key of `REAL`.
+        reid: folder of the encoder.
+        cache: keeps what is computed from the frames, for each encoder; None computes it anew.
+        source: ``public``, the detections of 2015, or a key of `DETECTORS`.
+        moving: only a window is seen that wanders and shakes over the frames, as from a camera in the hand;
+            needs a detector.
+
+    Raises:
+        OSError: a file is missing or ends early.
     """
     from deepsort_paddle.appearance.encoder import AppearanceEncoder
 
-    folder = data / "mot" / "PETS09-S2L1"
-    found = (
-        _detected(data, source, cache) if source in DETECTORS else read_detections(folder / "det" / "det.txt")
-    )
-    frames = [by_confidence(found.get(n, Detections.empty())) for n in range(1, 401)]
+    folder, scene = data / "mot" / name, REAL[name]
     encoder = AppearanceEncoder(reid)
     # Named by the checksums, so that new weights of the same name are encoded anew.
     digest = hashlib.sha256((reid / "SHA256SUMS").read_bytes()).hexdigest()[:12]
-    kept = None if cache is None else cache / f"{source}_{reid.name}_{digest}.npy"
-    if kept is not None and kept.is_file():
-        embeddings = np.load(kept)
-    else:
-        embeddings = np.concatenate(list(encoded(folder / "vtest.avi", frames, encoder)))
+    kept = None if cache is None else cache / f"{name}_{source}_{reid.name}_{digest}{'_moving' * moving}.npz"
+    if kept is None or not kept.is_file():
+        columns = _looked_at(data, name, source, encoder, moving)
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            np.save(kept, embeddings)
-    parts = np.split(embeddings, np.cumsum([len(frame) for frame in frames])[:-1])
-    frames = [replace(frame, embeddings=part) for frame, part in zip(frames, parts, strict=True)]
+            np.savez(kept, **columns)  # type: ignore[arg-type]
+    else:
+        with np.load(kept) as archive:
+            columns = dict(archive)
+    ends = np.cumsum(columns["count"])[:-1]
+    parts = (np.split(columns[key], ends) for key in ("boxes", "confidence", "embeddings"))
+    frames = tuple(
+        Detections(boxes, confidence, np.zeros(len(boxes), np.int64), embeddings)
+        for boxes, confidence, embeddings in zip(*parts, strict=True)
+    )
     truth = read_ground_truth(folder / "gt" / "gt.txt")
+    truth, size = truth[truth.frame <= scene.length], scene.size
+    if moving:
+        corners, size = _window(scene)
+        truth = replace(truth, boxes=truth.boxes - np.tile(corners, 2)[truth.frame - 1])
+        centre = 0.5 * (truth.boxes[:, :2] + truth.boxes[:, 2:])
+        truth = truth[((centre >= 0) & (centre <= size[::-1])).all(axis=1)]
     limit = 0.2 if encoder.max_cosine_distance is None else encoder.max_cosine_distance
-    return Sequence("PETS09-S2L1", tuple(frames), truth, 400, (576, 768), 10.0, limit)
+    motion = tuple(columns["motion"])
+    return Sequence(name, frames, truth, scene.length, size, scene.frame_rate, limit, motion)
 
 
-def _detected(data: Path, source: str, cache: Path | None) -> dict[int, Detections]:
-    """What a detector finds in PETS09-S2L1 down to the lowest score."""
+def _window(scene: Video) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """Upper left corners ``(F, 2)`` of a window that moves along a figure of eight, and its size."""
+    height, width = (round(0.65 * side) for side in scene.size)
+    room = np.array([scene.size[1] - width, scene.size[0] - height])
+    angle = 2 * np.pi * np.arange(scene.length) / (16 * scene.frame_rate)
+    corners = 0.5 * room * (1 + 0.95 * np.column_stack([np.sin(angle), np.sin(2 * angle)]))
+    corners += np.random.default_rng(1).normal(0, scene.size[0] / 150, corners.shape)
+    return np.clip(np.rint(corners), 0, room).astype(np.int64), (height, width)
+
+
+def _looked_at(
+    data: Path, name: str, source: str, encoder: AppearanceEncoder, moving: bool
+) -> dict[str, NDArray[Any]]:
+    """What detector, encoder and image motion see in a sequence: all detections in a row."""
+    from deepsort_paddle import make_detector
+    from deepsort_paddle.tracking.picture_motion import PictureMotion
+
+    folder = data / "mot" / name
+    public = read_detections(folder / "det" / "det.txt")
+    detector = None
+    if source != "public":
+        spec = DETECTORS[source]
+        path = data / "models" / spec if spec.endswith(".onnx") else spec
+        detector = make_detector(path, confidence=LOWEST, device="cpu")
+    estimate, motion = PictureMotion(), []
+    found: list[Detections] = []
+    corners, size = _window(REAL[name])
+    for number, image in enumerate(_images(folder, REAL[name].length), 1):
+        if moving:
+            x, y = corners[number - 1]
+            image = np.ascontiguousarray(image[y : y + size[0], x : x + size[1]])
+        seen = public.get(number, Detections.empty()) if detector is None else detector(number, image)
+        seen = by_confidence(seen)
+        motion.append(estimate(image, seen.boxes))
+        found.append(replace(seen, embeddings=encoder(image, seen.boxes)))
+    return {
+        "count": np.array([len(one) for one in found]),
+        "boxes": np.concatenate([one.boxes for one in found]),
+        "confidence": np.concatenate([one.confidence for one in found]),
+        "embeddings": np.concatenate([np.asarray(one.embeddings) for one in found]),
+        "motion": np.array(motion),
+    }
+
+
+def _images(folder: Path, length: int) -> Iterator[NDArray[np.uint8]]:
+    """The first frames of a sequence, from its folder of images or its video."""
     import cv2
 
-    from deepsort_paddle import make_detector
-
-    kept = None if cache is None else cache / f"{source}.npz"
-    if kept is not None and kept.is_file():
-        with np.load(kept) as columns:
-            number, boxes, confidence = columns["frame"], columns["boxes"], columns["confidence"]
-        return {n: Detections.of(boxes[number == n], confidence[number == n]) for n in range(1, 401)}
-    name = DETECTORS[source]
-    spec = data / "models" / name if name.endswith(".onnx") else name
-    detector = make_detector(spec, confidence=LOWEST, device="cpu")
-    capture = cv2.VideoCapture(str(data / "mot" / "PETS09-S2L1" / "vtest.avi"))
-    found: dict[int, Detections] = {}
-    for number in range(1, 401):
-        read, image = capture.read()
-        if not read:
-            raise OSError(f"vtest.avi ends before frame {number}")
-        found[number] = detector(number, np.asarray(image, np.uint8))
-    capture.release()
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            kept,
-            frame=np.repeat(list(found), [len(one) for one in found.values()]),
-            boxes=np.concatenate([one.boxes for one in found.values()]),
-            confidence=np.concatenate([one.confidence for one in found.values()]),
-        )
-    return found
+    files = sorted((folder / "img1").glob("*.jpg"))
+    capture = None if files else cv2.VideoCapture(str(next(folder.glob("*.[am][vp][i4]"), folder)))
+    for number in range(length):
+        image = cv2.imread(str(files[number])) if capture is None else capture.read()[1]
+        if image is None:
+            raise OSError(f"{folder.name} ends before frame {number + 1} of {length}")
+        yield np.asarray(image, np.uint8)
 
 
 def variants(sequence: Sequence, count: int) -> list[Sequence]:
@@ -168,24 +239,16 @@ def backwards(sequence: Sequence) -> Sequence:
     truth = truth[truth.frame <= length]
     truth = replace(truth, frame=length + 1 - truth.frame)
     truth = truth[np.argsort(truth.frame, kind="stable")]
-    return replace(sequence, frames=sequence.frames[::-1], truth=truth)
+    motion = None
+    if sequence.camera_motion is not None:
+        motion = (np.eye(2, 3), *(_inverse(one) for one in sequence.camera_motion[:0:-1]))
+    return replace(sequence, frames=sequence.frames[::-1], truth=truth, camera_motion=motion)
 
 
-def encoded(
-    video: Path,
-    frames: list[Detections],
-    encode: Callable[[NDArray[np.uint8], NDArray[np.float64]], NDArray[np.float32]],
-) -> Iterator[NDArray[np.float32]]:
-    """Embeddings of each frame's detections."""
-    import cv2
-
-    capture = cv2.VideoCapture(str(video))
-    for detections in frames:
-        read, image = capture.read()
-        if not read:
-            raise OSError(f"{video} ends before frame {len(frames)}")
-        yield encode(image, detections.boxes)
-    capture.release()
+def _inverse(motion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of a ``(2, 3)`` affine map."""
+    linear = np.linalg.inv(motion[:, :2])
+    return np.column_stack([linear, -linear @ motion[:, 2]])
 
 
 def crowd(people: int = 30, length: int = 400, seed: int = 0) -> Sequence:

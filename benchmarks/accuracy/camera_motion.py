@@ -27,7 +27,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from accuracy import DATA, Run, report
+from accuracy import DATA, Run, Table
 from accuracy_data import MOT17, Sequence, by_confidence
 from numpy.typing import NDArray
 
@@ -153,11 +153,11 @@ def main() -> None:
         scene = whole if way is None else seen_through(whole, way)
         moves, milliseconds, wrong = motions(frames, scene, way)
         print(f"\n{name}: pictures {milliseconds:.2f} ms a frame, wrong by {wrong:.2f} pixels")
-        print(f"{'':38s}   HOTA   AssA   DetA   IDF1   MOTA switch     ms")
-        report("none", [scene], [tracked(scene, 0, None)])
-        report("boxes", [scene], [tracked(scene, pairs, None)])
-        report("pictures", [scene], [tracked(scene, 0, moves)])
-        report("pictures, then boxes", [scene], [tracked(scene, pairs, moves)])
+        table = Table(name, [scene])
+        table.add("none", [tracked(scene, 0, None)])
+        table.add("boxes", [tracked(scene, pairs, None)])
+        table.add("pictures", [tracked(scene, 0, moves)])
+        table.add("pictures, then boxes", [tracked(scene, pairs, moves)])
     print("\nIoU of people with themselves a frame earlier, as they were and carried along, ms a frame")
     for name in MOT17:
         plain, moved, milliseconds = carried(folder.parent / "MOT17-mini" / name)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from accuracy_data import MOT17, pets
+from accuracy_data import MOT17, real
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -33,17 +33,17 @@ LEAST_VISIBLE = 0.3
 
 def pets_crops(data: Path, reid: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Frame, person and embedding of each detection that is somebody."""
-    scene = pets(data, reid, None)
+    scene = real(data, "PETS09-S2L1", reid, None)
     frames, people, looks = [], [], []
     for number, found in enumerate(scene.frames, 1):
         truth = scene.truth[scene.truth.frame == number]
         if len(found) == 0 or len(truth.ids) == 0 or found.embeddings is None:
             continue
         overlap = iou(found.boxes, truth.boxes)
-        real = overlap.max(axis=1) > 0.5
-        people.append(truth.ids[overlap.argmax(axis=1)][real])
-        looks.append(found.embeddings[real])
-        frames.append(np.full(real.sum(), number))
+        hit = overlap.max(axis=1) > 0.5
+        people.append(truth.ids[overlap.argmax(axis=1)][hit])
+        looks.append(found.embeddings[hit])
+        frames.append(np.full(hit.sum(), number))
     return np.concatenate(frames), np.concatenate(people), np.concatenate(looks)
 
 
