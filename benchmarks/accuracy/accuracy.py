@@ -167,7 +167,10 @@ def track(
         rows.append(np.column_stack([np.full(len(tracks), number), tracks.ids, tracks.boxes]))
     if offline:
         start = time.process_time()
-        refined = list(recorder.frames(max_cosine_distance=scene.max_cosine_distance, fps=scene.frame_rate))
+        limit = None if tracker.options.reactivate_ratio else scene.max_cosine_distance
+        refined = list(
+            recorder.frames(max_cosine_distance=limit, fps=scene.frame_rate, n_init=tracker.options.n_init)
+        )
         spent += time.process_time() - start
         rows = [
             np.column_stack([np.full(len(one.tracks), one.frame.number), one.tracks.ids, one.tracks.boxes])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,12 +129,11 @@ def real(
     from deepsort_paddle.appearance.encoder import AppearanceEncoder
 
     folder, scene = data / "mot" / name, REAL[name]
-    encoder = AppearanceEncoder(reid)
     # Named by the checksums, so that new weights of the same name are encoded anew.
     digest = hashlib.sha256((reid / "SHA256SUMS").read_bytes()).hexdigest()[:12]
     kept = None if cache is None else cache / f"{name}_{source}_{reid.name}_{digest}{'_moving' * moving}.npz"
     if kept is None or not kept.is_file():
-        columns = _looked_at(data, name, source, encoder, moving)
+        columns = _looked_at(data, name, source, AppearanceEncoder(reid), moving)
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             np.savez(kept, **columns)  # type: ignore[arg-type]
@@ -153,7 +153,7 @@ def real(
         truth = replace(truth, boxes=truth.boxes - np.tile(corners, 2)[truth.frame - 1])
         centre = 0.5 * (truth.boxes[:, :2] + truth.boxes[:, 2:])
         truth = truth[((centre >= 0) & (centre <= size[::-1])).all(axis=1)]
-    limit = 0.2 if encoder.max_cosine_distance is None else encoder.max_cosine_distance
+    limit = json.loads((reid / "encoder.json").read_text("utf-8")).get("max_cosine_distance", 0.2)
     motion = tuple(columns["motion"])
     return Sequence(name, frames, truth, scene.length, size, scene.frame_rate, limit, motion)
 

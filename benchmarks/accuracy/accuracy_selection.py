@@ -35,12 +35,12 @@ from tqdm import tqdm
 GRIDS: Mapping[str, Mapping[tuple[str, ...], Sequence[tuple[Any, ...]]]] = {
     "strong": {
         ("appearance_weight", "max_iou_distance"): [(0.5, 0.7), (0.6, 0.8)],
-        ("uncertainty_weight",): [(0.0,), (0.1,), (0.2,), (0.3,)],
+        ("uncertainty_weight",): [(0.0,), (0.2,)],
         ("early_confirmation",): [(0.0,), (0.8,)],
     },
     "motion": {
         ("hold_shape",): [(False,), (True,)],
-        ("uncertainty_weight",): [(0.0,), (0.8,), (1.0,)],
+        ("uncertainty_weight",): [(0.0,), (1.0,)],
         ("new_track_confidence",): [(0.6,), (0.7,)],
     },
 }

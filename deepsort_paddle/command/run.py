@@ -200,8 +200,11 @@ class _Run:
         plan, images = self.plan, cast(Iterable[Frame], ())
         if self.source.has_images and (self.outputs or plan.save_video or plan.save_crops or plan.report):
             images = stack.enter_context(open_frames(plan))
-        limit = self.components.settings["max_cosine_distance"]
-        return recorder.frames(images, max_cosine_distance=limit, fps=self.source.fps or 25.0)
+        options = self.components.tracker.options
+        # A tracker that reactivates lost tracks by appearance has linked them already.
+        limit = None if options.reactivate_ratio else options.max_cosine_distance
+        fps = self.source.fps or 25.0
+        return recorder.frames(images, max_cosine_distance=limit, fps=fps, n_init=options.n_init)
 
     def bar(self) -> tqdm[NoReturn]:
         """The progress bar, on a terminal only."""

@@ -6,22 +6,25 @@ kept; if an output needs images, a second pass over the video reads them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.boxes import iou
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.structures import Tracks
 from deepsort_paddle.tracking.smooth import refine
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "with_births"]
 
 _LINK_SECONDS = 10.0
+# Overlap of a track's detections in successive frames: what DeepSORT's IoU stage asks for.
+_BIRTH_IOU = 0.3
 
 
 class Recorder:
@@ -67,18 +70,23 @@ class Recorder:
         self._frames.append(replace(tracked, frame=frame, detections=without_embeddings, tracks=matched))
 
     def frames(
-        self, images: Iterable[Frame] = (), *, max_cosine_distance: float = 0.2, fps: float = 25.0
+        self,
+        pictures: Iterable[Frame] = (),
+        *,
+        max_cosine_distance: float | None = 0.2,
+        fps: float = 25.0,
+        n_init: int = 3,
     ) -> Iterator[TrackedFrame]:
         """Refine the tracks and yield the recorded frames in order.
 
         Args:
-            images: the frames of the same source, read a second time for their images.
-            max_cosine_distance: of the tracker; see `refine`.
-            fps: frames per second.
-
-        Yields:
-            The frames with refined tracks; without images unless ``images`` are given.
+            pictures: the frames of the same source once more, for their images.
+            max_cosine_distance: of the tracker; see `refine`. None links no tracks: right for a tracker that
+                reactivates lost tracks by appearance itself and has judged with all embeddings.
+            fps: frames a second.
+            n_init: of the tracker; each track also gets its detections from before it was confirmed.
         """
+        self._frames = with_births(self._frames, n_init - 1)
         table, index = self._table()
         embeddings = {
             track_id: total / norm
@@ -87,8 +95,8 @@ class Recorder:
         }
         refined = refine(
             table,
-            embeddings,
-            max_cosine_distance=max_cosine_distance,
+            looks if max_cosine_distance is not None else None,
+            max_cosine_distance=max_cosine_distance or 0.0,
             max_link_gap=round(_LINK_SECONDS * fps),
             fps=fps,
         )
@@ -140,3 +148,56 @@ class Recorder:
             visibility=np.ones(len(index)),
         )
         return table, index
+
+
+def with_births(frames: Sequence[TrackedFrame], most: int) -> list[TrackedFrame]:
+    """Give each track its detections from the frames before it was confirmed.
+
+    A tracker reports a track from its confirmation on. Afterwards the track is known to be real, so the
+    detections that led to it count: going back from its first box, the free detection that overlaps most.
+
+    Args:
+        frames: in order; all tracks are matched.
+        most: frames to go back, at most.
+
+    Returns:
+        The same frames; those before a track began may have one more row.
+    """
+    free = [np.ones(len(tracked.detections), bool) for tracked in frames]
+    for tracked, unclaimed in zip(frames, free, strict=True):
+        unclaimed[tracked.tracks.detection_index] = False
+    born: dict[int, list[tuple[int, int]]] = {}  # by frame: track id and detection
+    known: set[int] = set()
+    for place, tracked in enumerate(frames):
+        new = [row for row, track_id in enumerate(tracked.tracks.ids.tolist()) if track_id not in known]
+        for row in new:
+            track_id, class_id = int(tracked.tracks.ids[row]), tracked.tracks.class_id[row]
+            known.add(track_id)
+            box = tracked.detections.boxes[tracked.tracks.detection_index[row], None]
+            for earlier in range(place - 1, max(place - 1 - most, -1), -1):
+                detections = frames[earlier].detections
+                overlap = iou(box, detections.boxes)[0] * (free[earlier] & (detections.class_id == class_id))
+                if overlap.max(initial=0.0) < _BIRTH_IOU:
+                    break
+                best = int(overlap.argmax())
+                free[earlier][best] = False
+                born.setdefault(earlier, []).append((track_id, best))
+                box = detections.boxes[best, None]
+    return [
+        tracked if place not in born else replace(tracked, tracks=_joined(tracked, born[place]))
+        for place, tracked in enumerate(frames)
+    ]
+
+
+def _joined(tracked: TrackedFrame, born: Sequence[tuple[int, int]]) -> Tracks:
+    """The tracks of a frame and those of ``born``, pairs of id and detection."""
+    tracks, detections = tracked.tracks, tracked.detections
+    ids, index = np.array(born, np.int64).T
+    return Tracks(
+        ids=np.concatenate([tracks.ids, ids]),
+        boxes=np.concatenate([tracks.boxes, detections.boxes[index]]),
+        confidence=np.concatenate([tracks.confidence, detections.confidence[index]]),
+        class_id=np.concatenate([tracks.class_id, detections.class_id[index]]),
+        detection_index=np.concatenate([tracks.detection_index, index]),
+        frames_since_update=np.concatenate([tracks.frames_since_update, np.zeros(len(ids), np.int64)]),
+    )

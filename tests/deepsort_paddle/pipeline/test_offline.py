@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepsort_paddle import Detections, Tracks
 from deepsort_paddle.cli import track
+from deepsort_paddle.frames import Frame
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import read_tracks
 from deepsort_paddle.pipeline import offline
-from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
 
 FRAMES = 40
 HIDDEN = range(15, 20)
@@ -46,21 +48,21 @@ def test_all_outputs_agree_and_the_gap_is_filled(clip: Path) -> None:
     outputs += ["--json", str(clip / "out.json"), "--save-video", str(clip / "out.mp4")]
     assert run(clip, *outputs, "--save-crops", str(clip / "crops")) == 0
     table = read_tracks(clip / "out.txt")
-    assert table.frame.tolist() == list(range(3, FRAMES + 1))
+    assert table.frame.tolist() == list(range(1, FRAMES + 1))
     assert set(table.ids.tolist()) == {1}
     assert table.boxes[:, 0] == pytest.approx(3 * table.frame, abs=0.5)
     document = json.loads((clip / "out.json").read_text())
     assert document["meta"]["settings"]["offline"] is True
     assert document["summary"]["frames"] == FRAMES
     tracks = [frame["tracks"] for frame in document["frames"]]
-    assert [len(one) for one in tracks] == [0, 0] + [1] * (FRAMES - 2)
-    filled = [number for number, (one,) in enumerate(tracks[2:], 3) if one["detection"] is None]
+    assert [len(one) for one in tracks] == [1] * FRAMES
+    filled = [number for number, (one,) in enumerate(tracks, 1) if one["detection"] is None]
     assert filled == list(HIDDEN)
     with (clip / "out.csv").open() as file:
         left = [float(row["x1"]) for row in csv.DictReader(file)]
     assert left == pytest.approx(table.boxes[:, 0], abs=2e-3)
     crops = sorted(int(path.stem) for path in (clip / "crops" / "1").iterdir())
-    assert crops == [number for number in range(3, FRAMES + 1) if number not in HIDDEN]
+    assert crops == [number for number in range(1, FRAMES + 1) if number not in HIDDEN]
     with open_source(clip / "out.mp4") as video:
         images = [frame.image for frame in video]
     assert len(images) == FRAMES
@@ -84,7 +86,7 @@ def test_counts_and_explanations_follow_the_refined_tracks(
 
 def test_a_preset_that_coasts_leaves_the_gaps_to_the_smoother(clip: Path) -> None:
     assert run(clip, "--preset", "motion", "--output", str(clip / "out.txt")) == 0
-    assert read_tracks(clip / "out.txt").frame.tolist() == list(range(2, FRAMES + 1))
+    assert read_tracks(clip / "out.txt").frame.tolist() == list(range(1, FRAMES + 1))
 
 
 def test_linked_ids_are_explained_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +153,7 @@ def test_a_stopped_run_writes_what_was_tracked(
 
     monkeypatch.setattr(offline.Recorder, "add", add_and_stop)
     assert run(clip, "--output", str(clip / "out.txt")) == 130
-    assert read_tracks(clip / "out.txt").frame.tolist() == list(range(3, 13))
+    assert read_tracks(clip / "out.txt").frame.tolist() == list(range(1, 13))
     assert "stopped by SIGINT; outputs hold frames 1 to 12" in capsys.readouterr().err
 
 
@@ -160,3 +162,40 @@ def test_a_video_without_people_is_an_empty_result(clip: Path) -> None:
     assert run(clip, "--output", str(clip / "out.txt"), "--json", str(clip / "out.json")) == 0
     assert (clip / "out.txt").read_text() == ""
     assert len(json.loads((clip / "out.json").read_text())["frames"]) == FRAMES
+
+
+def tracked(number: int, boxes: list[list[float]], ids: list[int], index: list[int]) -> TrackedFrame:
+    """A frame with detections, and tracks that took some of them."""
+    detections = Detections.of(np.reshape(boxes, (-1, 4)))
+    rows = np.array(index, np.int64)
+    tracks = Tracks(
+        ids=np.array(ids, np.int64),
+        boxes=detections.boxes[rows],
+        confidence=detections.confidence[rows],
+        class_id=detections.class_id[rows],
+        detection_index=rows,
+        frames_since_update=np.zeros(len(rows), np.int64),
+    )
+    return TrackedFrame(Frame(number, None, None), detections, tracks, StageSeconds(0, 0, 0, 0))
+
+
+def test_a_track_gets_its_free_detections_from_before_it_was_confirmed() -> None:
+    box, beside, far = [10.0, 10, 30, 60], [12.0, 10, 32, 60], [200.0, 10, 220, 60]
+    frames = [
+        tracked(1, [box], [], []),
+        tracked(2, [], [], []),
+        tracked(3, [far, box, beside], [9], [1]),  # the nearest one is another track's
+        tracked(4, [box], [], []),
+        tracked(5, [far, box], [1, 2], [1, 0]),
+    ]
+    for most, third, fourth in ((0, [9], []), (1, [9], [1]), (2, [9, 1], [1])):
+        filled = offline.with_births(frames, most)
+        assert filled[2].tracks.ids.tolist() == third
+        assert filled[3].tracks.ids.tolist() == fourth
+        assert [len(frame.tracks) for frame in filled[:2]] == [0, 0]
+    assert filled[2].tracks.detection_index.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("frames", [[], [tracked(1, [], [], [])]])
+def test_births_of_no_frame_and_of_an_empty_one(frames: list[TrackedFrame]) -> None:
+    assert len(offline.with_births(frames, 2)) == len(frames)
