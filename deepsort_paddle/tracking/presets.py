@@ -17,8 +17,8 @@ _AGES: dict[str, Any] = {"max_age": 30, "iou_max_age": 30}
 
 _SHARED: dict[str, Any] = {
     "min_confidence": 0.1,
-    "new_track_confidence": 0.7,
     "confirmed_first": True,
+    "max_iou_distance": 0.8,
     "min_camera_pairs": 5,
     "detection_weight": 0.5,
     "coast": 2,
@@ -28,19 +28,23 @@ _MOTION: dict[str, Any] = {
     **_SHARED,
     **_AGES,
     "high_confidence": 0.6,
-    "max_iou_distance": 0.8,
+    "new_track_confidence": 0.6,
     "n_init": 2,
     "velocity_noise": 2.0,
+    "uncertainty_weight": 1.0,
+    "hold_shape": True,
 }
 
 # Appearance rejects most wrong matches that low scores and loose overlaps would let through.
 _STRONG: dict[str, Any] = {
     **_SHARED,
     "high_confidence": 0.3,
-    "max_iou_distance": 0.7,
+    "new_track_confidence": 0.7,
     "n_init": 3,
+    "early_confirmation": 0.8,
     "velocity_noise": 1.0,
-    "appearance_weight": 0.5,
+    "appearance_weight": 0.6,
+    "uncertainty_weight": 0.2,
     "gallery_neighbours": 5,
     "max_seconds": 2.5,
     "reactivate_ratio": 0.5,
