@@ -14,7 +14,7 @@ import numpy as np
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.command.plan import RunPlan
-from deepsort_paddle.command.tracker_settings import thresholds, tracker_options
+from deepsort_paddle.command.tracker_settings import camera_motion, thresholds, tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.candidates import class_confidences, class_ids
 from deepsort_paddle.detection.detector import FileDetector, HogDetector, detection_file, open_detector
@@ -148,7 +148,7 @@ def open_components(
         "encode": plan.encode,
         "preset": plan.preset,
         "offline": plan.offline,
-        "camera_motion": plan.camera_motion,
+        "camera_motion": camera_motion(plan, has_images=source.has_images),
         **values,
     }
     return Components(detector=opened, encode=encoder, tracker=tracker, counter=counter, settings=settings)

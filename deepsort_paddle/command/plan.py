@@ -45,7 +45,7 @@ _COUNTING = "counting (where the feet are; pixels; repeatable)"
 
 _BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 _PRECISIONS = ("auto", "float32", "bfloat16", "int8")
-_CAMERA = ("none", "boxes", "pictures")
+_CAMERA = ("none", "boxes", "pictures", "both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,8 +319,8 @@ class RunPlan:
     )
     camera_motion: str | None = option(
         None,
-        "move tracks with the camera: by what most people do in common, or by the background of the "
-        "pictures [boxes with the presets motion and strong, else none]",
+        "move tracks with the camera: by what most people do in common, by the background of the pictures "
+        "(5 ms a frame), or by both [both with the presets motion and strong, else none]",
         group=_TRACKER,
         choices=_CAMERA,
         kind=choice(*_CAMERA),

@@ -139,6 +139,7 @@ class _Run:
     def track(self) -> Generator[TrackedFrame, None, None]:
         """The frames of the source with their tracks, lazily."""
         plan, components = self.plan, self.components
+        by_images = components.settings["camera_motion"] in ("pictures", "both")
         read_ahead = plan.read_ahead
         if read_ahead is None:  # a live source would be seen later, and can wait for long to be read
             read_ahead = 0 if self.source.live else _READ_AHEAD
@@ -152,8 +153,8 @@ class _Run:
             min_confidence=components.detector.min_confidence,
             class_confidence=components.detector.class_confidence,
             min_height=plan.min_height,
-            select=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
-            camera_motion=PictureMotion() if plan.camera_motion == "pictures" else None,
+            needed=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
+            camera_motion=PictureMotion() if by_images else None,
         )
 
     def write(self, frames: Iterable[TrackedFrame], progress: Progress) -> int:

@@ -10,7 +10,7 @@ from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.presets import PRESETS, preset_settings
 
-__all__ = ["TRACKER_OPTIONS", "thresholds", "tracker_options"]
+__all__ = ["TRACKER_OPTIONS", "camera_motion", "thresholds", "tracker_options"]
 
 # The pipeline applies min_confidence, before anything is encoded.
 TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.name != "min_confidence")
@@ -33,7 +33,7 @@ def tracker_options(plan: RunPlan) -> dict[str, Any]:
     asked = {name: getattr(plan, name, None) for name in TRACKER_OPTIONS}
     named |= {name: value for name, value in asked.items() if value is not None}
     if plan.camera_motion is not None:
-        by_boxes = plan.camera_motion == "boxes"
+        by_boxes = plan.camera_motion in ("boxes", "both")
         named["min_camera_pairs"] = PRESETS["motion"]["min_camera_pairs"] if by_boxes else 0
     for former, value in plan.tracker_options:
         name = current_name(former)
@@ -45,6 +45,20 @@ def tracker_options(plan: RunPlan) -> dict[str, Any]:
     values = preset_settings(plan.preset, **named)
     TrackerOptions(**values)
     return {name: values.get(name, defaults[name]) for name in TRACKER_OPTIONS}
+
+
+def camera_motion(plan: RunPlan, *, has_images: bool) -> str:
+    """How the camera's motion is found: ``none``, by ``boxes``, by ``pictures``, or by ``both``.
+
+    Args:
+        plan: of the run; its own choice goes first, then the preset's.
+        has_images: whether the source has any.
+    """
+    if plan.camera_motion is not None:
+        return plan.camera_motion
+    if not PRESETS[plan.preset].get("min_camera_pairs"):
+        return "none"
+    return "both" if has_images else "boxes"
 
 
 def thresholds(plan: RunPlan) -> tuple[float | None, dict[int | str, float]]:

@@ -129,12 +129,15 @@ def test_the_command_takes_the_motion_from_pictures(tmp_path: Path) -> None:
     arguments = [str(tmp_path / "clip.mp4"), "--detections", str(tmp_path / "det.txt"), "--reid", "none"]
     arguments += ["--quiet", "--json", str(tmp_path / "out.json"), "--max-iou-distance", "0.5"]
     seen = {}
-    for choice in ("none", "pictures"):
+    for choice in ("none", "pictures", "both"):
         assert track([*arguments, "--camera-motion", choice]) == 0
         document = json.loads((tmp_path / "out.json").read_text())
         assert document["meta"]["settings"]["camera_motion"] == choice
         seen[choice] = sum(len(frame["tracks"]) for frame in document["frames"])
-    assert seen == {"none": 0, "pictures": 10}
+    assert seen == {"none": 0, "pictures": 10, "both": 10}
+    assert track([*arguments, "--preset", "motion"]) == 0
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert document["meta"]["settings"]["camera_motion"] == "both"
 
 
 @pytest.mark.parametrize(
