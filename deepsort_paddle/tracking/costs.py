@@ -305,7 +305,7 @@ def gated_motion_cost(
     if options.uncertainty_weight:
         excess = kalman.excess_uncertainty(
             inputs.tracks.states[:, tracks],
-            velocity_noise=options.velocity_noise,
+            velocity_noise=options.frame_velocity_noise,
             position_only=options.gate_position_only,
         )
         distance = distance + options.uncertainty_weight * excess[row]

@@ -21,6 +21,7 @@ from deepsort_paddle.tracking.presets import preset_settings
 __all__ = ["TrackerOptions", "current_name"]
 
 _MAX_AGE = 70
+_MAX_VELOCITY_NOISE = 100.0
 _IOU_MAX_AGE = 1
 # Names that saved trackers and callers may still use.
 _FORMER_NAMES = {"reactivate_part": "reactivate_ratio"}
@@ -157,9 +158,15 @@ class TrackerOptions:
     )
     velocity_noise: float = _number(
         1.0,
-        100.0,
+        _MAX_VELOCITY_NOISE,
         "factor on the filter's process noise of velocities, as a standard deviation; 1 as published, more "
         "for low frame rates and people who stop and go",
+    )
+    noise_frame_rate: float = _number(
+        0.0,
+        1000.0,
+        "above 0, velocity_noise is meant for this frame rate and grows in proportion at lower ones: between "
+        "two frames of a slow video people change their velocity more",
     )
     hold_shape: bool = _switch(
         False, "a missed track keeps its size and aspect ratio, only its position is extrapolated"
@@ -276,6 +283,13 @@ class TrackerOptions:
             if (value := getattr(self, option.name)) != getattr(defaults, option.name)
         )
         return f"{type(self).__name__}({changed})"
+
+    @property
+    def frame_velocity_noise(self) -> float:
+        """The factor on the process noise of velocities at ``frame_rate``."""
+        if not self.noise_frame_rate:
+            return self.velocity_noise
+        return min(self.velocity_noise * self.noise_frame_rate / self.frame_rate, _MAX_VELOCITY_NOISE)
 
     @property
     def reactivate_distance(self) -> float:

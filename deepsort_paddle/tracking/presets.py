@@ -30,8 +30,9 @@ _MOTION: dict[str, Any] = {
     "high_confidence": 0.6,
     "new_track_confidence": 0.6,
     "n_init": 2,
-    "velocity_noise": 2.0,
-    "uncertainty_weight": 1.0,
+    "velocity_noise": 1.0,
+    "noise_frame_rate": 30.0,
+    "uncertainty_weight": 0.8,
     "hold_shape": True,
 }
 

@@ -207,7 +207,7 @@ class DeepSort:
             states = kalman.hold_shape(states, self._state.frames_since_update > 0)
         state = replace(
             self._state,
-            states=kalman.predict(states, velocity_noise=self._options.velocity_noise),
+            states=kalman.predict(states, velocity_noise=self._options.frame_velocity_noise),
             frames_since_update=self._state.frames_since_update + 1,
         )
         if camera_motion is not None:
@@ -274,7 +274,7 @@ class DeepSort:
                 state.observed[tracks[again]],
                 boxes_xyah[again],
                 gaps[again],
-                velocity_noise=options.velocity_noise,
+                velocity_noise=options.frame_velocity_noise,
             )
         noise = None
         if options.noise_by_confidence:

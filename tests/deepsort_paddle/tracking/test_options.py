@@ -235,6 +235,17 @@ def test_the_longer_a_track_is_missed_the_more_alike_a_detection_must_look() -> 
         assert tracker.update(Detections.of([person(120)], embeddings=[look])).ids.tolist() == ids
 
 
+def test_velocity_noise_follows_the_frame_rate() -> None:
+    for frame_rate, noise in ((30, 2.0), (10, 6.0), (60, 1.0), (0.001, 100.0)):
+        options = TrackerOptions(velocity_noise=2, noise_frame_rate=30, frame_rate=frame_rate)
+        assert options.frame_velocity_noise == pytest.approx(noise)
+    assert TrackerOptions(velocity_noise=2, frame_rate=10).frame_velocity_noise == 2
+    slow, fast = (DeepSort(noise_frame_rate=30, frame_rate=rate) for rate in (10, 30))
+    follow(slow, 100, 103, 120)
+    follow(fast, 100, 103, 120)
+    assert slow._state.states[1, 0, 0] > fast._state.states[1, 0, 0] > 0
+
+
 def test_a_confident_second_detection_confirms_a_track_early() -> None:
     for confidence, reported in ((0.8, [1]), (0.79, [])):
         tracker = DeepSort(early_confirmation=0.8)
