@@ -255,8 +255,8 @@ def excess_uncertainty(
     scale[:, [0, 1, 3]] = np.maximum(position[:, 3:], _LEAST_HEIGHT) ** 2
     variance = (states[POSITION_VARIANCE] + _measurement_noise(position)) / scale
     ratio = np.maximum(variance / _steady_variance(velocity_noise), np.finfo(np.float64).tiny)
-    excess: NDArray[np.float64] = np.log(ratio)
-    return np.maximum(excess[:, : 2 if position_only else 4].sum(axis=1), 0.0)
+    excess: NDArray[np.float64] = np.log(ratio)[:, : 2 if position_only else 4].sum(axis=1)
+    return excess.clip(min=0.0)
 
 
 @lru_cache(maxsize=16)

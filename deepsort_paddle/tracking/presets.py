@@ -42,7 +42,6 @@ _STRONG: dict[str, Any] = {
     "high_confidence": 0.3,
     "new_track_confidence": 0.7,
     "n_init": 3,
-    "early_confirmation": 0.8,
     "velocity_noise": 1.0,
     "appearance_weight": 0.6,
     "uncertainty_weight": 0.2,
