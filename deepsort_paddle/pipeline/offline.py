@@ -6,6 +6,7 @@ kept; if an output needs images, a second pass over the video reads them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
@@ -25,6 +26,9 @@ __all__ = ["Recorder", "with_births"]
 _LINK_SECONDS = 10.0
 # Overlap of a track's detections in successive frames: what DeepSORT's IoU stage asks for.
 _BIRTH_IOU = 0.3
+# Detections of a track whose birth counts. Shorter tracks are often false or pieces of others: with theirs
+# IDF1 falls by 1 on MOT17-02 and -13 (preset deepsort), without it rises by 1.
+_BIRTH_LEAST = 10
 
 
 class Recorder:
@@ -150,7 +154,9 @@ class Recorder:
         return table, index
 
 
-def with_births(frames: Sequence[TrackedFrame], most: int) -> list[TrackedFrame]:
+def with_births(
+    frames: Sequence[TrackedFrame], most: int, *, least: int = _BIRTH_LEAST
+) -> list[TrackedFrame]:
     """Give each track its detections from the frames before it was confirmed.
 
     A tracker reports a track from its confirmation on. Afterwards the track is known to be real, so the
@@ -159,6 +165,7 @@ def with_births(frames: Sequence[TrackedFrame], most: int) -> list[TrackedFrame]
     Args:
         frames: in order; all tracks are matched.
         most: frames to go back, at most.
+        least: tracks of fewer detections stay as they are.
 
     Returns:
         The same frames; those before a track began may have one more row.
@@ -167,7 +174,8 @@ def with_births(frames: Sequence[TrackedFrame], most: int) -> list[TrackedFrame]
     for tracked, unclaimed in zip(frames, free, strict=True):
         unclaimed[tracked.tracks.detection_index] = False
     born: dict[int, list[tuple[int, int]]] = {}  # by frame: track id and detection
-    known: set[int] = set()
+    sizes = Counter(track_id for tracked in frames for track_id in tracked.tracks.ids.tolist())
+    known = {track_id for track_id, size in sizes.items() if size < least}
     for place, tracked in enumerate(frames):
         new = [row for row, track_id in enumerate(tracked.tracks.ids.tolist()) if track_id not in known]
         for row in new:

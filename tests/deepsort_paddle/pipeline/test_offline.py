@@ -189,11 +189,13 @@ def test_a_track_gets_its_free_detections_from_before_it_was_confirmed() -> None
         tracked(5, [far, box], [1, 2], [1, 0]),
     ]
     for most, third, fourth in ((0, [9], []), (1, [9], [1]), (2, [9, 1], [1])):
-        filled = offline.with_births(frames, most)
+        filled = offline.with_births(frames, most, least=1)
         assert filled[2].tracks.ids.tolist() == third
         assert filled[3].tracks.ids.tolist() == fourth
         assert [len(frame.tracks) for frame in filled[:2]] == [0, 0]
     assert filled[2].tracks.detection_index.tolist() == [1, 2]
+    short = offline.with_births(frames, 2, least=2)  # no track has two detections
+    assert [len(frame.tracks) for frame in short] == [0, 0, 1, 0, 2]
 
 
 @pytest.mark.parametrize("frames", [[], [tracked(1, [], [], [])]])
