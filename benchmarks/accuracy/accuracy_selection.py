@@ -1,7 +1,7 @@
 """How the presets' settings were chosen: one setting for all sequences, judged on sequences left out.
 
-    python benchmarks/accuracy_selection.py strong --cache CACHE
-    python benchmarks/accuracy_selection.py motion
+    python benchmarks/accuracy/accuracy_selection.py strong --cache CACHE
+    python benchmarks/accuracy/accuracy_selection.py motion
 
 Every combination of the values in `GRIDS` tracks every sequence. A combination's score is the mean of HOTA
 and IDF1, each over the sequences of a set together, averaged over the sets. `fitted` is the best combination

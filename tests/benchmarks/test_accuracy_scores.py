@@ -12,7 +12,7 @@ import pytest
 
 from deepsort_paddle.motchallenge.metrics import PreparedSequence, evaluate
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "accuracy"
 
 
 @pytest.fixture(scope="module")
