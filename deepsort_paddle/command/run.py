@@ -153,7 +153,7 @@ class _Run:
             min_confidence=components.detector.min_confidence,
             class_confidence=components.detector.class_confidence,
             min_height=plan.min_height,
-            needed=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
+            select=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
             camera_motion=PictureMotion() if by_images else None,
         )
 

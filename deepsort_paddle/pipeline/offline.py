@@ -75,7 +75,7 @@ class Recorder:
 
     def frames(
         self,
-        pictures: Iterable[Frame] = (),
+        images: Iterable[Frame] = (),
         *,
         max_cosine_distance: float | None = 0.2,
         fps: float = 25.0,
@@ -84,11 +84,14 @@ class Recorder:
         """Refine the tracks and yield the recorded frames in order.
 
         Args:
-            pictures: the frames of the same source once more, for their images.
-            max_cosine_distance: of the tracker; see `refine`. None links no tracks: right for a tracker that
-                reactivates lost tracks by appearance itself and has judged with all embeddings.
-            fps: frames a second.
+            images: the frames of the same source, read a second time for their images.
+            max_cosine_distance: of the tracker; see `refine`. None links no tracks, which suits a tracker that
+                reactivates lost tracks by appearance itself.
+            fps: frames per second.
             n_init: of the tracker; each track also gets its detections from before it was confirmed.
+
+        Yields:
+            The frames with refined tracks; without images unless ``images`` are given.
         """
         self._frames = with_births(self._frames, n_init - 1)
         table, index = self._table()
@@ -99,7 +102,7 @@ class Recorder:
         }
         refined = refine(
             table,
-            looks if max_cosine_distance is not None else None,
+            embeddings if max_cosine_distance is not None else None,
             max_cosine_distance=max_cosine_distance or 0.0,
             max_link_gap=round(_LINK_SECONDS * fps),
             fps=fps,
