@@ -85,7 +85,7 @@ class Recorder:
 
         Args:
             images: the frames of the same source, read a second time for their images.
-            max_cosine_distance: of the tracker; see `refine`. None links no tracks, which suits a tracker that
+            max_cosine_distance: of the tracker; see `refine`. None links no tracks: for a tracker that
                 reactivates lost tracks by appearance itself.
             fps: frames per second.
             n_init: of the tracker; each track also gets its detections from before it was confirmed.
