@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from deepsort_paddle.motchallenge.text import TrackWriter, read_detections, read_ground_truth, read_tracks
     from deepsort_paddle.output.draw import Trails, draw_tracks
     from deepsort_paddle.output.protocol import Output, StopTracking
+    from deepsort_paddle.people.identities import find_identities
+    from deepsort_paddle.people.index_file import TrackIndex
+    from deepsort_paddle.people.index_writer import TrackIndexWriter
+    from deepsort_paddle.people.person_index import PersonIndex
     from deepsort_paddle.pipeline.stages import TrackedFrame, skip_broken, track_frames
     from deepsort_paddle.structures import Detections, Tracks
     from deepsort_paddle.tracking.presets import PRESETS
@@ -42,11 +46,14 @@ _HOME = {
     "Line": "counting.places",
     "Output": "output.protocol",
     "PRESETS": "tracking.presets",
+    "PersonIndex": "people.person_index",
     "RunPlan": "command.plan",
     "RunResult": "command.result",
     "SequenceInfo": "motchallenge.sequence",
     "StopTracking": "output.protocol",
     "TrackCounter": "counting.counter",
+    "TrackIndex": "people.index_file",
+    "TrackIndexWriter": "people.index_writer",
     "TrackWriter": "motchallenge.text",
     "TrackedFrame": "pipeline.stages",
     "Tracks": "structures",
@@ -55,6 +62,7 @@ _HOME = {
     "VideoWriter": "media.video_writer",
     "Zone": "counting.places",
     "draw_tracks": "output.draw",
+    "find_identities": "people.identities",
     "make_detector": "detection.detector",
     "open_detector": "detection.detector",
     "open_source": "media.source",
@@ -76,11 +84,14 @@ __all__ = [
     "Frame",
     "Line",
     "Output",
+    "PersonIndex",
     "RunPlan",
     "RunResult",
     "SequenceInfo",
     "StopTracking",
     "TrackCounter",
+    "TrackIndex",
+    "TrackIndexWriter",
     "TrackWriter",
     "TrackedFrame",
     "Tracks",
@@ -90,6 +101,7 @@ __all__ = [
     "Zone",
     "__version__",
     "draw_tracks",
+    "find_identities",
     "make_detector",
     "open_detector",
     "open_source",

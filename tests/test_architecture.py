@@ -21,6 +21,7 @@ FLOORS = {
         {"cli"},
         {"batch"},
         {"command"},
+        {"people"},
         {"output"},
         {"pipeline"},
         {"detection", "tracking", "media"},

@@ -1,0 +1,114 @@
+"""Agglomerative clustering of tracks by log odds, with pairs that must stay apart.
+
+Average linkage: two clusters are as close as the mean log odds of all pairs between them. Pairs that are
+not given are certainly different and count with a floor. The closest two clusters that may be joined are,
+until none reaches the threshold. It works on a list of pairs, so 100,000 tracks of which each has a few
+candidates need no matrix.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Clusters", "cluster"]
+
+
+class Clusters:
+    """Clusters of ``count`` items, with pairs that must stay apart.
+
+    Example:
+        >>> clusters = cluster(3, np.array([[0, 1], [1, 2]]), np.array([3.0, 2.0]), apart=[(0, 1)])
+        >>> clusters.labels.tolist(), clusters.strength.tolist()
+        ([0, 1, 1], [nan, 2.0, 2.0])
+    """
+
+    def __init__(self, count: int, apart: Iterable[tuple[int, int]]) -> None:
+        self.labels = np.arange(count)
+        self.strength = np.full(count, np.nan)
+        self._members = [[item] for item in range(count)]
+        self._apart: list[set[int]] = [set() for _ in range(count)]
+        for first, second in apart:
+            self._apart[first].add(second)
+            self._apart[second].add(first)
+
+    def size(self, label: int) -> int:
+        """Number of items in a cluster."""
+        return len(self._members[label])
+
+    def may_join(self, first: int, second: int) -> bool:
+        """Whether no item of the one must stay apart from an item of the other."""
+        return second not in self._apart[first]
+
+    def join(self, kept: int, gone: int, log_odds: float) -> None:
+        """Add a cluster to another one; each item's strength is that of the weakest join it took part in."""
+        self._members[kept] += self._members[gone]
+        self.labels[self._members[gone]] = kept
+        self._members[gone] = []
+        for other in self._apart[gone]:
+            self._apart[other].discard(gone)
+            self._apart[other].add(kept)
+        self._apart[kept] |= self._apart[gone]
+        self._apart[gone] = set()
+        rows = self._members[kept]
+        self.strength[rows] = np.fmin(self.strength[rows], log_odds)
+
+
+def cluster(
+    count: int,
+    pairs: NDArray[np.int64],
+    log_odds: NDArray[np.float64],
+    *,
+    apart: Iterable[tuple[int, int]] = (),
+    threshold: float = 0.0,
+    floor: float = -8.0,
+) -> Clusters:
+    """Join items to clusters.
+
+    Args:
+        count: number of items.
+        pairs: ``(E, 2)`` items, each pair once.
+        log_odds: ``(E,)`` that a pair belongs together.
+        apart: pairs that must never be in one cluster.
+        threshold: least mean log odds of two clusters that are joined.
+        floor: log odds of all other pairs, and the least of any.
+
+    Returns:
+        the clusters; a label is the smallest item of its cluster.
+    """
+    clusters = Clusters(count, apart)
+    # Of each cluster, what the given pairs to other clusters bring above the floor, summed up.
+    above: list[dict[int, float]] = [{} for _ in range(count)]
+    heap: list[tuple[float, int, int]] = []
+
+    def push(first: int, second: int) -> None:
+        first, second = min(first, second), max(first, second)
+        mean = floor + above[first][second] / (clusters.size(first) * clusters.size(second))
+        if mean >= threshold:
+            heapq.heappush(heap, (-mean, first, second))
+
+    for (first, second), value in zip(pairs.tolist(), log_odds.tolist(), strict=True):
+        if value > floor and first != second:
+            above[first][second] = above[second][first] = value - floor
+            push(first, second)
+    while heap:
+        cost, kept, gone = heapq.heappop(heap)
+        if gone not in above[kept]:
+            continue
+        if -cost != floor + above[kept][gone] / (clusters.size(kept) * clusters.size(gone)):
+            continue  # one of the two has grown since
+        if not clusters.may_join(kept, gone):
+            continue
+        clusters.join(kept, gone, -cost)
+        for other, value in above[gone].items():
+            del above[other][gone]
+            if other != kept:
+                above[kept][other] = above[kept].get(other, 0.0) + value
+                above[other][kept] = above[kept][other]
+        above[gone] = {}
+        for other in above[kept]:
+            push(kept, other)
+    return clusters

@@ -1,0 +1,175 @@
+"""From tracks to people: which tracks of one or several videos are the same person.
+
+Tracks end where somebody walks behind a column or out of the frame. Two tracks are joined when their sets
+of good crops are alike enough (`similarity`), unless they can't be one person: both were seen in the same
+frame, or one begins where nobody could have got to from where the other ended. Joining is conservative: a
+wrong join makes two people one, a missed one leaves things as the tracker had them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsort_paddle.people.clustering import cluster
+from deepsort_paddle.people.index_file import TrackIndex
+from deepsort_paddle.people.similarity import (
+    LinkModel,
+    candidate_pairs,
+    pair_distances,
+    to_probability,
+)
+
+__all__ = ["MIN_PROBABILITY", "Identities", "find_identities", "seen_together", "stacked"]
+
+# How far a person can get: heights of the box, and heights a second, twice a fast run.
+_STEP, _HEIGHTS_A_SECOND = 1.0, 6.0
+# How far people usually get while they are lost, as standard deviations: heights, and heights a second.
+_PLACE, _WALK = 0.5, 1.0
+# Least probability of a join. From 0.75 on no run of benchmarks/people/identities.py loses IDF1.
+MIN_PROBABILITY = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """The persons of one or several videos.
+
+    Attributes:
+        labels: ``(T,)`` int64 row of the first track of each track's person; the tracks of several videos
+            follow one another.
+        probability: ``(T,)`` float64 of the weakest join that brought the track to its person; NaN for a
+            track that stayed alone.
+    """
+
+    labels: NDArray[np.int64]
+    probability: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Number of people."""
+        return len(np.unique(self.labels))
+
+
+def find_identities(*indexes: TrackIndex, min_probability: float = MIN_PROBABILITY) -> Identities:
+    """Join the tracks of one or several videos to persons.
+
+    Args:
+        indexes: of the videos, all of one model.
+        min_probability: of a join, in (0, 1).
+
+    Raises:
+        ValueError: ``min_probability`` is not in (0, 1), or the embeddings are of different sizes.
+
+    Example:
+        >>> index = TrackIndex.read("camera1.sqlite")  # doctest: +SKIP
+        >>> people = find_identities(index)  # doctest: +SKIP
+        >>> print(len(index), "tracks,", len(people), "people")  # doctest: +SKIP
+        24 tracks, 14 people
+    """
+    if not 0 < min_probability < 1:
+        raise ValueError(f"min_probability must be between 0 and 1, got {min_probability}")
+    count = sum(map(len, indexes))
+    if count == 0:
+        return Identities(np.zeros(0, np.int64), np.zeros(0))
+    embeddings, owner = stacked(indexes)
+    limit = indexes[0].meta.model.max_cosine_distance
+    pairs = candidate_pairs(embeddings, owner, count, limit)
+    classes = np.concatenate([index.class_id for index in indexes])
+    pairs = pairs[classes[pairs[:, 0]] == classes[pairs[:, 1]]]
+    distance = pair_distances(embeddings, owner, count, pairs)
+    pairs, distance = pairs[distance <= limit], distance[distance <= limit]
+    calibrated = LinkModel.of(indexes[0].meta.model)
+    log_odds = np.zeros(len(pairs))
+    of_two_videos = np.ones(len(pairs), bool)
+    different = []
+    apart: list[tuple[int, int]] = []
+    begin = 0
+    for index in indexes:
+        inside = ((pairs >= begin) & (pairs < begin + len(index))).all(axis=1)
+        together = np.array(seen_together(index), np.int64).reshape(-1, 2)
+        known = pair_distances(index.embeddings, index.owner, len(index), together)
+        different.append(known)
+        of_two_videos &= ~inside
+        moved = _moved(index, *(pairs[inside] - begin).T)
+        log_odds[inside] = calibrated.adapted(known).log_odds(distance[inside], tracks=count)
+        log_odds[inside] += _by_motion(index, moved)
+        too_far = (moved[:, 0] >= 0) & (moved[:, 1] > _STEP + _HEIGHTS_A_SECOND * moved[:, 0])
+        for forbidden in (together + begin, pairs[inside][too_far]):
+            apart += [(first, second) for first, second in forbidden.tolist()]
+        begin += len(index)
+    links = calibrated.adapted(np.concatenate(different))
+    log_odds[of_two_videos] = links.log_odds(distance[of_two_videos], tracks=count)
+    threshold = float(np.log(min_probability / (1 - min_probability)))
+    clusters = cluster(count, pairs, log_odds, apart=apart, threshold=threshold)
+    return Identities(clusters.labels, to_probability(clusters.strength))
+
+
+def stacked(indexes: Sequence[TrackIndex]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """All embeddings, ``(M, D)``, and the track of each, ``(M,)``; the tracks of all follow one another.
+
+    Raises:
+        ValueError: the embeddings are of different sizes.
+    """
+    begins = np.cumsum([0, *map(len, indexes)])
+    owner = [index.owner + begin for index, begin in zip(indexes, begins, strict=False)]
+    filled = [index.embeddings for index in indexes if len(index.embeddings)]
+    if len({rows.shape[1] for rows in filled}) > 1:
+        raise ValueError("indexes must have embeddings of one size")
+    return (np.concatenate(filled) if filled else np.zeros((0, 1), np.float32)), np.concatenate(owner)
+
+
+def seen_together(index: TrackIndex) -> list[tuple[int, int]]:
+    """Pairs of rows of tracks that were seen in the same frame, each once."""
+    order = np.argsort(index.frames[:, 0], kind="stable")
+    # The tracks that begin while another one is there follow it in this order.
+    stops = np.searchsorted(index.frames[order, 0], index.frames[order, 1], side="right")
+    runs = [index.runs[row] for row in order.tolist()]
+    pairs = []
+    for place, stop in enumerate(stops.tolist()):
+        pairs += [
+            (place, other) for other in range(place + 1, stop) if _share_a_frame(runs[place], runs[other])
+        ]
+    rows = np.sort(order[np.array(pairs, np.int64).reshape(-1, 2)], axis=1)
+    return sorted((first, second) for first, second in rows.tolist())
+
+
+def _share_a_frame(runs: NDArray[np.int32], others: NDArray[np.int32]) -> bool:
+    """Whether any run of the one overlaps a run of the other; both sorted."""
+    if len(runs) == len(others) == 1:
+        return bool(runs[0, 0] <= others[0, 1] and others[0, 0] <= runs[0, 1])
+    place = np.searchsorted(others[:, 1], runs[:, 0])  # first run of the other that ends at or after
+    inside = place < len(others)
+    return bool((others[place[inside], 0] <= runs[inside, 1]).any())
+
+
+def _moved(index: TrackIndex, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """From the end of one track to the begin of the other: ``(E, 2)`` seconds and heights of the box.
+
+    Seconds are negative where one lies in a gap of the other.
+    """
+    swap = index.seconds[rows, 0] > index.seconds[columns, 0]
+    early, late = np.where(swap, columns, rows), np.where(swap, rows, columns)
+    gap = index.seconds[late, 0] - index.seconds[early, 1]
+    end, begin = index.end_boxes[early, 1], index.end_boxes[late, 0]  # (E, 4)
+    away = 0.5 * np.hypot(*(end[:, :2] + end[:, 2:] - begin[:, :2] - begin[:, 2:]).T)
+    height = np.maximum(end[:, 3] - end[:, 1], begin[:, 3] - begin[:, 1])
+    return np.column_stack([gap, away / np.maximum(height, 1.0)])
+
+
+def _by_motion(index: TrackIndex, moved: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log likelihood ratio of where and when the second track of each pair begins, ``(E,)``.
+
+    Half of those who are lost come back near the place, spread as far as they can walk; everybody else
+    begins anywhere in the frame.
+    """
+    if not (index.meta.width and index.meta.height) or not len(moved):
+        return np.zeros(len(moved))
+    gap, away = moved.T
+    side = np.median(index.end_boxes[:, :, 3] - index.end_boxes[:, :, 1])
+    frame = index.meta.width * index.meta.height / max(side, 1.0) ** 2  # in square heights
+    spread = _PLACE + _WALK * np.maximum(gap, 0.0)
+    near = frame / (2 * np.pi * spread**2) * np.exp(-0.5 * (away / spread) ** 2)
+    ratio: NDArray[np.float64] = np.where(gap < 0, 0.0, np.log(0.5 + 0.5 * near))
+    return ratio

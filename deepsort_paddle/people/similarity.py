@@ -1,0 +1,218 @@
+"""How likely two tracks are one person, from the distances between their kept crops.
+
+The distance of two tracks is the lower quartile of the cosine distances between all their crops: some crops
+of one person always differ (front and back), so the mean is too strict, and the minimum believes a single
+odd crop.
+
+The model's calibration says how far apart single images of one person, and of different persons, lie. The
+lower quartile lies lower and spreads less; by how much was measured on sets of 2 to 8 crops (``_OF_SETS``).
+A video's own people who are seen at the same time are certainly different, so they correct the second
+distribution for its light, its distance and its clothes. A pair's log odds are the log likelihood ratio of
+both distributions plus that of the prior: among T tracks, a track has about one in 2 T odds to be any given
+other one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from deepsort_paddle.people.model import ReidModel
+from deepsort_paddle.structures import unit_rows
+
+__all__ = ["LinkModel", "candidate_pairs", "pair_distances", "query_distances", "to_probability"]
+
+_QUARTILE = 0.25
+# Tracklets of Market-1501's held-out persons, in standard deviations of single images: how much lower the
+# quartile lies, and what its own deviation is (benchmarks/people/across_cameras.py).
+_OF_SETS = {"same": (-0.5, 0.6), "different": (-0.4, 0.9)}
+# Share of pairs that no distribution explains: wrong boxes, two people in one crop, the same clothes.
+_OUTLIERS = 0.01
+# The calibration counts as so many pairs of different people.
+_PRIOR_PAIRS = 20
+# Pairs, and rows, compared at a time.
+_PAIRS, _BLOCK = 4096, 1024
+
+
+def query_distances(
+    query: NDArray[np.float32], embeddings: NDArray[np.float32], owner: NDArray[np.int64], count: int
+) -> NDArray[np.float32]:
+    """Distances of one set of crops to all tracks, by one matrix product.
+
+    Args:
+        query: ``(Q, D)`` unit rows, at least one.
+        embeddings: ``(M, D)`` unit rows.
+        owner: ``(M,)`` track of each, rising.
+        count: T, number of tracks.
+
+    Returns:
+        ``(T,)``; infinity for a track without embeddings.
+    """
+    sizes = np.bincount(owner, minlength=count)
+    known = np.flatnonzero(sizes)
+    distances = np.full(count, np.inf, np.float32)
+    if len(known):
+        column = np.arange(len(owner)) - (np.cumsum(sizes) - sizes)[owner]
+        every = np.full((count, int(sizes.max()), len(query)), np.inf, np.float32)
+        every[owner, column] = 1.0 - embeddings @ query.T  # (M, Q)
+        distances[known] = _lower_quartile(every[known].reshape(len(known), -1), sizes[known] * len(query))
+    return distances
+
+
+def pair_distances(
+    embeddings: NDArray[np.float32], owner: NDArray[np.int64], count: int, pairs: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Distances of pairs of tracks.
+
+    Args:
+        embeddings: ``(M, D)`` unit rows.
+        owner: ``(M,)`` track of each, rising.
+        count: T, number of tracks.
+        pairs: ``(P, 2)`` tracks.
+
+    Returns:
+        ``(P,)``; infinity where a track has no embedding.
+    """
+    sizes = np.bincount(owner, minlength=count)
+    starts = np.cumsum(sizes) - sizes
+    distances = np.full(len(pairs), np.inf, np.float32)
+    known = np.flatnonzero((sizes[pairs] > 0).all(axis=1))
+    width = int(sizes.max(initial=0))
+    each = np.arange(width)
+    for start in range(0, len(known), _PAIRS):
+        rows = known[start : start + _PAIRS]
+        first, second = pairs[rows].T
+        sets, inside = [], []
+        for side in (first, second):
+            inside.append(each < sizes[side, None])  # (p, K)
+            sets.append(embeddings[np.where(inside[-1], starts[side, None] + each, 0)])  # (p, K, D)
+        every = 1.0 - sets[0] @ sets[1].transpose(0, 2, 1)  # (p, K, K)
+        every[~(inside[0][:, :, None] & inside[1][:, None, :])] = np.inf
+        distances[rows] = _lower_quartile(every.reshape(len(rows), -1), sizes[first] * sizes[second])
+    return distances
+
+
+def candidate_pairs(
+    embeddings: NDArray[np.float32], owner: NDArray[np.int64], count: int, limit: float
+) -> NDArray[np.int64]:
+    """Pairs of tracks that may be at most ``limit`` apart, ``(P, 2)``, each once, the smaller row first.
+
+    Crops scatter around their mean, so the means of two sets are nearer to each other than the lower quartile
+    of their crops. Only pairs whose means are near need a look at all crops, and a matrix product in
+    blocks finds them.
+    """
+    sums = np.zeros((count, embeddings.shape[1]), np.float32)
+    np.add.at(sums, owner, embeddings)
+    means = unit_rows(sums, count)
+    known = np.flatnonzero(means.any(axis=1))
+    found = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(known), _BLOCK):
+        rows = known[start : start + _BLOCK]
+        near = means[rows] @ means[known[start:]].T >= 1.0 - limit  # (b, T - start)
+        first, second = np.nonzero(np.triu(near, 1))
+        found.append(np.column_stack([rows[first], known[start:][second]]))
+    return np.concatenate(found)
+
+
+def _lower_quartile(values: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Quartile of the ``counts`` finite values of each row, the others being infinite."""
+    place = _QUARTILE * (counts - 1)
+    low = np.floor(place).astype(np.int64)
+    ordered = np.partition(values, np.unique(np.concatenate([low, np.minimum(low + 1, counts - 1)])), axis=1)
+    each = np.arange(len(values))
+    below, above = ordered[each, low], ordered[each, np.minimum(low + 1, counts - 1)]
+    quartile: NDArray[np.float32] = (below + (place - low) * (above - below)).astype(np.float32)
+    return quartile
+
+
+@dataclass(frozen=True, slots=True)
+class LinkModel:
+    """Distributions of the distances between tracks of one person, and of different people.
+
+    Attributes:
+        same: mean and standard deviation.
+        different: likewise.
+
+    Example:
+        >>> links = LinkModel(same=(0.3, 0.1), different=(0.9, 0.1))
+        >>> links.probability(np.array([0.2, 0.6, 1.0]), tracks=10).round(3).tolist()
+        [0.95, 0.05, 0.0]
+    """
+
+    same: tuple[float, float]
+    different: tuple[float, float]
+
+    @classmethod
+    def of(cls, model: ReidModel) -> Self:
+        """From a model's calibration; from its threshold alone where it has no histogram."""
+        if model.histogram_edges:
+            edges = np.array(model.histogram_edges)
+            single = {"same": _moments(edges, model.same), "different": _moments(edges, model.different)}
+        else:
+            # The calibrated ones have their threshold near the mean of one person's images.
+            limit = model.max_cosine_distance
+            single = {"same": (limit, 0.5 * limit), "different": (2.5 * limit, 0.4 * limit)}
+        return cls(
+            **{
+                kind: (mean + _OF_SETS[kind][0] * deviation, _OF_SETS[kind][1] * deviation)
+                for kind, (mean, deviation) in single.items()
+            }
+        )
+
+    def adapted(self, negatives: NDArray[np.floating]) -> Self:
+        """With the distances of tracks that are certainly different people, ``(N,)``."""
+        known = negatives[np.isfinite(negatives)].astype(np.float64)
+        if not len(known):
+            return self
+        mean, deviation = self.different
+        own = len(known) / (len(known) + _PRIOR_PAIRS)
+        variance = own * known.var() + (1 - own) * deviation**2
+        return replace(
+            self, different=(float(own * known.mean() + (1 - own) * mean), float(np.sqrt(variance)))
+        )
+
+    def log_odds(self, distance: NDArray[np.floating], *, tracks: int) -> NDArray[np.float64]:
+        """Log odds that pairs at these distances are one person.
+
+        Args:
+            distance: any shape, of `pair_distances`.
+            tracks: T, among which a person is looked for.
+        """
+        distance = np.asarray(distance, dtype=np.float64)
+        (mean, deviation), (other_mean, other_deviation) = self.same, self.different
+        # Nearer than usual is no less likely: both curves are flat beyond their means.
+        same = _density(np.maximum(distance, mean), mean, deviation)
+        different = _density(np.minimum(distance, other_mean), other_mean, other_deviation)
+        ratio = np.log(same + _OUTLIERS) - np.log(different + _OUTLIERS)
+        odds: NDArray[np.float64] = ratio - np.log(2.0 * max(tracks, 1))
+        return odds
+
+    def probability(self, distance: NDArray[np.floating], *, tracks: int) -> NDArray[np.float64]:
+        """The same as a probability."""
+        return to_probability(self.log_odds(distance, tracks=tracks))
+
+
+def to_probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logistic function."""
+    probability: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-log_odds))
+    return probability
+
+
+def _moments(edges: NDArray[np.float64], shares: tuple[float, ...]) -> tuple[float, float]:
+    """Mean and standard deviation of a histogram."""
+    middle, weights = 0.5 * (edges[1:] + edges[:-1]), np.array(shares)
+    weights = weights / max(weights.sum(), 1e-12)
+    mean = float(weights @ middle)
+    return mean, max(float(np.sqrt(weights @ (middle - mean) ** 2)), 1e-3)
+
+
+def _density(value: NDArray[np.float64], mean: float, deviation: float) -> NDArray[np.float64]:
+    """The normal density, less the share of outliers."""
+    scaled = (value - mean) / deviation
+    density: NDArray[np.float64] = (
+        (1 - _OUTLIERS) * np.exp(-0.5 * scaled**2) / (deviation * np.sqrt(2 * np.pi))
+    )
+    return density
