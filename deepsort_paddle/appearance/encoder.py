@@ -36,6 +36,7 @@ class AppearanceEncoder:
 
     Attributes:
         spec: the network's `EncoderSpec`.
+        folder: of its files.
         embedding_size: D of the embeddings.
         max_cosine_distance: the appearance threshold calibrated for this network.
 
@@ -123,7 +124,7 @@ class AppearanceEncoder:
             where = f"{folder / 'encoder.json'}: output.embedding_size" if own else f"{folder / spec.model}"
             size = spec.embedding_size or "D"
             raise ValueError(f"{where}: expected (1, {size}) from the network for one crop, got {shape}")
-        self.spec = spec
+        self.spec, self.folder = spec, folder
 
     @classmethod
     def load(

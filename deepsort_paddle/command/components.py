@@ -124,6 +124,11 @@ def open_components(
     if encoder is None and model is not None:
         encoder = _open_encoder(plan)
     if encoder is None:
+        if (plan.index or plan.identities) and not opened.has_embeddings:
+            raise ValueError(
+                f"{'--index' if plan.index else '--identities'} needs an appearance model: leave out "
+                "--reid none and --preset motion, and name a source with images"
+            )
         _say_what_is_unused(plan, opened, note)
     if values["max_cosine_distance"] is None:
         values["max_cosine_distance"] = _calibrated_distance(encoder, model, note)

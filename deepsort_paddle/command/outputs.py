@@ -6,6 +6,8 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import cv2
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle._version import __version__
 from deepsort_paddle.command.components import Components
+from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.plan import FILES, RunPlan
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.counting.counter import TrackCounter
@@ -35,7 +38,13 @@ _UNKNOWN_FPS = 25.0  # of a video written from images of unknown frame rate
 
 
 def open_outputs(
-    plan: RunPlan, source: FrameSource, components: Components, progress: Progress, stack: ExitStack
+    plan: RunPlan,
+    source: FrameSource,
+    components: Components,
+    progress: Progress,
+    stack: ExitStack,
+    *,
+    complete: bool = True,
 ) -> list[Output]:
     """Open the outputs that a plan asks for, in the order in which they take a frame.
 
@@ -45,6 +54,7 @@ def open_outputs(
         components: of the run.
         progress: the figures that reports end with.
         stack: closes them; after an error unfinished files stay as ``NAME.part``.
+        complete: False when the run was stopped before its tracks are written.
 
     Raises:
         OSError: a file cannot be written, or another run is writing it.
@@ -79,10 +89,14 @@ def open_outputs(
         outputs.append(_Named(plan.save_crops, CropWriter(plan.save_crops)))
     if plan.save_video or plan.show:
         outputs.append(_open_images(plan, source, components, stack))
+    if plan.index or plan.identities:  # entered last, so closed first: the others say who is who
+        path = plan.index or str(Path(stack.enter_context(TemporaryDirectory())) / "index.sqlite")
+        index = IndexOutput(path, plan, source, components, progress, complete=complete)
+        outputs.append(_Named(path, _entered(stack, path, index)))
     return outputs
 
 
-_Writer = TypeVar("_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport)
+_Writer = TypeVar("_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport, IndexOutput)
 
 
 def _entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:

@@ -217,6 +217,13 @@ class RunPlan:
         metavar="MB",
         kind=number(0),
     )
+    index: str | None = option(
+        None,
+        "the best moments of each track, to find people with deepsort-find",
+        group=_OUTPUTS,
+        metavar="FILE.sqlite",
+        role="file",
+    )
     save_dir: str | None = option(
         None, "short for --save-video and --output in DIR", group=_OUTPUTS, metavar="DIR", decides=False
     )
@@ -310,6 +317,12 @@ class RunPlan:
         group=_TRACKER,
         metavar="FRAMES",
         kind=count(0),
+    )
+    identities: bool = option(
+        False,
+        "join the tracks of one person when the video is over; --index and --json say who is who",
+        group=_TRACKER,
+        kind=switch,
     )
     offline: bool = option(
         False,

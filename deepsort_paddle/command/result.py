@@ -38,6 +38,7 @@ class RunResult:
         stopped_by: number of the signal that ended the run early; 0: none did.
         decisions: why tracks were born, matched and lost, where ``explain`` or ``explain_csv`` asked for it.
         linked: ids that ``offline`` has joined to others: id of the tracker to id of the results.
+        persons: person of each track, its first track's id; None without ``identities``.
     """
 
     name: str
@@ -53,6 +54,12 @@ class RunResult:
     stopped_by: int = 0
     decisions: Journal | None = field(default=None, repr=False)
     linked: Mapping[int, int] = field(default_factory=dict)
+    persons: Mapping[int, int] | None = None
+
+    @property
+    def people(self) -> int | None:
+        """Number of people; None without ``identities``."""
+        return None if self.persons is None else len(set(self.persons.values()))
 
     @property
     def fps(self) -> float:
@@ -82,12 +89,14 @@ class Progress:
     Attributes:
         frames: tracked so far.
         ids: reported so far.
+        persons: person of each track; None until they are known, see ``identities`` of the plan.
     """
 
     def __init__(self, source: FrameSource, counter: TrackCounter | None) -> None:
         """Start the clock."""
         self.frames = 0
         self.ids: set[int] = set()
+        self.persons: dict[int, int] | None = None
         self.source, self.counter = source, counter
         self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._began = time.perf_counter()
@@ -114,13 +123,16 @@ class Progress:
         return f"{len(self.ids)} ids, fps: {speed}"
 
     def totals(self) -> dict[str, Any]:
-        """Frames, tracks and broken frames."""
-        return {"frames": self.frames, "tracks": len(self.ids), "broken_frames": self.source.broken}
+        """Frames, tracks, people where they are known, and broken frames."""
+        people = {} if self.persons is None else {"people": len(set(self.persons.values()))}
+        tracks = {"frames": self.frames, "tracks": len(self.ids)}
+        return {**tracks, **people, "broken_frames": self.source.broken}
 
     def summary(self) -> dict[str, Any]:
-        """The totals, and what lines and zones counted, as plain values for JSON."""
+        """The totals, who is who, and what lines and zones counted, as plain values for JSON."""
+        persons = {} if self.persons is None else {"person_of_track": self.persons}
         counts = {} if self.counter is None else {"counts": self.counter.counts().as_dict()}
-        return {**self.totals(), **counts}
+        return {**self.totals(), **persons, **counts}
 
     def result(self, **known: Any) -> RunResult:
         """The result of the run that ends now; ``known``: fields of `RunResult` from elsewhere."""
@@ -133,6 +145,7 @@ class Progress:
             elapsed=time.perf_counter() - self._began,
             seconds=dict(self._seconds),
             counts=None if self.counter is None else self.counter.counts(),
+            persons=self.persons,
             **known,
         )
 

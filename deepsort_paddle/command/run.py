@@ -89,13 +89,16 @@ def run_plan(
         notes.release()
 
         run = _Run(plan, source, components, notes, outputs, signals)
-        progress, recorder = Progress(source, components.counter), Recorder()
+        progress = Progress(source, components.counter)
+        recorder = Recorder(keep_embeddings=plan.index is not None or plan.identities)
         check = ConfirmationCheck()
         tracked_frames = check.watch(run.track())
         stack.enter_context(closing(tracked_frames))  # ends its threads before the source is closed
         if plan.offline:
             stopped_by = run.record(tracked_frames, recorder)
-            stopped_by = run.write(run.refine(recorder, stack), progress) or stopped_by
+            stopped_by = (
+                run.write(run.refine(recorder, stack), progress, complete=not stopped_by) or stopped_by
+            )
         else:
             stopped_by = run.write(tracked_frames, progress)
         tracked_frames.close()  # the tracker may have been at work in a thread
@@ -157,12 +160,20 @@ class _Run:
             camera_motion=PictureMotion() if by_images else None,
         )
 
-    def write(self, frames: Iterable[TrackedFrame], progress: Progress) -> int:
-        """Hand each frame to all outputs; returns the signal that ended it early, or 0."""
+    def write(self, frames: Iterable[TrackedFrame], progress: Progress, *, complete: bool = True) -> int:
+        """Hand each frame to all outputs; returns the signal that ended it early, or 0.
+
+        Args:
+            frames: in order.
+            progress: counts them.
+            complete: False when the frames end before the source does.
+        """
         stop = Stop(self.signals)
         try:
             with stop, self.bar() as bar, ExitStack() as opened:
-                outputs = open_outputs(self.plan, self.source, self.components, progress, opened)
+                outputs = open_outputs(
+                    self.plan, self.source, self.components, progress, opened, complete=complete
+                )
                 outputs += self.outputs
                 for tracked in frames:
                     began = time.perf_counter()
@@ -199,7 +210,8 @@ class _Run:
     def refine(self, recorder: Recorder, stack: ExitStack) -> Iterator[TrackedFrame]:
         """The recorded frames with refined tracks; images are read once more where an output needs them."""
         plan, images = self.plan, cast(Iterable[Frame], ())
-        if self.source.has_images and (self.outputs or plan.save_video or plan.save_crops or plan.report):
+        of_images = plan.save_video or plan.save_crops or plan.report or plan.index
+        if self.source.has_images and (self.outputs or of_images):
             images = stack.enter_context(open_frames(plan))
         options = self.components.tracker.options
         # A tracker that reactivates lost tracks by appearance has linked them already.

@@ -11,8 +11,9 @@ __all__ = ["counted", "summary"]
 def summary(result: RunResult) -> str:
     """Frames, tracks, and how fast each stage was, in one line."""
     speed = ", ".join(f"{stage} {rate:.1f}" for stage, rate in rates(result.frames, result.seconds).items())
+    people = "" if result.people is None else f", {result.people} people"
     return (
-        f"{result.frames} frames, {len(result.ids)} tracks, {result.broken_frames} broken frames; "
+        f"{result.frames} frames, {len(result.ids)} tracks{people}, {result.broken_frames} broken frames; "
         f"{result.fps:.1f} fps ({speed})"
         + (f"; reconnected {result.reconnects} times" if result.reconnects else "")
     )

@@ -52,7 +52,13 @@ class Recorder:
         [0, 0, 1, 1, 1]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_embeddings: bool = False) -> None:
+        """Start with no frames.
+
+        Args:
+            keep_embeddings: the frames given back bring their detections' embeddings, which takes memory.
+        """
+        self._keep_embeddings = keep_embeddings
         self.linked: dict[int, int] = {}
         self._frames: list[TrackedFrame] = []
         self._sums: dict[int, NDArray[np.float32]] = {}
@@ -70,8 +76,8 @@ class Recorder:
             ):
                 self._sums[track_id] = self._sums.get(track_id, 0.0) + embedding
         frame = replace(tracked.frame, image=None)
-        without_embeddings = replace(detections, embeddings=None)
-        self._frames.append(replace(tracked, frame=frame, detections=without_embeddings, tracks=matched))
+        plain = detections if self._keep_embeddings else replace(detections, embeddings=None)
+        self._frames.append(replace(tracked, frame=frame, detections=plain, tracks=matched))
 
     def frames(
         self,

@@ -1,0 +1,95 @@
+"""``--index`` and ``--identities``: the track index of a run, and the people in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from typing_extensions import Self
+
+from deepsort_paddle.command.components import Components
+from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.command.result import Progress
+from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.people.identities import find_identities
+from deepsort_paddle.people.index_file import TrackIndex, save_people
+from deepsort_paddle.people.index_writer import TrackIndexWriter
+from deepsort_paddle.people.model import ReidModel
+from deepsort_paddle.pipeline.stages import TrackedFrame
+
+__all__ = ["IndexOutput"]
+
+
+class IndexOutput:
+    """Writes the index; when it is complete, joins the tracks of one person and tells ``progress``."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        plan: RunPlan,
+        source: FrameSource,
+        components: Components,
+        progress: Progress,
+        *,
+        complete: bool = True,
+    ) -> None:
+        """Start the index.
+
+        Args:
+            path: of the index.
+            plan: of the run.
+            source: what is tracked.
+            components: of the run.
+            progress: learns which track is which person.
+            complete: False when the run was stopped before its tracks are written.
+        """
+        self._path, self._join, self._progress, self._complete = path, plan.identities, progress, complete
+        self._writer = TrackIndexWriter(
+            path,
+            model=_model(components),
+            name=plan.name or source.name,
+            fps=source.fps,
+            width=source.width,
+            height=source.height,
+            live=source.live,
+        )
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Take in one frame."""
+        self._writer.write(tracked)
+
+    def close(self) -> None:
+        """Complete the index, then find the people in it."""
+        self._finish(complete=self._complete)
+
+    def _finish(self, *, complete: bool) -> None:
+        self._writer.close(finished=complete)
+        if self._join:
+            index = TrackIndex.read(self._path, unfinished=True)
+            found = find_identities(index)
+            persons = index.ids[found.labels]
+            save_people(self._path, index.ids, persons, found.probability)
+            self._progress.persons = dict(zip(index.ids.tolist(), persons.tolist(), strict=True))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self._finish(complete=self._complete and kind is None)
+        else:
+            self._writer.__exit__(kind, error, trace)
+
+
+def _model(components: Components) -> ReidModel:
+    """Where the embeddings of a run come from."""
+    limit = float(components.settings["max_cosine_distance"])
+    encoder = components.encode
+    folder, spec = getattr(encoder, "folder", None), getattr(encoder, "spec", None)
+    if encoder is None:
+        return ReidModel("embeddings of detection files", "", limit)
+    if folder is None or spec is None:
+        return ReidModel(type(encoder).__name__, "", limit)
+    return ReidModel.of(folder, spec)
