@@ -27,7 +27,7 @@ __all__ = ["LinkModel", "candidate_pairs", "pair_distances", "query_distances", 
 
 _QUARTILE = 0.25
 # Tracklets of Market-1501's held-out persons, in standard deviations of single images: how much lower the
-# quartile lies, and what its own deviation is (benchmarks/people/across_cameras.py).
+# quartile lies, and what its own deviation is.
 _OF_SETS = {"same": (-0.5, 0.6), "different": (-0.4, 0.9)}
 # Share of pairs that no distribution explains: wrong boxes, two people in one crop, the same clothes.
 _OUTLIERS = 0.01
