@@ -139,7 +139,7 @@ class LinkModel:
     Example:
         >>> links = LinkModel(same=(0.3, 0.1), different=(0.9, 0.1))
         >>> links.probability(np.array([0.2, 0.6, 1.0]), tracks=10).round(3).tolist()
-        [0.95, 0.05, 0.0]
+        [0.952, 0.048, 0.0]
     """
 
     same: tuple[float, float]
