@@ -20,7 +20,7 @@ from typing_extensions import Self
 from deepsort_paddle.appearance.backend import choose
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.appearance.preprocess import crop_into, network_input, pixel_regions
-from deepsort_paddle.appearance.spec import EncoderSpec, verify_checksums
+from deepsort_paddle.appearance.spec import EncoderSpec, model_checksum, verify_checksums
 from deepsort_paddle.appearance.third_party import describe, fit_to_graph
 from deepsort_paddle.arguments import check_frame
 from deepsort_paddle.inference.predictor import Predictor
@@ -89,7 +89,8 @@ class AppearanceEncoder:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
-        folder, spec = describe(locate(directory))
+        self._location = locate(directory)
+        folder, spec = describe(self._location)
         own = (folder / "encoder.json").is_file() and not spec.third_party
         choice = choose(folder, spec, backend=backend, precision=precision, device=device)
         onnx = choice.backend != "paddle"
@@ -125,6 +126,11 @@ class AppearanceEncoder:
             size = spec.embedding_size or "D"
             raise ValueError(f"{where}: expected (1, {size}) from the network for one crop, got {shape}")
         self.spec, self.folder = spec, folder
+
+    @property
+    def checksum(self) -> str | None:
+        """SHA-256 of the ``.onnx`` file or of the folder's ``SHA256SUMS``; None where there is none."""
+        return model_checksum(self._location)
 
     @classmethod
     def load(

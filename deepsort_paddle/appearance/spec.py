@@ -17,7 +17,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-__all__ = ["EncoderSpec", "verify_checksums"]
+__all__ = ["EncoderSpec", "model_checksum", "verify_checksums"]
 
 FORMAT = 1
 INTERPOLATIONS = ("nearest", "linear", "cubic", "area")
@@ -147,6 +147,12 @@ class EncoderSpec:
             onnx=fields.file_name("files.onnx", optional=True) if is_paddle else None,
             int8=fields.file_name("files.int8", optional=True, ending=".onnx"),
         )
+
+
+def model_checksum(model: Path) -> str | None:
+    """SHA-256 of an ``.onnx`` file, or of a folder's ``SHA256SUMS``, which covers its files; None without."""
+    sealed = model if model.is_file() else model / "SHA256SUMS"
+    return hashlib.sha256(sealed.read_bytes()).hexdigest() if sealed.is_file() else None
 
 
 def verify_checksums(directory: str | Path, names: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from deepsort_paddle.command.plan import FILES, RunPlan
 from deepsort_paddle.command.tracker_settings import tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.named_models import NAMED_MODELS, named_model
+from deepsort_paddle.detection.saved_detections import SUFFIX
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.part_files import check_writable, real_path
@@ -53,8 +54,10 @@ def check_plan(plan: RunPlan) -> None:
     """
     if plan.detections and plan.detector:
         raise ValueError("--detections and --detector exclude each other: leave out one of them")
-    if plan.detections and plan.classes:
+    if plan.detections and plan.classes and not plan.detections.lower().endswith(SUFFIX):
         raise ValueError("--classes is for detectors: a detection file holds people only")
+    if plan.save_detections and Path(plan.save_detections).suffix.lower() != SUFFIX:
+        raise ValueError(f"--save-detections {plan.save_detections}: expected a name that ends in {SUFFIX}")
     if plan.encode == "needed" and plan.frames_per_batch > 1:
         batch = f"--frames-per-batch {plan.frames_per_batch}"
         raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")

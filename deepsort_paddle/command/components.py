@@ -14,6 +14,7 @@ import numpy as np
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.command.saved_run import open_frames, saved_warnings
 from deepsort_paddle.command.tracker_settings import camera_motion, thresholds, tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.candidates import class_confidences, class_ids
@@ -22,13 +23,13 @@ from deepsort_paddle.detection.downloads import DownloadError
 from deepsort_paddle.detection.file_checks import file_warnings
 from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.detection.named_models import DEFAULT_DETECTOR, named_model
+from deepsort_paddle.detection.saved_detections import AboutDetections, SavedDetections
 from deepsort_paddle.frames import FrameSource
-from deepsort_paddle.media.source import open_source
 from deepsort_paddle.pipeline.stages import Detect, Encode, skip_broken
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.tracker import DeepSort
 
-__all__ = ["Components", "open_components", "open_frames"]
+__all__ = ["Components", "about_run", "open_components"]
 
 # Without appearance a lost track comes back through the IoU stage only. On MOT17 02, 05, 10, 13 (half-val)
 # and PETS09 HOTA is 1.5 to 7 points above that of DeepSORT's 1; 15 and 30 hardly differ.
@@ -64,6 +65,23 @@ class OpenedDetector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Appearance:
+    """Of what model the embeddings of a run are.
+
+    Attributes:
+        name: of the model; None: there is none, or a detection file brings the embeddings.
+        checksum: SHA-256 of what runs of it; None when unknown.
+        max_cosine_distance: its threshold; None without a model.
+        calibrated: whether that was measured for it.
+    """
+
+    name: str | None = None
+    checksum: str | None = None
+    max_cosine_distance: float | None = None
+    calibrated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
     """What a run works with.
 
@@ -73,6 +91,7 @@ class Components:
         tracker: a fresh one.
         counter: of lines and zones; None where there are none.
         settings: what the run goes by, for reports: the plan with all that it left open filled in.
+        appearance: what is known of the embeddings.
     """
 
     detector: OpenedDetector
@@ -80,17 +99,7 @@ class Components:
     tracker: DeepSort
     counter: TrackCounter | None
     settings: Mapping[str, Any]
-
-
-def open_frames(plan: RunPlan) -> FrameSource:
-    """Open the source of a plan.
-
-    Raises:
-        OSError: there is no such source, or it cannot be opened.
-        ValueError: it holds no frame that can be read.
-    """
-    source = open_source(plan.source, fps=plan.fps)
-    return source if plan.every is None else source.every(*plan.every)
+    appearance: Appearance
 
 
 def open_components(
@@ -100,6 +109,7 @@ def open_components(
     *,
     detector: Detect | None = None,
     encoder: Encode | None = None,
+    saved: SavedDetections | None = None,
 ) -> Components:
     """Open everything that a run over ``source`` needs.
 
@@ -109,6 +119,7 @@ def open_components(
         note: takes what is worth knowing, a line each.
         detector: used instead of what the plan names.
         encoder: likewise.
+        saved: the detections of the plan, where they were saved by an earlier run.
 
     Raises:
         OSError: a file is missing or cannot be read.
@@ -118,11 +129,18 @@ def open_components(
     counter = None
     if plan.lines or plan.zones:
         counter = TrackCounter(plan.lines, plan.zones, fps=source.fps or _UNKNOWN_FPS)
-    opened = _given(detector, plan, source) if detector is not None else _open_detector(plan, source, note)
+    if detector is not None:
+        opened = _given(detector, plan, source)
+    else:
+        opened = _open_detector(plan, source, note) if saved is None else _replay(plan, saved, source, note)
     values = tracker_options(plan)
-    model = _name_of(encoder) if encoder is not None else _choose_model(plan, source, opened, note)
-    if encoder is None and model is not None:
-        encoder = _open_encoder(plan)
+    if encoder is not None:
+        model: str | None = _name_of(encoder)
+    elif saved is not None and saved.has_embeddings:
+        model = saved.about.encoder
+    else:
+        model = _choose_model(plan, source, opened, note)
+        encoder = None if model is None else _open_encoder(plan)
     if encoder is None:
         if (plan.index or plan.identities) and not opened.has_embeddings:
             raise ValueError(
@@ -130,8 +148,9 @@ def open_components(
                 "--reid none and --preset motion, and name a source with images"
             )
         _say_what_is_unused(plan, opened, note)
+    known = _appearance(encoder, saved)
     if values["max_cosine_distance"] is None:
-        values["max_cosine_distance"] = _calibrated_distance(encoder, model, note)
+        values["max_cosine_distance"] = _calibrated_distance(known, model, note)
     if values["iou_max_age"] is None and not values["max_seconds"]:
         appearance = encoder is not None or opened.has_embeddings
         values["iou_max_age"] = 1 if appearance else _MOTION_IOU_MAX_AGE
@@ -156,7 +175,58 @@ def open_components(
         "camera_motion": camera_motion(plan, has_images=source.has_images),
         **values,
     }
-    return Components(detector=opened, encode=encoder, tracker=tracker, counter=counter, settings=settings)
+    return Components(
+        detector=opened,
+        encode=encoder,
+        tracker=tracker,
+        counter=counter,
+        settings=settings,
+        appearance=known,
+    )
+
+
+def about_run(plan: RunPlan, source: FrameSource, components: Components) -> AboutDetections:
+    """What a file of ``--save-detections`` says of its run."""
+    opened, appearance = components.detector, components.appearance
+    return AboutDetections(
+        source=source.name,
+        fps=source.fps,
+        width=source.width,
+        height=source.height,
+        pixel_aspect=str(source.pixel_aspect),
+        every=plan.every,
+        broken=source.broken,
+        detector=opened.name or plan.detections,
+        labels=opened.labels or ("person",),
+        min_confidence=opened.min_confidence,
+        class_confidence=dict(opened.class_confidence),
+        min_height=plan.min_height,
+        encoder=appearance.name,
+        encoder_checksum=appearance.checksum,
+        max_cosine_distance=appearance.max_cosine_distance,
+        calibrated=appearance.calibrated,
+    )
+
+
+def _appearance(encoder: Encode | None, saved: SavedDetections | None) -> Appearance:
+    """What is known of the embeddings: of the encoder, or of the file."""
+    if encoder is not None:
+        spec = getattr(encoder, "spec", None)
+        return Appearance(
+            name=_name_of(encoder),
+            checksum=getattr(encoder, "checksum", None),
+            max_cosine_distance=float(getattr(encoder, "max_cosine_distance", 0.2)),
+            calibrated=bool(getattr(spec, "calibrated", False)),
+        )
+    if saved is None or not saved.has_embeddings:
+        return Appearance()
+    about = saved.about
+    return Appearance(
+        name=about.encoder,
+        checksum=about.encoder_checksum,
+        max_cosine_distance=about.max_cosine_distance,
+        calibrated=about.calibrated,
+    )
 
 
 def _name_of(component: object) -> str:
@@ -271,6 +341,25 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def _replay(plan: RunPlan, saved: SavedDetections, source: FrameSource, note: Note) -> OpenedDetector:
+    """Detections that an earlier run has saved, with the plan's thresholds or those of that run."""
+    about = saved.about
+    least, named = thresholds(plan)
+    scores = class_confidences(named, about.labels, range(len(about.labels)))
+    for warning in (*saved_warnings(plan, saved, source), *file_warnings(saved.by_frame(), source)):
+        note(f"{plan.detections}: {warning}")
+    if least is not None and least < about.min_confidence:
+        note(f"{plan.detections} holds detections from a confidence of {about.min_confidence:g} on")
+    return OpenedDetector(
+        name=about.detector,
+        detect=saved,
+        labels=about.labels,
+        min_confidence=about.min_confidence if least is None else least,
+        class_confidence=scores or (about.class_confidence if least is None else {}),
+        has_embeddings=saved.has_embeddings,
+    )
+
+
 def _classes(text: str) -> tuple[int | str, ...]:
     """The class numbers and names of ``--classes``."""
     parts = (part.strip() for part in text.split(","))
@@ -313,15 +402,19 @@ def _say_what_is_unused(plan: RunPlan, detector: OpenedDetector, note: Note) -> 
     default = RunPlan(source="")
     for name in names:
         if (value := getattr(plan, name)) != getattr(default, name):
-            note(f"--{name.replace('_', '-')} {value} changes nothing: there is no appearance model")
+            why = (
+                "the embeddings come from a file"
+                if detector.has_embeddings
+                else "there is no appearance model"
+            )
+            note(f"--{name.replace('_', '-')} {value} changes nothing: {why}")
 
 
-def _calibrated_distance(encoder: Encode | None, model: str | None, note: Note) -> float:
+def _calibrated_distance(known: Appearance, model: str | None, note: Note) -> float:
     """The largest cosine distance of the appearance model; DeepSORT's own where it has none."""
-    if encoder is None:
+    distance = known.max_cosine_distance
+    if distance is None:
         return 0.2
-    distance = float(getattr(encoder, "max_cosine_distance", 0.2))
-    calibrated = getattr(getattr(encoder, "spec", None), "calibrated", False)
-    why = "as calibrated" if calibrated else "DeepSORT's own: none is calibrated"
+    why = "as calibrated" if known.calibrated else "DeepSORT's own: none is calibrated"
     note(f"max_cosine_distance {distance:g}, {why} for {Path(str(model)).name}")
     return distance

@@ -60,7 +60,7 @@ def open_outputs(
         OSError: a file cannot be written, or another run is writing it.
     """
     for name in FILES:
-        if path := getattr(plan, name):
+        if (path := getattr(plan, name)) and name != "save_detections":  # held since before the first frame
             stack.enter_context(lock_output(path))
     outputs: list[Output] = []
     counter = components.counter

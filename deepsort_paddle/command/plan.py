@@ -78,7 +78,8 @@ class RunPlan:
     )
     detections: str | None = option(
         None,
-        "detections in MOTChallenge text; for many videos a folder",
+        "detections in MOTChallenge text, or an .npz file of --save-detections with their embeddings; for "
+        "many videos a folder",
         group=_MODELS,
         metavar="FILE",
         role="input",
@@ -236,6 +237,13 @@ class RunPlan:
         group=_OUTPUTS,
         metavar="N",
         kind=number(0, open_low=True),
+    )
+    save_detections: str | None = option(
+        None,
+        "detections and embeddings, for --detections of the next run, which then computes neither",
+        group=_OUTPUTS,
+        metavar="FILE.npz",
+        role="file",
     )
     explain: tuple[int, ...] = option(
         (),

@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -24,15 +25,17 @@ from deepsort_paddle.command.checks import (
     expect_video,
     option_warnings,
 )
-from deepsort_paddle.command.components import Components, open_components, open_frames
+from deepsort_paddle.command.components import Components, about_run, open_components
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import open_outputs
 from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.result import Progress, RunResult
+from deepsort_paddle.command.saved_run import is_saved, open_frames, open_saved
 from deepsort_paddle.command.signals import Stop
 from deepsort_paddle.frames import Frame, FrameSource
+from deepsort_paddle.output.detection_writer import DetectionWriter
 from deepsort_paddle.output.protocol import Output, StopTracking
-from deepsort_paddle.part_files import name_disk_errors
+from deepsort_paddle.part_files import lock_output, name_disk_errors
 from deepsort_paddle.pipeline.confirmation import ConfirmationCheck
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
@@ -74,10 +77,13 @@ def run_plan(
     with Notes(note) as notes, ExitStack() as stack:
         for output in outputs:
             stack.callback(output.close)
+        if is_saved(plan.source) and plan.detections is None:
+            plan = replace(plan, detections=plan.source)
         check_plan(plan)
         expect_video(plan.source)
         check_outputs(plan)
-        source = stack.enter_context(open_frames(plan))
+        saved = open_saved(plan)
+        source = stack.enter_context(open_frames(plan, saved, images=bool(outputs)))
         check_source(plan, source)
         plan = plan.named(source.name, has_images=source.has_images)
         if plan.save_dir is not None:
@@ -85,7 +91,7 @@ def run_plan(
         check_outputs(plan)
         for warning in option_warnings(plan, source):
             notes(warning)
-        components = open_components(plan, source, notes, detector=detector, encoder=encoder)
+        components = open_components(plan, source, notes, detector=detector, encoder=encoder, saved=saved)
         notes.release()
 
         run = _Run(plan, source, components, notes, outputs, signals)
@@ -93,6 +99,11 @@ def run_plan(
         recorder = Recorder(keep_embeddings=plan.index is not None or plan.identities)
         check = ConfirmationCheck()
         tracked_frames = check.watch(run.track())
+        if plan.save_detections:  # before --offline, which drops the embeddings
+            about = partial(about_run, plan, source, components)
+            stack.enter_context(lock_output(plan.save_detections))
+            saving = stack.enter_context(DetectionWriter(plan.save_detections, about))
+            tracked_frames = saving.watch(tracked_frames)
         stack.enter_context(closing(tracked_frames))  # ends its threads before the source is closed
         if plan.offline:
             stopped_by = run.record(tracked_frames, recorder)

@@ -1,0 +1,127 @@
+"""A run from saved detections: what of the file it takes, and what the next file says of this run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepsort_paddle.appearance.default_model import locate
+from deepsort_paddle.appearance.spec import model_checksum
+from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.detection.candidates import class_ids
+from deepsort_paddle.detection.saved_detections import SUFFIX, SavedDetections
+from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.media.addresses import is_address
+from deepsort_paddle.media.source import open_source
+from deepsort_paddle.motchallenge.sequence import is_sequence
+
+__all__ = ["is_saved", "open_frames", "open_saved", "saved_warnings"]
+
+# Outputs and options that need images.
+_OF_IMAGES = ("save_video", "save_crops", "save_dir", "show", "report")
+
+
+def is_saved(path: str | None) -> bool:
+    """Whether a path is, by its ending, a file of ``--save-detections``."""
+    return path is not None and not is_address(path) and Path(path).suffix.lower() == SUFFIX
+
+
+def open_saved(plan: RunPlan) -> SavedDetections | None:
+    """The saved detections that a plan names, those of them that it asks for; None: it names none.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no such file, or its embeddings are not of the model that the plan names.
+    """
+    if plan.detections is None or not is_saved(plan.detections):
+        return None
+    saved = SavedDetections.read(plan.detections)
+    if plan.reid == "none" or (plan.reid is None and plan.preset == "motion"):
+        saved = saved.without_embeddings()
+    elif plan.reid is not None and saved.has_embeddings:
+        _check_model(plan.reid, saved)
+    if plan.classes is not None:
+        words = [word.strip() for word in plan.classes.split(",")]
+        saved = saved.of_classes(class_ids(words, saved.labels))
+    return saved if plan.nms is None else saved.suppressed(plan.nms)
+
+
+def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: bool = False) -> FrameSource:
+    """Open the source of a plan; with saved detections images are read only where something needs them.
+
+    Args:
+        plan: the run.
+        saved: its detections, where they were saved by an earlier run.
+        images: whether something beside the plan needs them.
+
+    Raises:
+        OSError: there is no such source, or it cannot be opened.
+        ValueError: it holds no frame that can be read.
+    """
+    every = plan.every
+    if saved is None or not _replays(plan, saved, images=images):
+        source = open_source(plan.source, fps=plan.fps)
+    else:
+        if not (is_address(plan.source) or plan.source.isdecimal() or Path(plan.source).exists()):
+            raise FileNotFoundError(f"no such file or folder: {plan.source}")
+        source, done = saved.source(), saved.about.every
+        if every is not None and done is not None and every != done:
+            words = [":".join(map(str, one)) for one in (done, every)]
+            raise ValueError(f"{saved.path} is of --every {words[0]}, got --every {words[1]}")
+        every = None if every == done else every
+    return source if every is None else source.every(*every)
+
+
+def _replays(plan: RunPlan, saved: SavedDetections, *, images: bool) -> bool:
+    """Whether the run can do without images."""
+    if is_saved(plan.source):
+        return True
+    describes = not saved.has_embeddings and plan.reid != "none"
+    if describes and (plan.reid is not None or plan.preset != "motion"):
+        return False
+    if plan.camera_motion == "pictures" or plan.fps not in (None, saved.about.fps):
+        return False
+    has_images = not is_sequence(plan.source) or any((Path(plan.source) / "img1").glob("*"))
+    return not (has_images and (images or any(getattr(plan, name) for name in _OF_IMAGES)))
+
+
+def _check_model(reid: str, saved: SavedDetections) -> None:
+    """Raise unless the embeddings are of this appearance model."""
+    about = saved.about
+    folder = locate(reid)
+    checksum = model_checksum(folder) if folder.exists() else None
+    if about.encoder_checksum and checksum:
+        same = about.encoder_checksum == checksum
+    else:
+        same = about.encoder is not None and about.encoder == (
+            folder.stem if folder.is_file() else folder.name
+        )
+    if not same:
+        owner = about.encoder or "a detection file"
+        raise ValueError(
+            f"--reid {reid}: {saved.path} holds embeddings of {owner}; leave out --reid, or save "
+            "detections anew"
+        )
+
+
+def saved_warnings(plan: RunPlan, saved: SavedDetections, source: FrameSource) -> list[str]:
+    """What looks wrong about saved detections for this run, a line each.
+
+    Args:
+        plan: the run.
+        saved: its detections.
+        source: opened.
+    """
+    about, warnings = saved.about, []
+    path = Path(plan.source)
+    names = (path.stem, path.name, path.resolve().name, source.name if source.has_images else "")
+    if path.exists() and not (is_saved(plan.source) or is_sequence(path)) and about.source not in names:
+        warnings.append(f"{saved.path} holds detections of {about.source}, not of {plan.source}")
+    size, of_file = (source.width, source.height), (about.width, about.height)
+    if all(size) and all(of_file) and size != of_file:
+        warnings.append(
+            f"{saved.path} is of frames of {of_file[0]} x {of_file[1]} pixels, {source.name} has "
+            f"{size[0]} x {size[1]}"
+        )
+    if plan.min_height < about.min_height:
+        warnings.append(f"{saved.path} holds detections from {about.min_height:g} pixels of height on")
+    return warnings
