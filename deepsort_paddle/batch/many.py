@@ -23,6 +23,7 @@ from deepsort_paddle.batch.executors import Attempt, Engine, ProcessEngine, RayE
 from deepsort_paddle.batch.jobs import Job
 from deepsort_paddle.batch.resume import Ledger, kept_names
 from deepsort_paddle.batch.status_file import Record, StatusFile
+from deepsort_paddle.batch.submission import check_submission, write_submission
 from deepsort_paddle.batch.video_list import make_jobs, read_sources
 from deepsort_paddle.batch.video_result import VideoResult, table, total
 from deepsort_paddle.command.batch_plan import BatchPlan
@@ -170,12 +171,19 @@ def run_many(batch: BatchPlan) -> int:
         ImportError: Ray is wanted but not installed.
     """
     began = time.perf_counter()
+    if batch.submission:
+        check_submission(batch)
     with log_lines("deepsort_paddle", "deepsort-track", quiet=batch.run.quiet):
         results, code = _run(batch)
     if not batch.run.quiet:
         print(table(results))
         print(total(results, time.perf_counter() - began))
         print(f"status: {batch.folder / STATUS_FILE}")
+    if batch.submission and not code:
+        for note in write_submission(batch.submission, results):
+            sys.stderr.write(f"deepsort-track: note: {note}\n")
+        if not batch.run.quiet:
+            print(f"written: {batch.submission}")
     return code or int(any(result.status == "failed" for result in results))
 
 

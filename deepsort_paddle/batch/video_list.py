@@ -19,8 +19,10 @@ from deepsort_paddle.batch.jobs import Job
 from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.checks import expect_video
 from deepsort_paddle.command.plan import PLACEHOLDERS
+from deepsort_paddle.detection.saved_detections import SUFFIX
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import stream_name
+from deepsort_paddle.motchallenge.sequence import sequence_folders
 
 __all__ = ["make_jobs", "read_sources", "unique_names"]
 
@@ -34,11 +36,12 @@ def read_sources(batch: BatchPlan) -> list[str]:
         OSError: the list can't be read, or a video is not there.
         ValueError: a video is there twice, or is live.
     """
-    sources = list(batch.sources)
+    sources = [one for source in batch.sources for one in _sequences(source)]
     if batch.list_file:
         text = sys.stdin.read() if batch.list_file == "-" else _read(batch.list_file)
         lines = (line.strip() for line in text.splitlines())
-        sources += [line for line in lines if line and not line.startswith("#")]
+        named = [line for line in lines if line and not line.startswith("#")]
+        sources += [one for source in named for one in _sequences(source)]
     if not sources:
         where = f"--sources {batch.list_file}" if batch.list_file else "the list of sources"
         raise ValueError(f"{where} names no video")
@@ -122,6 +125,11 @@ def unique_names(sources: Sequence[str], kept: Mapping[str, str] | None = None) 
     return names
 
 
+def _sequences(source: str) -> list[str]:
+    """The sequences of a benchmark's folder; any other source stays as it is."""
+    return [str(folder) for folder in sequence_folders(source)] or [source]
+
+
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
@@ -161,11 +169,12 @@ def _detections(template: str, source: str, name: str, videos: int) -> str:
     """The detection file of one video."""
     path = _filled(template, source, name)
     if Path(path).is_dir():
-        path = str(Path(path) / f"{name}.txt")
+        saved = Path(path) / f"{name}{SUFFIX}"
+        path = str(saved if saved.is_file() else Path(path) / f"{name}.txt")
     elif path == template and videos > 1:
         raise ValueError(
-            f"--detections {template} is one file for {videos} videos: give the folder with NAME.txt for "
-            "each, or put {name}, {stem}, {folder} or {source} into it"
+            f"--detections {template} is one file for {videos} videos: give the folder with NAME.txt or "
+            "NAME.npz for each, or put {name}, {stem}, {folder} or {source} into it"
         )
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file: {path}, the detections of {source}")

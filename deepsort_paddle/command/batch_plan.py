@@ -54,6 +54,13 @@ class BatchPlan:
         kind=choice(*_ENGINES),
     )
 
+    submission: str | None = option(
+        None,
+        "results of all sequences in one archive, as the MOTChallenge server takes them",
+        group=_GROUP,
+        metavar="FILE.zip",
+    )
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", tuple(text(source) for source in self.sources))
         check_fields(self)

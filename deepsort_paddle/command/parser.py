@@ -17,6 +17,7 @@ from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import OneLineParser
 from deepsort_paddle.command.option import Option, option_of, options
 from deepsort_paddle.command.plan import OUTPUTS, PLACEHOLDERS, RunPlan
+from deepsort_paddle.motchallenge.sequence import sequence_folders
 
 __all__ = ["PROGRAM", "make_parser", "normalise", "parse"]
 
@@ -55,12 +56,14 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     sources += [*plain, *(old for name in _OLD_SOURCES if (old := given.pop(name, None)) is not None)]
     if given.pop("use_gpu", False):
         given["device"] = "gpu"
+    if "submission" in given and not ({"output", "save_dir"} & given.keys()):
+        given["output"] = "output/{name}.txt"
     if not any(name in given for name in (*OUTPUTS, "show")):
         given.setdefault("save_dir", "output")
     many = {name: given.pop(name) for name in options(BatchPlan) if name in given}
     paths = [str(given.get(name, "")) for name in ("detections", *OUTPUTS)]
     filled_in = any(placeholder in path for placeholder in PLACEHOLDERS for path in paths)
-    is_many = listed > 1 or bool(many) or filled_in
+    is_many = listed > 1 or bool(many) or filled_in or any(map(sequence_folders, sources))
     if not (sources or "list_file" in many) or (len(sources) > 1 and not is_many):
         parser.error(f"one SOURCE wanted, got {len(sources)} (see --help)")
     if is_many:
@@ -130,8 +133,9 @@ def make_parser() -> argparse.ArgumentParser:
         "source",
         nargs="*",
         metavar="SOURCE",
-        help="video file, folder of pictures, MOTChallenge sequence folder, camera number or "
-        "rtsp://, http:// stream; several files or folders: see many videos",
+        help="video file, folder of pictures, MOTChallenge sequence folder, folder of "
+        "sequences (MOT17, DanceTrack...), camera number or rtsp://, http:// stream; several files or "
+        "folders: see many videos",
     )
     for name in _OLD_SOURCES:
         parser.add_argument("--" + name.replace("_", "-"), help=argparse.SUPPRESS, default=argparse.SUPPRESS)

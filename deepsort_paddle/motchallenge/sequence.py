@@ -10,8 +10,9 @@ from typing_extensions import Self
 
 from deepsort_paddle.part_files import real_path
 
-__all__ = ["LARGEST", "SequenceInfo", "is_sequence"]
+__all__ = ["LARGEST", "SequenceInfo", "is_sequence", "sequence_folders"]
 
+_SPLITS = ("train", "val", "test")
 LARGEST = 10_000_000  # of any number in seqinfo.ini: frames of four days at 30 a second
 
 
@@ -85,6 +86,28 @@ def is_sequence(folder: str | Path) -> bool:
         or (folder / "img1").is_dir()
         or (folder / "det" / "det.txt").is_file()
     )
+
+
+def sequence_folders(root: str | Path) -> list[Path]:
+    """The sequences of a benchmark's folder, in order of name; empty where it is none.
+
+    These are its folders that look like sequences; or, where none does, those in its ``train``, ``val`` and
+    ``test`` folders (also ``train1`` and the like). That covers MOT15 to MOT20, DanceTrack and SportsMOT.
+    """
+    root = Path(root)
+    if not root.is_dir() or is_sequence(root):
+        return []
+    folders = [one for one in sorted(root.iterdir()) if one.is_dir() and not one.name.startswith(".")]
+    found = [one for one in folders if _holds_sequence(one)]
+    if found:
+        return found
+    splits = [one for one in folders if one.name.lower().startswith(_SPLITS)]
+    return [one for split in splits for one in sorted(split.iterdir()) if _holds_sequence(one)]
+
+
+def _holds_sequence(folder: Path) -> bool:
+    """Whether a folder is a sequence, if only of ground truth."""
+    return is_sequence(folder) or (folder / "gt" / "gt.txt").is_file()
 
 
 def _read_ini(path: Path) -> dict[str, str]:

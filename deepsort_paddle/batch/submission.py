@@ -1,0 +1,87 @@
+"""The archive that the MOTChallenge server takes: the results of all sequences, ``SEQUENCE.txt`` each."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepsort_paddle.batch.video_result import VideoResult
+from deepsort_paddle.command.batch_plan import BatchPlan
+from deepsort_paddle.part_files import check_writable, claimed, naming, part_path, publish
+
+__all__ = ["check_submission", "write_submission"]
+
+# MOT17 has each sequence with the boxes of three detectors, and the server wants all of them.
+_MOT17 = re.compile(r"(MOT17-\d\d)(-DPM|-FRCNN|-SDP)?")
+_DETECTORS = ("-DPM", "-FRCNN", "-SDP")
+
+
+def check_submission(batch: BatchPlan) -> None:
+    """Check before the first frame that there will be an archive.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: it has another ending, or the run writes no results that could go into it.
+    """
+    path = str(batch.submission)
+    if Path(path).suffix.lower() != ".zip":
+        raise ValueError(f"--submission {path}: expected a name that ends in .zip")
+    if not (batch.run.output or batch.run.save_dir):
+        raise ValueError("--submission needs the results as text: add --output 'FOLDER/{name}.txt'")
+    if batch.run.tracks_several_classes:
+        raise ValueError("--submission is for one class: name one with --classes")
+    if Path(path).parent.is_dir() or Path(path).parent != batch.folder:
+        check_writable(path)
+
+
+def write_submission(path: str | Path, results: Sequence[VideoResult]) -> list[str]:
+    """Write the archive.
+
+    A result of ``MOT17-01``, of a detector of one's own, goes in as that of all three detectors.
+
+    Args:
+        path: the ``.zip`` file.
+        results: of all sequences.
+
+    Returns:
+        What the server may reject, a line each.
+
+    Raises:
+        OSError: a file cannot be read or written.
+        ValueError: a sequence has no results.
+    """
+    failed = [result.name for result in results if not result.status.startswith("done")]
+    if failed:
+        raise ValueError(f"{path} is not written: {', '.join(failed)} failed")
+    files: dict[str, Path] = {}
+    for result in results:
+        text = next((Path(file) for file in result.files if file.endswith(".txt")), None)
+        if text is None:
+            raise ValueError(f"{path} is not written: {result.name} has no results as text")
+        for name in _names(result.name):
+            files[f"{name}.txt"] = text
+    with claimed(path), naming(path):
+        with zipfile.ZipFile(part_path(path), "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, file in sorted(files.items()):
+                # A fixed date: the same results give the same archive.
+                archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+        publish(path)
+    return _notes(files)
+
+
+def _names(name: str) -> list[str]:
+    """The names under which a result goes in."""
+    known = _MOT17.fullmatch(name)
+    return [name + detector for detector in _DETECTORS] if known and known[2] is None else [name]
+
+
+def _notes(files: dict[str, Path]) -> list[str]:
+    """Sequences of MOT17 that lack one of the three detectors."""
+    names = {file.removesuffix(".txt") for file in files}
+    found = {known[1] for name in names if (known := _MOT17.fullmatch(name))}
+    missing = sorted(name + end for name in found for end in _DETECTORS if name + end not in names)
+    if not missing:
+        return []
+    return [f"the server expects all three detectors of MOT17; missing are {', '.join(missing)}"]
