@@ -9,25 +9,22 @@ import json
 import math
 import shutil
 import sys
-import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-from deepsort_paddle.command.one_line import OneLineParser, columns, in_one_line, padded
-from deepsort_paddle.motchallenge.conventions import convention_warning
-from deepsort_paddle.motchallenge.metrics import (
-    Benchmark,
-    ClearSource,
-    Evaluation,
-    Scores,
-    annotated_frames,
-    evaluate,
-    prepare_sequence,
+from deepsort_paddle.command.comparison_report import (
+    as_row,
+    comparison_csv,
+    comparison_json,
+    format_comparison,
+    tracker_names,
 )
-from deepsort_paddle.motchallenge.sequence import SequenceInfo
-from deepsort_paddle.motchallenge.text import TrackRecords, read_ground_truth, read_tracks
+from deepsort_paddle.command.evaluation_files import Results, SequenceFiles, find_sequences, read_results
+from deepsort_paddle.command.one_line import OneLineParser, columns, in_one_line, padded
+from deepsort_paddle.motchallenge.comparison import common_sequences, compare
+from deepsort_paddle.motchallenge.metrics import Benchmark, ClearSource, Evaluation, Scores, evaluate
 from deepsort_paddle.part_files import check_writable, real_path
 
 __all__ = ["SequenceFiles", "find_sequences", "format_scores", "format_table", "main"]
@@ -56,35 +53,17 @@ COUNTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceFiles:
-    """What belongs to one sequence.
-
-    Attributes:
-        name: of the sequence.
-        ground_truth: its ``gt.txt``.
-        results: a tracker's.
-        length: number of frames, where ``seqinfo.ini`` says it.
-    """
-
-    name: str
-    ground_truth: Path
-    results: Path
-    length: int | None
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code, 2 for what the user can put right."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
-        evaluation = evaluate_files(options)
-        write_reports(evaluation, options.json, options.csv)
+        check_options(options)
+        report = compare_files(options) if len(options.results) > 1 else evaluate_files(options)
     except (OSError, ValueError, ImportError, MemoryError) as error:
         sys.stderr.write(f"{parser.prog}: error: {in_one_line(error)}\n")
         return 2
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(format_table(evaluation, width))
+    sys.stdout.write(report)
     return 0
 
 
@@ -105,7 +84,9 @@ def make_parser() -> argparse.ArgumentParser:
         "results",
         metavar="RESULTS",
         type=Path,
-        help="a tracker's output, or a folder with one SEQUENCE.txt for each sequence",
+        nargs="+",
+        help="a tracker's output, or a folder with one SEQUENCE.txt for each sequence; with several, each is "
+        "compared with the first",
     )
     parser.add_argument(
         "--benchmark",
@@ -130,6 +111,12 @@ def make_parser() -> argparse.ArgumentParser:
         "--json", metavar="FILE", type=Path, help="write all scores, ratios in 0 to 1, as JSON"
     )
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write all scores, ratios in 0 to 1, as CSV")
+    parser.add_argument(
+        "--plot",
+        metavar="FILE",
+        type=Path,
+        help="several RESULTS: draw the differences to the first, as .png, .svg or .pdf",
+    )
     return parser
 
 
@@ -141,195 +128,90 @@ def frame_range(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def evaluate_files(options: argparse.Namespace) -> Evaluation:
-    """Read the files of all sequences and evaluate them; what is left out goes to stderr.
+def evaluate_files(options: argparse.Namespace) -> str:
+    """Evaluate one tracker, write the reports and return its table.
 
     Raises:
-        OSError: a file is missing or can't be read.
+        OSError: a file is missing or can't be read or written.
         ValueError: a file is malformed or there is nothing to evaluate.
     """
-    sequences, left_out = find_sequences(options.ground_truth, options.results)
-    check_reports(options, sequences)
-    notes = [f"no results for {', '.join(left_out)}: left out"] if left_out else []
-    benchmark = None if options.benchmark == "auto" else options.benchmark
-    prepared = []
-    for files in sequences:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            ground_truth, results = read_ground_truth(files.ground_truth), read_tracks(files.results)
-        notes += [str(warning.message) for warning in caught]
-        frames = options.frames or frames_of(files, ground_truth, results)
-        if frames is None:
-            problem = f"{files.ground_truth} holds no boxes"
-        else:
-            sequence = prepare_sequence(files.name, ground_truth, results, benchmark=benchmark, frames=frames)
-            problem = (
-                f"{files.ground_truth} holds nobody to evaluate in frames {frames[0]} to {frames[1]} "
-                f"by the rules of {sequence.benchmark}"
-            )
-            if sequence.num_truth_ids:
-                problem = ""
-        if problem and len(sequences) == 1:
-            raise ValueError(problem)
-        if problem or frames is None:
-            notes.append(f"{problem}: left out")
-            continue
-        notes += order_notes(files, ground_truth, results)
-        notes += range_notes(files, ground_truth, results, frames, chosen=options.frames is not None)
-        counted = ground_truth[ground_truth.confidence != 0]
-        if warning := convention_warning(counted, results, frames):
-            notes.append(f"{files.name}: {warning}")
-        prepared.append(sequence)
-    if not prepared:
-        raise ValueError(f"{options.ground_truth} holds nobody to evaluate")
+    results = read_results(
+        options.ground_truth, options.results[0], benchmark=_benchmark(options), frames=options.frames
+    )
+    _say(results.notes)
+    evaluation = evaluate(results.sequences, clear=options.clear)
+    write_reports(evaluation, options.json, options.csv)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return format_table(evaluation, width)
+
+
+def compare_files(options: argparse.Namespace) -> str:
+    """Compare several trackers, write the reports and return the tables.
+
+    Raises:
+        OSError: a file is missing or can't be read or written.
+        ValueError: a file is malformed, or no sequence has results of all.
+        ImportError: ``--plot`` needs matplotlib, which is not installed.
+    """
+    if options.plot:
+        from deepsort_paddle.command.comparison_plot import check_plot
+
+        check_plot(options.plot)
+    found: dict[str, Results] = {}
+    for name, path in zip(tracker_names(options.results), options.results, strict=True):
+        first = next(iter(found.values()), None)
+        found[name] = read_results(
+            options.ground_truth,
+            path,
+            benchmark=_benchmark(options),
+            frames=options.frames,
+            frames_of_each=None if first is None else first.frames,
+        )
+        _say([f"{name}: {note}" for note in found[name].notes])
+    common, left_out = common_sequences({name: one.sequences for name, one in found.items()})
+    if left_out:
+        _say([f"{', '.join(left_out)}: not all have results, left out"])
+    comparison = compare(common, clear=options.clear)
+    if options.json:
+        options.json.write_text(comparison_json(comparison), encoding="utf-8")
+    if options.csv:
+        options.csv.write_text(comparison_csv(comparison), encoding="utf-8")
+    if options.plot:
+        from deepsort_paddle.command.comparison_plot import draw
+
+        draw(comparison, options.plot)
+    return format_comparison(comparison)
+
+
+def _benchmark(options: argparse.Namespace) -> Benchmark | None:
+    chosen: Benchmark | None = None if options.benchmark == "auto" else options.benchmark
+    return chosen
+
+
+def _say(notes: Sequence[str]) -> None:
     for note in notes:
         sys.stderr.write(f"deepsort-eval: {note}\n")
-    return evaluate(prepared, clear=options.clear)
 
 
-def frames_of(
-    files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords
-) -> tuple[int, int] | None:
-    """First and last frame to count by default; None when nothing is annotated.
-
-    These are frames 1 to ``seqLength``. In a clip of a longer sequence, whose annotation lies beyond these,
-    they are as many frames from the first annotation or result on.
-    """
-    if not len(ground_truth):
-        return None
-    first, last = annotated_frames(ground_truth)
-    if files.length is None:
-        return first, last
-    if last <= files.length or last - first >= files.length:
-        return 1, files.length
-    earliest = last - files.length + 1
-    start = min(first, max(earliest, int(results.frame.min(initial=first))))
-    return start, start + files.length - 1
-
-
-def check_reports(options: argparse.Namespace, sequences: Sequence[SequenceFiles]) -> None:
-    """Raise where ``--json`` or ``--csv`` can't be written, or would replace an input or each other."""
-    inputs = {real_path(path) for files in sequences for path in (files.ground_truth, files.results)}
-    for name, path in (("--json", options.json), ("--csv", options.csv)):
+def check_options(options: argparse.Namespace) -> None:
+    """Raise where a report can't be written, or would replace an input or another one."""
+    if options.plot and len(options.results) == 1:
+        raise ValueError("--plot draws differences: give several RESULTS")
+    inputs = set()
+    for results in options.results:
+        sequences, _ = find_sequences(options.ground_truth, results)
+        inputs |= {real_path(path) for files in sequences for path in (files.ground_truth, files.results)}
+    seen: dict[Path, str] = {}
+    for name in ("--json", "--csv", "--plot"):
+        path = getattr(options, name[2:])
         if path is None:
             continue
         if real_path(path) in inputs:
             raise ValueError(f"{name} {path} would replace an input")
         check_writable(path)
-    if options.json and options.csv and real_path(options.json) == real_path(options.csv):
-        raise ValueError(f"--json and --csv name the same file {options.json}")
-
-
-def order_notes(files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords) -> list[str]:
-    """What tells that the files were taken one for the other, or that there is nothing in the results."""
-    notes = []
-    scores = int((ground_truth.confidence % 1 != 0).sum())
-    if scores:
-        notes.append(
-            f"{files.name}: {scores} of {len(ground_truth)} flags in {files.ground_truth} (7th column) are "
-            "fractions, as scores of results are: the ground truth comes first, the results second"
-        )
-    if not len(results):
-        notes.append(f"{files.name}: {files.results} holds no boxes, so all true boxes count as missed")
-    return notes
-
-
-def range_notes(
-    files: SequenceFiles,
-    ground_truth: TrackRecords,
-    results: TrackRecords,
-    frames: tuple[int, int],
-    *,
-    chosen: bool,
-) -> list[str]:
-    """What the user should know about frames that only one of the two files covers."""
-    first, last = frames
-    notes = []
-    outside = int(((results.frame < first) | (results.frame > last)).sum())
-    if outside and not chosen:
-        notes.append(
-            f"{files.name}: {outside} of {len(results)} results lie outside frames {first} to {last} "
-            "and were ignored (--frames A-B chooses others)"
-        )
-    end = annotated_frames(ground_truth)[1]
-    # A tenth of the sequence without anybody is more often an end of the annotation than of the people.
-    unannotated = int(((results.frame > end) & (results.frame <= last)).sum())
-    if unannotated and last - end > 0.1 * (last - first + 1):
-        notes.append(
-            f"{files.name}: ground truth ends at frame {end} of {last}, {unannotated} results after it "
-            f"count as false positives (--frames {first}-{end} leaves them out)"
-        )
-    stop = int(results.frame.max(initial=0))
-    missed = int(((ground_truth.frame > stop) & (ground_truth.frame <= last)).sum())
-    if first <= stop and missed and not chosen and last - stop > 0.1 * (last - first + 1):
-        notes.append(
-            f"{files.name}: results end at frame {stop} of {last}, {missed} true boxes after it "
-            f"count as missed (--frames {first}-{stop} leaves them out)"
-        )
-    return notes
-
-
-def find_sequences(ground_truth: Path, results: Path) -> tuple[list[SequenceFiles], list[str]]:
-    """Pair the ground truth of each sequence with its results.
-
-    Args:
-        ground_truth: a gt.txt, a sequence folder, or a folder of sequence folders.
-        results: a file, or a folder with ``SEQUENCE.txt`` files.
-
-    Returns:
-        The pairs in order of name, and the names of sequences that have no results.
-
-    Raises:
-        FileNotFoundError: one of the two does not exist, or no sequence has results.
-    """
-    for path in (ground_truth, results):
-        if not path.exists():
-            raise FileNotFoundError(f"no such file or folder: {path}")
-    known = known_sequences(ground_truth)
-    if results.is_file():
-        if len(known) > 1:
-            known = [sequence for sequence in known if sequence[0] == results.stem]
-        if not known:
-            raise FileNotFoundError(
-                f"{ground_truth} has no sequence {results.stem}, the name of {results.name}"
-            )
-        name, truth, length = known[0]
-        return [SequenceFiles(name, truth, results, length)], []
-    found = [
-        SequenceFiles(name, truth, results / f"{name}.txt", length)
-        for name, truth, length in known
-        if (results / f"{name}.txt").is_file()
-    ]
-    if not found:
-        wanted = ", ".join(f"{name}.txt" for name, _, _ in known[:3]) + (", ..." if len(known) > 3 else "")
-        raise FileNotFoundError(f"{results} holds results of no sequence, wanted {wanted}")
-    with_results = {files.name for files in found}
-    return found, [name for name, _, _ in known if name not in with_results]
-
-
-def known_sequences(ground_truth: Path) -> list[tuple[str, Path, int | None]]:
-    """Name, gt.txt and length of each sequence that a path stands for.
-
-    Raises:
-        FileNotFoundError: a folder holds no ``gt/gt.txt``, nor do its subfolders.
-    """
-    if ground_truth.is_file():
-        folder = ground_truth.resolve().parent.parent
-        if (folder / "gt" / "gt.txt").is_file() and ground_truth.resolve() == folder / "gt" / "gt.txt":
-            return [sequence_of(folder)]
-        return [(ground_truth.stem, ground_truth, None)]
-    if (ground_truth / "gt" / "gt.txt").is_file():
-        return [sequence_of(ground_truth)]
-    folders = [folder for folder in sorted(ground_truth.iterdir()) if (folder / "gt" / "gt.txt").is_file()]
-    if not folders:
-        raise FileNotFoundError(f"{ground_truth} holds no gt/gt.txt and no folder that does")
-    return [sequence_of(folder) for folder in folders]
-
-
-def sequence_of(folder: Path) -> tuple[str, Path, int | None]:
-    """Name, gt.txt and length of a sequence folder; the folder's name is the one that results go by."""
-    info = SequenceInfo.read(folder)
-    return folder.resolve().name, folder / "gt" / "gt.txt", info.length
+        if other := seen.get(real_path(path)):
+            raise ValueError(f"{other} and {name} name the same file {path}")
+        seen[real_path(path)] = name
 
 
 def format_table(evaluation: Evaluation, width: int | None = None) -> str:
@@ -384,11 +266,3 @@ def write_reports(evaluation: Evaluation, json_path: Path | None, csv_path: Path
         writer.writeheader()
         writer.writerows(rows)
         csv_path.write_text(text.getvalue(), encoding="utf-8")
-
-
-def as_row(scores: Scores) -> dict[str, Any]:
-    """The fields of the scores; a ratio that does not exist is None (``null`` in JSON, empty in CSV)."""
-    return {
-        key: None if isinstance(score, float) and math.isnan(score) else score
-        for key, score in asdict(scores).items()
-    }
