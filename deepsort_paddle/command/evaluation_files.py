@@ -17,7 +17,7 @@ from deepsort_paddle.motchallenge.metrics import (
 from deepsort_paddle.motchallenge.sequence import SequenceInfo, sequence_folders
 from deepsort_paddle.motchallenge.text import TrackRecords, read_ground_truth, read_tracks
 
-__all__ = ["Results", "SequenceFiles", "find_sequences", "read_results"]
+__all__ = ["Results", "SequenceFiles", "find_sequences", "frames_of", "read_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,15 @@ def read_results(
     return Results(tuple(prepared), counted_frames, tuple(notes))
 
 
-def find_sequences(ground_truth: Path, results: Path) -> tuple[list[SequenceFiles], list[str]]:
+def find_sequences(
+    ground_truth: Path, results: Path, *, ending: str = ".txt"
+) -> tuple[list[SequenceFiles], list[str]]:
     """Pair the ground truth of each sequence with its results.
 
     Args:
         ground_truth: a gt.txt, a sequence folder, or a folder of sequence folders.
         results: a file, or a folder with ``SEQUENCE.txt`` files.
+        ending: of these files.
 
     Returns:
         The pairs in order of name, and the names of sequences that have no results.
@@ -136,12 +139,14 @@ def find_sequences(ground_truth: Path, results: Path) -> tuple[list[SequenceFile
         name, truth, length = known[0]
         return [SequenceFiles(name, truth, results, length)], []
     found = [
-        SequenceFiles(name, truth, results / f"{name}.txt", length)
+        SequenceFiles(name, truth, results / f"{name}{ending}", length)
         for name, truth, length in known
-        if (results / f"{name}.txt").is_file()
+        if (results / f"{name}{ending}").is_file()
     ]
     if not found:
-        wanted = ", ".join(f"{name}.txt" for name, _, _ in known[:3]) + (", ..." if len(known) > 3 else "")
+        wanted = ", ".join(f"{name}{ending}" for name, _, _ in known[:3]) + (
+            ", ..." if len(known) > 3 else ""
+        )
         raise FileNotFoundError(f"{results} holds results of no sequence, wanted {wanted}")
     with_results = {files.name for files in found}
     return found, [name for name, _, _ in known if name not in with_results]

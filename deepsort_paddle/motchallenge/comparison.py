@@ -115,7 +115,8 @@ def compare(
 
     def bounds(counts: Sequence[FrameSums], others: Sequence[FrameSums]) -> NDArray[np.float64]:
         found = interval(counts, others, block=block, draws=draws, level=level, seed=seed)
-        return found * _SCALE
+        scaled: NDArray[np.float64] = found * _SCALE
+        return scaled
 
     rows = {}
     for name in trackers:

@@ -1,0 +1,193 @@
+"""The command ``deepsort-tune``: choose tracker options on saved detections and ground truth."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from deepsort_paddle.command.one_line import OneLineParser, in_one_line
+from deepsort_paddle.tracking.presets import PRESETS
+
+__all__ = ["main"]
+
+_SHOWN = ("HOTA", "IDF1", "MOTA")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code, 2 for what the user can put right, 130 after Ctrl-C."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    try:
+        sys.stdout.write(tune(options))
+    except (OSError, ValueError, ImportError, MemoryError) as error:
+        sys.stderr.write(f"{parser.prog}: error: {in_one_line(error)}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{parser.prog}: stopped; nothing is chosen\n")
+        return 130
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    from deepsort_paddle.motchallenge.metrics import Benchmark
+
+    parser = OneLineParser(
+        prog="deepsort-tune",
+        description="Search the tracker's options on saved detections. Each sequence is left out in turn: "
+        "what is chosen without it and measured on it predicts what new videos will give.",
+    )
+    parser.add_argument("ground_truth", metavar="GT", type=Path, help="as for deepsort-eval")
+    parser.add_argument(
+        "detections",
+        metavar="DETECTIONS",
+        type=Path,
+        help="folder with SEQUENCE.npz, of deepsort-track --save-detections",
+    )
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="strong", help="[%(default)s]")
+    parser.add_argument(
+        "--option",
+        metavar="NAME[=LOW:HIGH]",
+        action="append",
+        default=[],
+        help="search this option of docs/presets.md; can be repeated [all numbers that the preset sets, "
+        "from a third to three times their value]",
+    )
+    parser.add_argument(
+        "--trials", type=_count, default=100, metavar="N", help="settings to try [%(default)s]"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="[%(default)s]")
+    parser.add_argument(
+        "--measure", default="HOTA+IDF1", metavar="NAMES", help="what to raise, of all frames [%(default)s]"
+    )
+    parser.add_argument(
+        "--sampler",
+        choices=("random", "tpe"),
+        default="random",
+        help="random tries the same settings whatever is left out; tpe learns from trial to trial and has to "
+        "track again for each sequence left out [%(default)s]",
+    )
+    parser.add_argument("--benchmark", choices=["auto", *get_args(Benchmark)], default="auto")
+    parser.add_argument("--output", metavar="FILE.yaml", type=Path, help="write what is printed as YAML")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def tune(options: argparse.Namespace) -> str:
+    """Search, write the YAML and return what to print.
+
+    Raises:
+        OSError: a file is missing or cannot be read or written.
+        ValueError: a file or an option is wrong.
+        ImportError: Optuna is not installed.
+    """
+    import yaml
+    from tqdm import tqdm
+
+    from deepsort_paddle.command.search import Search, import_optuna, parse_measure, search_space
+    from deepsort_paddle.part_files import check_writable
+
+    import_optuna()
+    measure = parse_measure(options.measure)
+    space = search_space(options.preset, options.option)
+    if options.output:
+        check_writable(options.output)
+    sequences = _sequences(options)
+    rounds = 1 + (len(sequences) if len(sequences) > 1 else 0)
+    with tqdm(total=rounds * options.trials, unit="trial", disable=None, file=sys.stderr) as bar:
+        search = Search(
+            sequences,
+            options.preset,
+            space,
+            measure,
+            sampler=options.sampler,
+            trials=options.trials,
+            seed=options.seed,
+            tried=bar.update,
+        )
+        chosen = search.best(sequences)
+        without = {}
+        if len(sequences) > 1:
+            for held in sequences:
+                without[held.name] = search.best([one for one in sequences if one is not held]).options
+    report = _report(options, search, chosen.options, without)
+    text = yaml.safe_dump(report, sort_keys=False, allow_unicode=True)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+    flags = [
+        f"--preset {options.preset}",
+        *(f"--set {name}={value}" for name, value in _plain(chosen.options)),
+    ]
+    return f"{text}# deepsort-track SOURCE {' '.join(flags)}\n"
+
+
+def _sequences(options: argparse.Namespace) -> list[Any]:
+    """The sequences that have ground truth and saved detections."""
+    from deepsort_paddle.command.evaluation_files import find_sequences, frames_of
+    from deepsort_paddle.command.search import TuneSequence
+    from deepsort_paddle.motchallenge.text import read_ground_truth
+
+    files, left_out = find_sequences(options.ground_truth, options.detections, ending=".npz")
+    if left_out:
+        sys.stderr.write(f"deepsort-tune: no detections of {', '.join(left_out)}: left out\n")
+    benchmark = None if options.benchmark == "auto" else options.benchmark
+    sequences = []
+    for one in files:
+        truth = read_ground_truth(one.ground_truth)
+        frames = frames_of(one, truth, truth[:0])
+        if frames is None:
+            raise ValueError(f"{one.ground_truth} holds no boxes")
+        sequences.append(TuneSequence(one.name, one.results, truth, frames, benchmark))
+    return sequences
+
+
+def _plain(chosen: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Options as ``--set`` takes them: switches as 0 and 1."""
+    return [(name, int(value) if isinstance(value, bool) else value) for name, value in chosen.items()]
+
+
+def _report(
+    options: argparse.Namespace, search: Any, chosen: dict[str, Any], without: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """What was chosen and what it gives, as values that YAML can carry."""
+    import numpy as np
+
+    from deepsort_paddle.motchallenge.frame_sums import FIGURES, figures
+
+    def shown(values: Any) -> dict[str, float]:
+        return {name: round(float(values[FIGURES.index(name)]), 2) for name in _SHOWN}
+
+    everything = search.sequences
+    report: dict[str, Any] = {"preset": options.preset, "options": dict(_plain(chosen))}
+    report["figures"] = {
+        "preset": shown(search.figures(everything, {})),
+        "fitted": shown(search.figures(everything, chosen)),
+    }
+    if without:
+        left_out = [search.sums(one, without[one.name]).sums.sum(axis=0) for one in everything]
+        report["figures"]["left_out"] = shown(figures(np.sum(left_out, axis=0)))
+        report["left_out"] = {
+            one.name: {
+                "preset": shown(search.figures([one], {})),
+                "chosen_without_it": shown(search.figures([one], without[one.name])),
+                "options": dict(_plain(without[one.name])),
+            }
+            for one in everything
+        }
+    searched = {one.name: [one.low, one.high] if one.kind != "switch" else [0, 1] for one in search.space}
+    report["search"] = {
+        "measure": options.measure,
+        "sampler": options.sampler,
+        "trials": options.trials,
+        "seed": options.seed,
+        "ranges": searched,
+    }
+    return report
