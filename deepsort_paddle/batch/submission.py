@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepsort_paddle.batch.video_result import VideoResult
 from deepsort_paddle.command.batch_plan import BatchPlan
-from deepsort_paddle.part_files import check_writable, claimed, naming, part_path, publish
+from deepsort_paddle.part_files import check_writable, replacing
 
 __all__ = ["check_submission", "write_submission"]
 
@@ -62,12 +62,10 @@ def write_submission(path: str | Path, results: Sequence[VideoResult]) -> list[s
             raise ValueError(f"{path} is not written: {result.name} has no results as text")
         for name in _names(result.name):
             files[f"{name}.txt"] = text
-    with claimed(path), naming(path):
-        with zipfile.ZipFile(part_path(path), "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, file in sorted(files.items()):
-                # A fixed date: the same results give the same archive.
-                archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
-        publish(path)
+    with replacing(path) as target, zipfile.ZipFile(target, "w") as archive:
+        for name, file in sorted(files.items()):
+            # ZipInfo has a fixed date: the same results give the same archive.
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
     return _notes(files)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepsort_paddle.command.comparison_report import HEADINGS
+from deepsort_paddle.extras import needs
 from deepsort_paddle.motchallenge.comparison import Comparison
 
 __all__ = ["check_plot", "draw"]
@@ -22,10 +23,8 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix.lower() not in _ENDINGS:
         raise ValueError(f"--plot {path}: expected a name that ends in {', '.join(_ENDINGS)}")
-    try:
+    with needs("report"):
         import matplotlib  # noqa: F401
-    except ImportError:
-        raise ImportError("--plot needs matplotlib: pip install 'deepsort-paddle[report]'") from None
 
 
 def draw(comparison: Comparison, path: Path) -> None:

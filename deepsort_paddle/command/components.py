@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
+from deepsort_paddle.command.appearance import Appearance, appearance_of, component_name
 from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.saved_run import open_frames, saved_warnings
@@ -54,6 +55,7 @@ class OpenedDetector:
         min_confidence: its threshold.
         class_confidence: thresholds of single classes, by number.
         has_embeddings: whether its detections bring embeddings.
+        default_confidence: its threshold where nothing asks for another; None when unknown.
     """
 
     name: str | None
@@ -62,23 +64,7 @@ class OpenedDetector:
     min_confidence: float
     class_confidence: Mapping[int, float]
     has_embeddings: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appearance:
-    """Of what model the embeddings of a run are.
-
-    Attributes:
-        name: of the model; None: there is none, or a detection file brings the embeddings.
-        checksum: SHA-256 of what runs of it; None when unknown.
-        max_cosine_distance: its threshold; None without a model.
-        calibrated: whether that was measured for it.
-    """
-
-    name: str | None = None
-    checksum: str | None = None
-    max_cosine_distance: float | None = None
-    calibrated: bool = False
+    default_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +121,7 @@ def open_components(
         opened = _open_detector(plan, source, note) if saved is None else _replay(plan, saved, source, note)
     values = tracker_options(plan)
     if encoder is not None:
-        model: str | None = _name_of(encoder)
+        model: str | None = component_name(encoder)
     elif saved is not None and saved.has_embeddings:
         model = saved.about.encoder
     else:
@@ -148,7 +134,7 @@ def open_components(
                 "--reid none and --preset motion, and name a source with images"
             )
         _say_what_is_unused(plan, opened, note)
-    known = _appearance(encoder, saved)
+    known = appearance_of(encoder, saved)
     if values["max_cosine_distance"] is None:
         values["max_cosine_distance"] = _calibrated_distance(known, model, note)
     if values["iou_max_age"] is None and not values["max_seconds"]:
@@ -199,6 +185,7 @@ def about_run(plan: RunPlan, source: FrameSource, components: Components) -> Abo
         detector=opened.name or plan.detections,
         labels=opened.labels or ("person",),
         min_confidence=opened.min_confidence,
+        default_confidence=opened.default_confidence,
         class_confidence=dict(opened.class_confidence),
         min_height=plan.min_height,
         encoder=appearance.name,
@@ -206,33 +193,6 @@ def about_run(plan: RunPlan, source: FrameSource, components: Components) -> Abo
         max_cosine_distance=appearance.max_cosine_distance,
         calibrated=appearance.calibrated,
     )
-
-
-def _appearance(encoder: Encode | None, saved: SavedDetections | None) -> Appearance:
-    """What is known of the embeddings: of the encoder, or of the file."""
-    if encoder is not None:
-        spec = getattr(encoder, "spec", None)
-        return Appearance(
-            name=_name_of(encoder),
-            checksum=getattr(encoder, "checksum", None),
-            max_cosine_distance=float(getattr(encoder, "max_cosine_distance", 0.2)),
-            calibrated=bool(getattr(spec, "calibrated", False)),
-        )
-    if saved is None or not saved.has_embeddings:
-        return Appearance()
-    about = saved.about
-    return Appearance(
-        name=about.encoder,
-        checksum=about.encoder_checksum,
-        max_cosine_distance=about.max_cosine_distance,
-        calibrated=about.calibrated,
-    )
-
-
-def _name_of(component: object) -> str:
-    """How reports name a detector or an appearance model that is an object."""
-    spec = getattr(component, "spec", None)
-    return str(getattr(spec, "name", None) or getattr(component, "__name__", type(component).__name__))
 
 
 def _given(detector: Detect, plan: RunPlan, source: FrameSource) -> OpenedDetector:
@@ -243,12 +203,13 @@ def _given(detector: Detect, plan: RunPlan, source: FrameSource) -> OpenedDetect
     least, named = thresholds(plan)
     from_file = isinstance(detector, FileDetector)
     return OpenedDetector(
-        name=_name_of(detector),
+        name=component_name(detector),
         detect=skip_broken(detector) if source.has_images and not from_file else detector,
         labels=labels,
         min_confidence=getattr(detector, "confidence", 0.0) if least is None else least,
         class_confidence=class_confidences(named, labels, range(len(labels))),
         has_embeddings=isinstance(detector, FileDetector) and _has_embeddings(detector),
+        default_confidence=getattr(detector, "confidence", 0.0),
     )
 
 
@@ -273,6 +234,7 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
             min_confidence=found.confidence,
             class_confidence={},
             has_embeddings=_has_embeddings(found),
+            default_confidence=found.default_confidence,
         )
     if not source.has_images:
         raise ValueError(f"{plan.source} has no pictures to detect in: give --detections FILE")
@@ -303,6 +265,7 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
         labels=labels,
         min_confidence=detector.confidence,
         class_confidence=getattr(detector, "class_confidence", {}),
+        default_confidence=detector.default_confidence,
     )
 
 
@@ -350,13 +313,15 @@ def _replay(plan: RunPlan, saved: SavedDetections, source: FrameSource, note: No
         note(f"{plan.detections}: {warning}")
     if least is not None and least < about.min_confidence:
         note(f"{plan.detections} holds detections from a confidence of {about.min_confidence:g} on")
+    default = max(about.min_confidence, about.default_confidence or 0.0)
     return OpenedDetector(
         name=about.detector,
         detect=saved,
         labels=about.labels,
-        min_confidence=about.min_confidence if least is None else least,
+        min_confidence=default if least is None else least,
         class_confidence=scores or (about.class_confidence if least is None else {}),
         has_embeddings=saved.has_embeddings,
+        default_confidence=about.default_confidence,
     )
 
 

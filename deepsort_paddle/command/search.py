@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.run import run_plan
+from deepsort_paddle.extras import needs
 from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_frames, total
 from deepsort_paddle.motchallenge.metrics import Benchmark, prepare_sequence
 from deepsort_paddle.motchallenge.text import TrackTable
@@ -283,9 +284,7 @@ def import_optuna() -> Any:
     Raises:
         ImportError: it is not installed.
     """
-    try:
+    with needs("tune"):
         import optuna
-    except ImportError:
-        raise ImportError("deepsort-tune needs Optuna: pip install 'deepsort-paddle[tune]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

@@ -89,13 +89,15 @@ def tune(options: argparse.Namespace) -> str:
         ValueError: a file or an option is wrong.
         ImportError: Optuna is not installed.
     """
-    import yaml
     from tqdm import tqdm
 
     from deepsort_paddle.command.search import Search, import_optuna, parse_measure, search_space
+    from deepsort_paddle.extras import needs
     from deepsort_paddle.part_files import check_writable
 
     import_optuna()
+    with needs("tune"):
+        import yaml
     measure = parse_measure(options.measure)
     space = search_space(options.preset, options.option)
     if options.output:

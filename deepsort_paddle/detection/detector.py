@@ -39,6 +39,7 @@ class FileDetector:
     """
 
     labels = ("person",)
+    default_confidence = 0.3
 
     def __init__(
         self, path: str | Path, *, confidence: float | None = None, max_iou: float | None = None
@@ -56,7 +57,7 @@ class FileDetector:
         """
         if max_iou is not None and not 0 <= max_iou <= 1:
             raise ValueError(f"max_iou must be in [0, 1], got {max_iou}")
-        self.confidence = expect_confidence(0.3 if confidence is None else confidence)
+        self.confidence = expect_confidence(self.default_confidence if confidence is None else confidence)
         self._by_frame = read_detections(path)
         if max_iou is not None:
             self._by_frame = {frame: _suppressed(all_, max_iou) for frame, all_ in self._by_frame.items()}

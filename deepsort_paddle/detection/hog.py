@@ -41,6 +41,8 @@ class HogDetector:
 
     labels = ("person",)
 
+    default_confidence = 0.4
+
     def __init__(self, *, confidence: float | None = None, picture_height: int = 864) -> None:
         """Make the detector.
 
@@ -56,7 +58,7 @@ class HogDetector:
         """
         if picture_height < WINDOW_HEIGHT:
             raise ValueError(f"picture_height must be {WINDOW_HEIGHT} or more, got {picture_height}")
-        self.confidence = expect_confidence(0.4 if confidence is None else confidence)
+        self.confidence = expect_confidence(self.default_confidence if confidence is None else confidence)
         self._picture_height = picture_height
         self._descriptor = cv2.HOGDescriptor()
         self._descriptor.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())  # type: ignore[attr-defined]

@@ -105,6 +105,7 @@ class OnnxDetector:
         self.labels = label_classes(names, self.head.class_count)
         people = person_classes(self.labels, str(path), named=bool(names)) if classes is None else ()
         self.classes = class_ids(classes, self.labels, default=people)
+        self.default_confidence = self.head.confidence
         self.confidence = expect_confidence(self.head.confidence if confidence is None else confidence)
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
         lowest = min([self.confidence, *self.class_confidence.values()])

@@ -115,8 +115,8 @@ class PaddleDetector:
         self._steps = [_make_step(path, step) for step in steps]
         people = person_classes(self.labels, str(path), named=True) if classes is None else ()
         self.classes = class_ids(classes, self.labels, default=people)
-        threshold = _number(path, config, "draw_threshold", DEFAULT_CONFIDENCE)
-        self.confidence = expect_confidence(threshold if confidence is None else confidence)
+        self.default_confidence = _number(path, config, "draw_threshold", DEFAULT_CONFIDENCE)
+        self.confidence = expect_confidence(self.default_confidence if confidence is None else confidence)
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
         model = next((folder / name for name in MODELS if (folder / name).is_file()), None)
         if model is None:

@@ -59,6 +59,7 @@ class AboutDetections:
         labels: class names by number.
         min_confidence: detections below it were not saved.
         class_confidence: the same for single classes, by number.
+        default_confidence: threshold of the detector where nothing else asks for one; None when unknown.
         min_height: detections less high, in pixels, were not saved.
         encoder: name of the appearance model; None: there are no embeddings, or a detection file had them.
         encoder_checksum: SHA-256 of what runs of it; None when unknown.
@@ -76,6 +77,7 @@ class AboutDetections:
     detector: str | None = None
     labels: tuple[str, ...] = ("person",)
     min_confidence: float = 0.0
+    default_confidence: float | None = None
     class_confidence: Mapping[int, float] = field(default_factory=dict)
     min_height: float = 0.0
     encoder: str | None = None

@@ -103,7 +103,7 @@ def test_without_optuna_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert run(data) == 2
     error = capsys.readouterr().err
-    assert error == "deepsort-tune: error: deepsort-tune needs Optuna: pip install 'deepsort-paddle[tune]'\n"
+    assert error == "deepsort-tune: error: optuna is not installed: pip install 'deepsort-paddle[tune]'\n"
 
 
 @pytest.mark.parametrize(
