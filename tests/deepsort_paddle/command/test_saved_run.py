@@ -182,6 +182,22 @@ def test_detections_below_those_of_the_file_are_noted(clip: Path, saved: Path, t
     assert any("from a confidence of 0.5 on" in line for line in result.warnings)
 
 
+def test_another_preset_starts_from_the_threshold_of_the_detector(clip: Path, tmp_path: Path) -> None:
+    detections = tmp_path / "det.txt"
+    boxes = [
+        f"{frame},-1,{20 + 40 * i},20,20,50,{score}"
+        for frame in range(1, 9)
+        for i, score in ((0, 0.9), (1, 0.2))
+    ]
+    detections.write_text("\n".join(boxes) + "\n")
+    npz = tmp_path / "a.npz"
+    track_video(clip, detections=detections, reid="none", preset="strong", save_detections=npz)
+    assert len(SavedDetections.read(npz)(1, None)) == 2
+    for name, given in (("text", detections), ("saved", npz)):
+        track_video(clip, detections=given, reid="none", output=tmp_path / f"{name}.txt")
+    assert (tmp_path / "text.txt").read_bytes() == (tmp_path / "saved.txt").read_bytes() != b""
+
+
 def test_other_frames_than_those_of_the_file_are_an_error(clip: Path, saved: Path, tmp_path: Path) -> None:
     npz = tmp_path / "every.npz"
     track_video(clip, detections=saved, every=2, save_detections=npz)

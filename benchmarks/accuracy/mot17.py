@@ -1,8 +1,8 @@
 """Our row on MOT17, from a copy of the data set: cut, track, evaluate; and the time of each experiment.
 
-    python benchmarks/mot17.py MOT17/train --work WORK                     # its public FRCNN boxes
-    python benchmarks/mot17.py MOT17/train --work WORK --detections YOLOX  # YOLOX/MOT17-02.txt and so on
-    python benchmarks/mot17.py HALVES --work WORK --whole                  # sequences that are halves already
+    python benchmarks/accuracy/mot17.py MOT17/train --work WORK                     # its public FRCNN boxes
+    python benchmarks/accuracy/mot17.py MOT17/train --work WORK --detections YOLOX  # YOLOX/MOT17-02.txt...
+    python benchmarks/accuracy/mot17.py HALVES --work WORK --whole                  # halves already
 
 The sequences are the second halves of the training sequences, as papers validate on them: of N frames those
 from N // 2 + 2 on, counted from 1. Detections given with ``--detections`` are of these halves. The first run
