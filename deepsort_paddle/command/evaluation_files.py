@@ -177,7 +177,9 @@ def sequence_of(folder: Path) -> tuple[str, Path, int | None]:
     return folder.resolve().name, folder / "gt" / "gt.txt", info.length
 
 
-def frames_of(files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords) -> tuple[int, int] | None:
+def frames_of(
+    files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords
+) -> tuple[int, int] | None:
     """First and last frame to count by default; None when nothing is annotated.
 
     These are frames 1 to ``seqLength``. In a clip of a longer sequence, whose annotation lies beyond these,

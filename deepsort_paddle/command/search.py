@@ -16,7 +16,7 @@ from deepsort_paddle.command.run import run_plan
 from deepsort_paddle.extras import needs
 from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_frames, total
 from deepsort_paddle.motchallenge.metrics import Benchmark, prepare_sequence
-from deepsort_paddle.motchallenge.text import TrackTable
+from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.presets import PRESETS
@@ -145,7 +145,7 @@ class TuneSequence:
 
     name: str
     detections: Path
-    ground_truth: TrackTable
+    ground_truth: TrackRecords
     frames: tuple[int, int]
     benchmark: Benchmark | None = None
 
@@ -183,11 +183,11 @@ class _Rows:
     def close(self) -> None:
         pass
 
-    def table(self) -> TrackTable:
+    def table(self) -> TrackRecords:
         tracks = [one.tracks for one in self._frames]
         counts = [len(one) for one in tracks]
         ones = np.ones(sum(counts))
-        return TrackTable(
+        return TrackRecords(
             frame=np.repeat(np.array([one.frame.number for one in self._frames], np.int64), counts),
             ids=np.concatenate([np.zeros(0, np.int64), *(one.ids for one in tracks)]),
             boxes=np.concatenate([np.zeros((0, 4)), *(one.boxes for one in tracks)]),

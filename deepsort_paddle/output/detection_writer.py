@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.detection.saved_detections import COLUMNS, AboutDetections
-from deepsort_paddle.part_files import name_disk_errors, temporary_path, commit
+from deepsort_paddle.part_files import commit, name_disk_errors, temporary_path
 from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.structures import Detections
 
