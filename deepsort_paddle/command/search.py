@@ -30,6 +30,7 @@ SAMPLERS = ("random", "tpe")
 # Options that a preset without settings of its own is searched over.
 _DEFAULT = ("max_iou_distance", "max_age", "n_init", "new_track_confidence")
 _NEVER = ("frame_rate", "min_confidence")  # of the source and of the saved detections
+_MOST_CHANGED = 3  # options that a random trial changes
 _FACTOR = 3  # by which a value may become smaller or larger where no range is given
 
 Values = dict[str, float | int | bool]
@@ -219,7 +220,8 @@ class Search:
         preset: where it begins.
         space: the ranges.
         measure: places in `FIGURES` whose mean is the score.
-        sampler: ``random``, which tries the same settings whatever is left out; or ``tpe``.
+        sampler: ``random``, which changes up to three options of the preset and tries the same settings
+            whatever is left out; or ``tpe``, which changes all.
         trials: settings to try.
         seed: of the sampler.
         tried: called after each trial.
@@ -260,6 +262,13 @@ class Search:
 
         def objective(trial: Trial) -> float:
             options = {one.name: one.suggest(trial) for one in self.space}
+            if self.sampler == "random":  # all at once seldom beat settings that were chosen with care
+                drawn = np.random.default_rng([self.seed, trial.number])
+                count = min(len(self.space), 1 + trial.number % _MOST_CHANGED)
+                kept = {
+                    self.space[place].name for place in drawn.choice(len(self.space), count, replace=False)
+                }
+                options = {name: value for name, value in options.items() if name in kept}
             trial.set_user_attr("options", options)
             try:
                 return self.score(sequences, options)

@@ -67,8 +67,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--sampler",
         choices=("random", "tpe"),
         default="random",
-        help="random tries the same settings whatever is left out; tpe learns from trial to trial and has to "
-        "track again for each sequence left out [%(default)s]",
+        help="random changes up to three options a trial, the same whatever is left out; tpe changes all, "
+        "learns from trial to trial and has to track again for each sequence left out [%(default)s]",
     )
     parser.add_argument("--benchmark", choices=["auto", *get_args(Benchmark)], default="auto")
     parser.add_argument("--output", metavar="FILE.yaml", type=Path, help="write what is printed as YAML")
@@ -184,7 +184,7 @@ def _report(
             }
             for one in everything
         }
-    searched = {one.name: [one.low, one.high] if one.kind != "switch" else [0, 1] for one in search.space}
+    searched = {one.name: [float(f"{bound:.3g}") for bound in (one.low, one.high)] for one in search.space}
     report["search"] = {
         "measure": options.measure,
         "sampler": options.sampler,
