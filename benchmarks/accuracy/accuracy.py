@@ -18,7 +18,7 @@ All but the last are research data outside the repository (--data).
     python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox mot17-05 --copies 4   # more sequences
     python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox crowd --needed        # --encode needed
 
-Measures are TrackEval's, over the sequences of a set together (`accuracy_scores`). ms: CPU milliseconds a
+Measures are TrackEval's, over the sequences of a set together (`deepsort_paddle.motchallenge.frame_sums`). ms: CPU milliseconds a
 frame of the tracker alone, on one thread. The last columns are the differences in HOTA and IDF1 to the first
 row, with their 95 % bootstrap intervals over sequences and blocks of 50 frames.
 
@@ -50,11 +50,11 @@ from typing import Any
 import numpy as np
 from accuracy_data import DETECTORS, MOT17, REAL, crowd, mot17, mot17_with_looks, real, variants
 from accuracy_data import Sequence as Scene
-from accuracy_scores import FIGURES, FrameSums, count_frames, figures, interval
 from numpy.typing import NDArray
 
 from deepsort_paddle import DeepSort
 from deepsort_paddle.frames import Frame
+from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_frames, figures, interval
 from deepsort_paddle.motchallenge.metrics import PreparedSequence, prepare_sequence
 from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.pipeline.offline import Recorder

@@ -27,9 +27,10 @@ import numpy as np
 from accuracy import DATA, ROOT, prepared, scenes_of, track
 from accuracy_data import Sequence as Scene
 from accuracy_data import variants
-from accuracy_scores import FIGURES, FrameSums, count_frames, figures
 from numpy.typing import NDArray
 from tqdm import tqdm
+
+from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_frames, figures
 
 # Options that are chosen together, and their values.
 GRIDS: Mapping[str, Mapping[tuple[str, ...], Sequence[tuple[Any, ...]]]] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.appearance.spec import model_checksum
 from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.command.tracker_settings import camera_motion
 from deepsort_paddle.detection.candidates import class_ids
 from deepsort_paddle.detection.saved_detections import SUFFIX, SavedDetections
 from deepsort_paddle.frames import FrameSource
@@ -75,12 +76,13 @@ def _replays(plan: RunPlan, saved: SavedDetections, *, images: bool) -> bool:
     """Whether the run can do without images."""
     if is_saved(plan.source):
         return True
+    has_images = not is_sequence(plan.source) or any((Path(plan.source) / "img1").glob("*"))
     describes = not saved.has_embeddings and plan.reid != "none"
     if describes and (plan.reid is not None or plan.preset != "motion"):
         return False
-    if plan.camera_motion == "pictures" or plan.fps not in (None, saved.about.fps):
+    by_images = camera_motion(plan, has_images=True) in ("pictures", "both")
+    if (by_images and has_images) or plan.fps not in (None, saved.about.fps):
         return False
-    has_images = not is_sequence(plan.source) or any((Path(plan.source) / "img1").glob("*"))
     return not (has_images and (images or any(getattr(plan, name) for name in _OF_IMAGES)))
 
 

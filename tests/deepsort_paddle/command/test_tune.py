@@ -16,6 +16,7 @@ from deepsort_paddle.command.tune import main
 from deepsort_paddle.detection.saved_detections import AboutDetections
 from deepsort_paddle.output.detection_writer import DetectionWriter
 from deepsort_paddle.pipeline.stages import StageSeconds
+from deepsort_paddle.tracking.presets import PRESETS
 
 FRAMES = 20
 
@@ -134,9 +135,10 @@ def test_a_folder_without_saved_detections_is_named(data: Path, capsys: pytest.C
 
 
 def test_ranges_stay_within_those_of_the_options() -> None:
+    own = PRESETS["strong"]["max_iou_distance"]
     found = {one.name: one for one in search_space("strong")}
     assert "min_confidence" not in found
-    assert (found["max_iou_distance"].low, found["max_iou_distance"].high) == (pytest.approx(0.7 / 3), 1.0)
+    assert (found["max_iou_distance"].low, found["max_iou_distance"].high) == (pytest.approx(own / 3), 1.0)
     assert (found["n_init"].kind, found["n_init"].low, found["n_init"].high) == ("int", 1, 9)
     (switch,) = search_space("strong", ["confirmed_first"])
     assert switch.kind == "switch"
