@@ -18,7 +18,7 @@ All but the last are research data outside the repository (--data).
     python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox mot17-05 --copies 4   # more sequences
     python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox crowd --needed        # --encode needed
 
-Measures are TrackEval's, over the sequences of a set together (`deepsort_paddle.motchallenge.frame_sums`). ms: CPU milliseconds a
+Measures are TrackEval's, over a set's sequences together (`motchallenge.frame_sums`). ms: CPU milliseconds a
 frame of the tracker alone, on one thread. The last columns are the differences in HOTA and IDF1 to the first
 row, with their 95 % bootstrap intervals over sequences and blocks of 50 frames.
 
