@@ -18,7 +18,7 @@ from deepsort_paddle.motchallenge.sequence import is_sequence
 __all__ = ["is_saved", "open_frames", "open_saved", "saved_warnings"]
 
 # Outputs and options that need images.
-_OF_IMAGES = ("save_video", "save_crops", "save_dir", "show", "report")
+_OF_IMAGES = ("save_video", "save_crops", "save_dir", "show", "report", "index", "identities")
 
 
 def is_saved(path: str | None) -> bool:
