@@ -1,6 +1,6 @@
 """Recall, precision and CPU time a frame of detectors, against MOTChallenge ground truth.
 
-The tables of docs/detectors.md:
+The tables of README.md:
 
     python benchmarks/pipeline/detectors.py vtest.avi gt.txt hog yolox_nano.onnx nanodet_m_320.onnx --last 50
     python benchmarks/pipeline/detectors.py vtest.avi gt.txt yolox_nano.onnx --precision float32 bfloat16

@@ -1,6 +1,6 @@
 """Hand-written pieces beside the libraries that could do the same: are the results equal, what do they cost?
 
-    python benchmarks/tracker/libraries.py                      # the table of docs/libraries.md
+    python benchmarks/tracker/libraries.py                      # the table of README.md
 
 Both get the same random input in turns; times are medians of CPU time on one thread. A difference over the
 tolerance ends the script.

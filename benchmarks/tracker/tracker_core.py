@@ -5,7 +5,7 @@ births, deaths and the cascade take part. Galleries are full before the clock st
 trackers take turns in blocks of frames, so that a busy machine slows both; the figures are medians
 of CPU milliseconds a frame on one thread.
 
-    python benchmarks/tracker/tracker_core.py                 # the table of docs/tracker.md
+    python benchmarks/tracker/tracker_core.py                 # the table of README.md
     python benchmarks/tracker/tracker_core.py --grow  # growth with objects, budget, dimension, max_age
     python benchmarks/tracker/tracker_core.py --solvers       # scipy and lap on gated and dense costs
 """

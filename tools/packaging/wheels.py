@@ -3,7 +3,7 @@
 pip itself chooses, for each requirement of setup.cfg, as if it ran on the named platform; nothing is
 installed and nothing is downloaded but metadata. Dependencies of dependencies are not asked for.
 
-    python tools/packaging/wheels.py                        # the table of docs/install.md
+    python tools/packaging/wheels.py                        # the table of README.md
     python tools/packaging/wheels.py --python 3.13
 """
 

@@ -1,6 +1,6 @@
 """Kill tracking and training at random moments, many times: what is left must be readable and go on.
 
-    python tools/robustness/faults.py --kills 50                 # the table of docs/robustness.md
+    python tools/robustness/faults.py --kills 50                 # the findings in README.md
     python tools/robustness/faults.py --kills 50 --only disk     # as root: disks that are too small
 
 Tracking is killed (SIGKILL) at a random size of its text file; every part file must hold whole

@@ -5,7 +5,7 @@ values) and handed to the reader that users reach it by. An error other than OSE
 error of several lines, a warning that is none of the product's own, an input that takes longer than the
 limit, or memory that goes on growing is a finding; the input is kept.
 
-    python tools/robustness/fuzz.py --count 2000                     # the table of docs/robustness.md
+    python tools/robustness/fuzz.py --count 2000                     # the findings in README.md
     python tools/robustness/fuzz.py --only checkpoint --seed 7       # one kind, other damages
 """
 
