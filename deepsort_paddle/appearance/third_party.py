@@ -1,9 +1,10 @@
-"""Re-ID networks exported elsewhere: what their folders tell of size, colour order and normalisation.
+"""Read the input size, colour order and normalisation of third-party re-ID networks.
 
-An ``encoder.json`` written by hand beside the files always decides. Without one, three layouts tell enough:
+An ``encoder.json`` written by hand beside the files takes precedence. Without one, three layouts hold enough:
 a PaddleDetection folder (``infer_cfg.yml``), a PaddleClas folder (``inference.yml``) and an ONNX file, whose
-graph carries its input's shape. Anything else is refused with what is missing, since a network fed with the
-wrong size or colours tracks badly without any error. docs/third_party_reid.md is the specification.
+graph contains the shape of its input. Anything else is refused, and the error names what is missing: a
+network fed with the wrong size or colours tracks badly without any error. docs/third_party_reid.md is the
+specification.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ CLAS_CONFIGS = (
     "inference_cls.yml",
     "inference_cls.yaml",
 )
-# Model and weights, as the makers name them.
+# Pairs of model and weights, under the names that Paddle's tools give them.
 PADDLE_FILES = (
     ("model.json", "model.pdiparams"),
     ("model.pdmodel", "model.pdiparams"),
@@ -38,11 +39,11 @@ PADDLE_FILES = (
     ("__model__", "__params__"),
     ("model", "params"),
 )
-_UNFINISHED = "is of a training run, make an appearance model of it with reid-train export"
+_UNFINISHED = "belongs to a training run; convert it to an appearance model with reid-train export"
 HELP = "write an encoder.json beside it, as in docs/third_party_reid.md"
-# ImageNet's mean and standard deviation of RGB in [0, 1], which nearly every published re-ID network uses.
+# ImageNet's mean and standard deviation of RGB in [0, 1]; nearly every published re-ID network uses them.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# The codes of OpenCV's interpolations in infer_cfg.yml, and PaddleClas' names.
+# infer_cfg.yml has the codes of OpenCV's interpolations, PaddleClas has names.
 CV2_CODES: dict[Any, str] = {0: "nearest", 1: "linear", 2: "cubic", 3: "area"}
 CLAS_NAMES: dict[Any, str] = {
     "nearest": "nearest",
@@ -55,17 +56,17 @@ CLAS_NAMES: dict[Any, str] = {
 
 
 def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
-    """The folder of a network and its description, read from ``encoder.json`` or recognised.
+    """Find a network's description: read ``encoder.json``, or recognise the layout of the folder.
 
     Args:
         path: a folder, or an ``.onnx`` file.
 
     Returns:
-        the folder, and the spec; its sizes are 0 where only the graph tells them, see `fit_to_graph`.
+        The folder, and the spec. Its sizes are 0 if only the graph has them, see `fit_to_graph`.
 
     Raises:
         FileNotFoundError: there is no such path, or a file in the folder is missing.
-        ValueError: a description is wrong, or does not tell what is needed.
+        ValueError: a description is wrong or incomplete.
     """
     path = Path(path)
     if path.is_file() and path.suffix == ".onnx":
@@ -74,7 +75,7 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
         if path.suffix == ".safetensors":
             raise ValueError(f"{path}: {_UNFINISHED}")
         if path.exists():
-            raise ValueError(f"{path}: no appearance model, a folder or an .onnx file was wanted")
+            raise ValueError(f"{path}: expected an appearance model (a folder or an .onnx file), got a file")
         raise FileNotFoundError(
             f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} comes along; larger models are folders "
             "of weights/ in the repository of deepsort-paddle: copy one and name its path)"
@@ -83,7 +84,7 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
         return path, EncoderSpec.read(path / "encoder.json")
     configs = [path / name for name in (DETECTION_CONFIG, *CLAS_CONFIGS) if (path / name).is_file()]
     files = [pair for pair in PADDLE_FILES if (path / pair[0]).is_file()]
-    networks = sorted(one.name for one in path.glob("*.onnx"))
+    networks = sorted(file.name for file in path.glob("*.onnx"))
     if configs and files:
         model, params = files[0]
         if configs[0].name == DETECTION_CONFIG:
@@ -95,43 +96,46 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
         raise ValueError(f"{path}: {_UNFINISHED}")
     if not files and not networks:
         raise FileNotFoundError(
-            f"{path / 'encoder.json'}: no such file, and no network in the folder is known"
+            f"{path / 'encoder.json'}: no such file, and the folder holds no network of a known layout"
         )
     if len(networks) > 1 and not files:
-        raise ValueError(f"{path}: several .onnx files, name one of {', '.join(networks)}")
+        raise ValueError(f"{path}: expected one .onnx file, got several; name one of {', '.join(networks)}")
     raise FileNotFoundError(
-        f"{path / 'encoder.json'}: no such file, and {files[0][0]} does not tell its input's size and "
-        "normalisation: write one as in docs/third_party_reid.md"
+        f"{path / 'encoder.json'}: no such file, and {files[0][0]} does not contain its input's size and "
+        "normalisation; write one as in docs/third_party_reid.md"
     )
 
 
 def fit_to_graph(spec: EncoderSpec, model: Path, shape: tuple[int, ...], dtype: str) -> EncoderSpec:
-    """Complete the spec of a bare ONNX file with what its graph tells.
+    """Complete the spec of a bare ONNX file from the input of its graph.
 
     Args:
         spec: with height 0.
         model: the network's file, for errors and the warning.
-        shape: of its input, -1 where any size fits.
-        dtype: of its input, ``float32`` or ``uint8``.
+        shape: of the input, -1 for a side of any size.
+        dtype: of the input, ``float32`` or ``uint8``.
+
+    Returns:
+        The spec with size, layout, dtype and, for float32, an assumed normalisation (with a warning).
 
     Raises:
-        ValueError: the input is no picture of a fixed size.
+        ValueError: the input is not an image of a fixed size.
     """
     if len(shape) != 4 or 3 not in (shape[1], shape[3]) or dtype not in ("float32", "uint8"):
         raise ValueError(
-            f"{model}: wanted an input (N, 3, H, W) or (N, H, W, 3) of float32 or uint8, got {dtype} {shape}"
+            f"{model}: expected float32 or uint8 input (N, 3, H, W) or (N, H, W, 3), got {dtype} {shape}"
         )
     layout = "NCHW" if shape[1] == 3 else "NHWC"
     height, width = shape[2:] if layout == "NCHW" else shape[1:3]
     if height < 1 or width < 1:
         raise ValueError(
-            f"{model}: the graph takes any size, so input.height and input.width are missing: {HELP}"
+            f"{model}: the graph takes any size, so input.height and input.width are missing; {HELP}"
         )
     fitted = replace(spec, height=height, width=width, layout=layout, dtype=dtype)
     if dtype == "uint8":
         return fitted
     warnings.warn(
-        f"{model}: takes floats and does not tell their range: assuming RGB, divided by 255, ImageNet's mean "
+        f"{model}: takes floats of unknown range: assuming RGB, divided by 255, ImageNet's mean "
         f"and standard deviation; if that is wrong, {HELP}",
         stacklevel=3,
     )
@@ -139,7 +143,7 @@ def fit_to_graph(spec: EncoderSpec, model: Path, shape: tuple[int, ...], dtype: 
 
 
 def _spec(folder: Path, name: str, model: str, params: str | None) -> EncoderSpec:
-    """A spec with what every recognised network has in common; its sizes are unknown yet."""
+    """Return the common part of the specs of recognised networks, with unknown sizes (0)."""
     if params is not None and not (folder / params).is_file():
         raise FileNotFoundError(f"{folder / params}: no such file, the weights of {model}")
     return EncoderSpec(
@@ -160,11 +164,11 @@ def _spec(folder: Path, name: str, model: str, params: str | None) -> EncoderSpe
 
 
 def _from_paddle_detection(path: Path, spec: EncoderSpec) -> EncoderSpec:
-    """Size and normalisation from ``Preprocess`` of an ``infer_cfg.yml``; its pictures are RGB."""
+    """Read size and normalisation from ``Preprocess`` of an ``infer_cfg.yml``; its images are RGB."""
     config = parse_yaml(str(path), path.read_bytes())
     steps = config.get("Preprocess")
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        raise ValueError(f"{path}: Preprocess: wanted a list of steps, got {steps!r:.60}")
+        raise ValueError(f"{path}: Preprocess: expected a list of steps, got {steps!r:.60}")
     spec = replace(spec, layout="NHWC", dtype="float32", channels="RGB")
     for step in steps:
         kind = step.get("type")
@@ -179,9 +183,10 @@ def _from_paddle_detection(path: Path, spec: EncoderSpec) -> EncoderSpec:
             spec = replace(spec, layout="NCHW")
         else:
             raise ValueError(
-                f"{path}: Preprocess: {kind} is not Resize to a fixed size, NormalizeImage, Permute: {HELP}"
+                f"{path}: Preprocess: expected Resize to a fixed size, NormalizeImage or Permute, "
+                f"got {kind}; {HELP}"
             )
-    return _expect_size(path, spec)
+    return _check_size(path, spec)
 
 
 def _from_paddle_clas(path: Path, spec: EncoderSpec) -> EncoderSpec:
@@ -190,7 +195,7 @@ def _from_paddle_clas(path: Path, spec: EncoderSpec) -> EncoderSpec:
     part = config.get("RecPreProcess", config.get("PreProcess"))
     steps = part.get("transform_ops") if isinstance(part, dict) else None
     if not isinstance(steps, list) or not all(isinstance(step, dict) and len(step) == 1 for step in steps):
-        raise ValueError(f"{path}: PreProcess.transform_ops: wanted a list of steps, got {steps!r:.60}")
+        raise ValueError(f"{path}: PreProcess.transform_ops: expected a list of steps, got {steps!r:.60}")
     spec = replace(spec, layout="NHWC", dtype="float32", channels="RGB")
     short = None
     for step in steps:
@@ -204,14 +209,14 @@ def _from_paddle_clas(path: Path, spec: EncoderSpec) -> EncoderSpec:
             short = options.get("resize_short")
             if short is None:
                 size = options.get("size")
-                # A pair is width, height here, unlike everywhere else.
+                # Here a pair is width, height; in all other places it is height, width.
                 size = size[::-1] if isinstance(size, list) else size
                 spec = _sized(spec, f"{path}: ResizeImage: size", size)
         elif kind == "CropImage":
             if short != options.get("size"):
                 raise ValueError(
-                    f"{path}: CropImage: size: wanted that of ResizeImage.resize_short, {short!r}, "
-                    f"got {options.get('size')!r}: {HELP}"
+                    f"{path}: CropImage: size: expected that of ResizeImage.resize_short, {short!r}, "
+                    f"got {options.get('size')!r}; {HELP}"
                 )
             spec = replace(_sized(spec, f"{path}: CropImage: size", short), resize_mode="short_side_crop")
         elif kind == "NormalizeImage":
@@ -220,30 +225,30 @@ def _from_paddle_clas(path: Path, spec: EncoderSpec) -> EncoderSpec:
         elif kind == "ToCHWImage":
             spec = replace(spec, layout="NCHW")
         elif kind != "KeepKeys":
-            raise ValueError(f"{path}: transform_ops: the step {kind!r:.40} is unknown: {HELP}")
-    return _expect_size(path, spec)
+            raise ValueError(f"{path}: transform_ops: the step {kind!r:.40} is unknown; {HELP}")
+    return _check_size(path, spec)
 
 
 def _sized(spec: EncoderSpec, where: str, size: Any) -> EncoderSpec:
-    """With height and width from a side or a pair of height, width."""
+    """Set height and width from a side or a pair of height, width."""
     sides = [size, size] if isinstance(size, int) else size
     if (
         not isinstance(sides, list)
         or len(sides) != 2
         or not all(type(side) is int and side > 0 for side in sides)
     ):
-        raise ValueError(f"{where}: wanted two sides in pixels, got {size!r:.60}")
+        raise ValueError(f"{where}: expected two sides in pixels, got {size!r:.60}")
     return replace(spec, height=sides[0], width=sides[1])
 
 
 def _interpolated(spec: EncoderSpec, where: str, name: Any, known: Mapping[Any, str]) -> EncoderSpec:
     if not isinstance(name, (int, str)) or name not in known:
-        raise ValueError(f"{where}: wanted {', '.join(str(one) for one in known)}, got {name!r:.60}")
+        raise ValueError(f"{where}: expected one of {', '.join(map(str, known))}, got {name!r:.60}")
     return replace(spec, interpolation=known[name])
 
 
 def _normalised(spec: EncoderSpec, where: str, options: Mapping[str, Any]) -> EncoderSpec:
-    """With mean and std, ImageNet's where the step leaves them out."""
+    """Set mean and std; ImageNet's if the step omits them."""
     columns = []
     for name, default in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
         values = options.get(name)
@@ -251,18 +256,18 @@ def _normalised(spec: EncoderSpec, where: str, options: Mapping[str, Any]) -> En
         if (
             not isinstance(values, list)
             or len(values) != 3
-            or not all(isinstance(one, (int, float)) and abs(one) < 1e30 for one in values)
+            or not all(isinstance(value, (int, float)) and abs(value) < 1e30 for value in values)
             or (name == "std" and min(values) <= 0)
         ):
             raise ValueError(
-                f"{where}: {name}: wanted three {'positive ' * (name == 'std')}numbers, got {values!r:.60}"
+                f"{where}: {name}: expected three {'positive ' * (name == 'std')}numbers, got {values!r:.60}"
             )
         columns.append((float(values[0]), float(values[1]), float(values[2])))
     return replace(spec, mean=columns[0], std=columns[1])
 
 
 def _fraction(where: str, value: Any) -> float:
-    """A number, or a text such as ``1.0/255.0``, which PaddleClas writes; read, not evaluated."""
+    """Parse a number or a text such as ``1.0/255.0``, which PaddleClas writes, without evaluating it."""
     match = re.fullmatch(r"\s*([\d.eE+-]+)\s*(?:/\s*([\d.eE+-]+)\s*)?", str(value))
     try:
         number = float(match[1]) / float(match[2] or 1) if match else 0.0
@@ -270,12 +275,12 @@ def _fraction(where: str, value: Any) -> float:
         number = 0.0
     if not 0 < number < float("inf"):
         raise ValueError(
-            f"{where}: wanted a positive number or a fraction such as 1.0/255.0, got {value!r:.40}"
+            f"{where}: expected a positive number or a fraction such as 1.0/255.0, got {value!r:.40}"
         )
     return number
 
 
-def _expect_size(path: Path, spec: EncoderSpec) -> EncoderSpec:
+def _check_size(path: Path, spec: EncoderSpec) -> EncoderSpec:
     if spec.height == 0:
-        raise ValueError(f"{path}: no step resizes to a fixed size: {HELP}")
+        raise ValueError(f"{path}: no step resizes to a fixed size; {HELP}")
     return spec

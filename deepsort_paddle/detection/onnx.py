@@ -76,7 +76,7 @@ class OnnxDetector:
             device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
             threads: CPU threads; None takes every core this process may use.
             precision: ``float32``, by ONNX Runtime, or ``bfloat16``, by OpenVINO on a CPU with instructions
-                for it: faster, with boxes that differ a little (benchmarks/pipeline has the figures). ``auto``
+                for it: faster, with boxes that differ a little (figures: benchmarks/pipeline). ``auto``
                 is float32: an encoder's folder says whether bfloat16 is good enough, an ONNX file does not.
 
         Raises:
