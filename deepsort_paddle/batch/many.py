@@ -87,7 +87,7 @@ def track_videos(
     detector: str | Path | None = None,
     detections: str | Path | None = None,
     reid: str | Path | None = None,
-    preset: str = "deepsort",
+    preset: str | None = None,
     lines: Sequence[Line | str] = (),
     zones: Sequence[Zone | str] = (),
     save_dir: str | Path = "output",
@@ -107,7 +107,8 @@ def track_videos(
         detector: ``"hog"``, an ``.onnx`` file or a PaddleDetection folder.
         detections: a folder with ``NAME.txt`` for each video, or a file name with ``{name}`` in it.
         reid: a folder or an ``.onnx`` file; ``"none"`` tracks by motion alone.
-        preset: ``"deepsort"`` (as published), ``"motion"`` or ``"strong"``.
+        preset: ``"strong"``, ``"motion"`` or ``"deepsort"`` (as published). None takes the best: strong with
+            appearance, motion without.
         lines: lines to count at, the same in all videos.
         zones: zones to count in, likewise.
         save_dir: for the status file, and a text file and an annotated video of each source; made when it is

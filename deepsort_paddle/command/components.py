@@ -16,7 +16,7 @@ from deepsort_paddle.command.appearance import Appearance, appearance_of, compon
 from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.saved_run import open_frames, saved_warnings
-from deepsort_paddle.command.tracker_settings import camera_motion, thresholds, tracker_options
+from deepsort_paddle.command.tracker_settings import camera_motion, preset_of, thresholds, tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.candidates import class_confidences, class_ids
 from deepsort_paddle.detection.detector import FileDetector, HogDetector, detection_file, open_detector
@@ -119,7 +119,6 @@ def open_components(
         opened = _given(detector, plan, source)
     else:
         opened = _open_detector(plan, source, note) if saved is None else _replay(plan, saved, source, note)
-    values = tracker_options(plan)
     if encoder is not None:
         model: str | None = component_name(encoder)
     elif saved is not None and saved.has_embeddings:
@@ -135,10 +134,14 @@ def open_components(
             )
         _say_what_is_unused(plan, opened, note)
     known = appearance_of(encoder, saved)
+    appearance = encoder is not None or opened.has_embeddings
+    preset = preset_of(plan, appearance=appearance)
+    if plan.preset is None:
+        note(f"tracking with --preset {preset}; --preset deepsort is DeepSORT as published")
+    values = tracker_options(plan, preset)
     if values["max_cosine_distance"] is None:
         values["max_cosine_distance"] = _calibrated_distance(known, model, note)
     if values["iou_max_age"] is None and not values["max_seconds"]:
-        appearance = encoder is not None or opened.has_embeddings
         values["iou_max_age"] = 1 if appearance else _MOTION_IOU_MAX_AGE
     if values["frame_rate"] is None:
         values["frame_rate"] = min(source.fps or _UNKNOWN_FPS, _MOST_FPS)
@@ -156,7 +159,7 @@ def open_components(
         "classes": plan.classes,
         "class_confidence": thresholds(plan)[1],
         "encode": plan.encode,
-        "preset": plan.preset,
+        "preset": preset,
         "offline": plan.offline,
         "camera_motion": camera_motion(plan, has_images=source.has_images),
         **values,
@@ -342,7 +345,6 @@ def _choose_model(plan: RunPlan, source: FrameSource, detector: OpenedDetector, 
     if not source.has_images:
         note("tracking by motion only: there are no pictures")
         return None
-    note(f"appearance by {DEFAULT_MODEL}; --reid DIR names another model, --reid none leaves it out")
     return DEFAULT_MODEL
 
 
@@ -380,6 +382,13 @@ def _calibrated_distance(known: Appearance, model: str | None, note: Note) -> fl
     distance = known.max_cosine_distance
     if distance is None:
         return 0.2
+<<<<<<< HEAD
     why = "as calibrated" if known.calibrated else "DeepSORT's own: none is calibrated"
     note(f"max_cosine_distance {distance:g}, {why} for {Path(str(model)).name}")
+=======
+    distance = float(getattr(encoder, "max_cosine_distance", 0.2))
+    if not getattr(getattr(encoder, "spec", None), "calibrated", hasattr(encoder, "max_cosine_distance")):
+        name = Path(str(model)).name
+        note(f"{name} has no calibrated threshold: --max-cosine-distance is DeepSORT's {distance:g}")
+>>>>>>> 34b849f (Track with the best preset unless another is named)
     return distance

@@ -110,7 +110,7 @@ class RunPlan:
     min_confidence: float | tuple[tuple[str, float], ...] | None = option(
         None,
         "ignore detections below, 0 to 1; for each class as person=0.4,car=0.6, where a score without "
-        "name is for the others [the detector's own, 0.3 for --detections]",
+        "name is for the others [0.1; with --preset deepsort the detector's own, 0.3 for --detections]",
         group=_MODELS,
         metavar="SCORE",
         kind=confidences,
@@ -280,9 +280,10 @@ class RunPlan:
         repeat=True,
     )
 
-    preset: str = option(
-        "deepsort",
-        "deepsort: as published; motion: best without appearance; strong: best with it [{default}]",
+    preset: str | None = option(
+        None,
+        "strong: best with appearance; motion: best without; deepsort: as published "
+        "[strong; motion where there is no appearance]",
         group=_TRACKER,
         choices=tuple(PRESETS),
         kind=choice(*PRESETS),
@@ -304,24 +305,32 @@ class RunPlan:
         kind=number(0, 2),
     )
     max_iou_distance: float | None = option(
-        None, "largest 1 - IoU in the second stage [0.7]", group=_TRACKER, metavar="X", kind=number(0, 1)
+        None,
+        "largest 1 - IoU of a match by overlap [the preset's]",
+        group=_TRACKER,
+        metavar="X",
+        kind=number(0, 1),
     )
     max_age: int | None = option(
-        None, "a lost track is kept for this long [70]", group=_TRACKER, metavar="FRAMES", kind=count(1)
+        None,
+        "a lost track is kept for this long [the preset's]",
+        group=_TRACKER,
+        metavar="FRAMES",
+        kind=count(1),
     )
     n_init: int | None = option(
         None,
-        "detections in a row that confirm a track [3]",
+        "detections in a row that confirm a track [the preset's]",
         group=_TRACKER,
         metavar="N",
         kind=count(1),
     )
     gallery_size: int | None = option(
-        None, "embeddings kept for each track [100]", group=_TRACKER, metavar="N", kind=count(1)
+        None, "embeddings kept for each track [the preset's]", group=_TRACKER, metavar="N", kind=count(1)
     )
     coast: int | None = option(
         None,
-        "also report tracks missed in so many frames, at their predicted place [0]",
+        "also report tracks missed in so many frames, at their predicted place [the preset's]",
         group=_TRACKER,
         metavar="FRAMES",
         kind=count(0),
@@ -341,14 +350,14 @@ class RunPlan:
     camera_motion: str | None = option(
         None,
         "move tracks with the camera: by what most people do in common, by the background of the pictures "
-        "(5 ms a frame), or by both [both with the presets motion and strong, else none]",
+        "(5 ms a frame), or by both [both; with --preset deepsort none]",
         group=_TRACKER,
         choices=_CAMERA,
         kind=choice(*_CAMERA),
     )
     iou_max_age: int | None = option(
         None,
-        "second stage for tracks missed in up to so many frames [1; 15 without appearance]",
+        "tracks missed in up to so many frames match by overlap [the preset's]",
         group=_TRACKER,
         metavar="FRAMES",
         kind=count(1),

@@ -32,7 +32,7 @@ def track_video(
     detector: str | Path | Detect | None = None,
     detections: str | Path | None = None,
     reid: str | Path | Encode | None = None,
-    preset: str = "deepsort",
+    preset: str | None = None,
     lines: Sequence[Line | str] = (),
     zones: Sequence[Zone | str] = (),
     output: str | Path | None = None,
@@ -63,7 +63,8 @@ def track_video(
         detections: a MOTChallenge text file, instead of a detector.
         reid: a folder or an ``.onnx`` file, an `AppearanceEncoder` or one like it; ``"none"`` tracks by
             motion alone. None takes the model of the package.
-        preset: ``"deepsort"`` (as published), ``"motion"`` or ``"strong"``.
+        preset: ``"strong"``, ``"motion"`` or ``"deepsort"`` (as published). None takes the best: strong with
+            appearance, motion without.
         lines: lines to count at, as `Line` or ``"NAME:x1,y1,x2,y2"``.
         zones: zones to count in, as `Zone` or ``"NAME:x1,y1,x2,y2,x3,y3,..."``.
         output: MOTChallenge text file to write.
@@ -89,7 +90,7 @@ def track_video(
 
     Example:
         >>> from deepsort_paddle import track_video
-        >>> result = track_video("street.mp4", detector="yolox_nano.onnx", preset="strong",
+        >>> result = track_video("street.mp4", detector="yolox_nano.onnx",
         ...                      output="street.txt", lines=["door:100,200,300,200"])  # doctest: +SKIP
         >>> print(result.frames, "frames,", len(result.ids), "people")  # doctest: +SKIP
         795 frames, 21 people

@@ -10,7 +10,7 @@ from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.presets import PRESETS, preset_settings
 
-__all__ = ["TRACKER_OPTIONS", "camera_motion", "thresholds", "tracker_options"]
+__all__ = ["TRACKER_OPTIONS", "camera_motion", "preset_of", "thresholds", "tracker_options"]
 
 # The pipeline applies min_confidence, before anything is encoded.
 TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.name != "min_confidence")
@@ -18,8 +18,17 @@ TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.
 _LEFT_OPEN = dict.fromkeys(("max_cosine_distance", "iou_max_age", "frame_rate"))
 
 
-def tracker_options(plan: RunPlan) -> dict[str, Any]:
+def preset_of(plan: RunPlan, *, appearance: bool = True) -> str:
+    """The preset that a plan names, else the best one: ``strong`` with appearance, ``motion`` without."""
+    return plan.preset or ("strong" if appearance else "motion")
+
+
+def tracker_options(plan: RunPlan, preset: str | None = None) -> dict[str, Any]:
     """The tracker's options by name, in the order of `TRACKER_OPTIONS`.
+
+    Args:
+        plan: the run.
+        preset: of `preset_of`; None: as with appearance.
 
     Returns:
         None stands for what the run decides: ``max_cosine_distance`` by the model, ``iou_max_age`` by
@@ -42,7 +51,7 @@ def tracker_options(plan: RunPlan) -> dict[str, Any]:
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise ValueError(f"--set knows no option {name!r}{hint}; there are {', '.join(defaults)}")
         named[name] = value
-    values = preset_settings(plan.preset, **named)
+    values = preset_settings(preset or preset_of(plan), **named)
     TrackerOptions(**values)
     return {name: values.get(name, defaults[name]) for name in TRACKER_OPTIONS}
 
@@ -56,17 +65,20 @@ def camera_motion(plan: RunPlan, *, has_images: bool) -> str:
     """
     if plan.camera_motion is not None:
         return plan.camera_motion
-    if not PRESETS[plan.preset].get("min_camera_pairs"):
+    if not PRESETS[preset_of(plan)].get("min_camera_pairs"):
         return "none"
     return "both" if has_images else "boxes"
 
 
 def thresholds(plan: RunPlan) -> tuple[float | None, dict[int | str, float]]:
-    """The confidence that detections must reach, None for the detector's own, and those of single classes."""
+    """The confidence that detections must reach, None for the detector's own, and those of single classes.
+
+    A detector is opened before it is known whether there is appearance: ``strong`` and ``motion`` agree here.
+    """
     asked = plan.min_confidence
     classes: dict[int | str, float] = {}
     if isinstance(asked, tuple):
         classes.update(asked)
         asked = classes.pop("", None)
-    asked = PRESETS[plan.preset].get("min_confidence") if asked is None else asked
+    asked = PRESETS[preset_of(plan)].get("min_confidence") if asked is None else asked
     return dict(plan.tracker_options).get("min_confidence", asked), classes

@@ -217,6 +217,7 @@ def test_a_detection_file_knows_the_threshold_of_people(tmp_path: Path) -> None:
     det = tmp_path / "det" / "det.txt"
     det.write_text("".join(f"{number},-1,{100 + number},50,20,60,0.5\n" for number in range(1, 6)))
     words = [str(tmp_path), "--detections", str(det), "--quiet", "--output", str(tmp_path / "o.txt")]
+    words += ["--preset", "deepsort"]
     for thresholds, rows in (("person=0.5", 3), ("0.1,person=0.6", 0)):
         assert track([*words, "--min-confidence", thresholds]) == 0
         assert len((tmp_path / "o.txt").read_text().splitlines()) == rows

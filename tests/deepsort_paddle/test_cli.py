@@ -68,11 +68,11 @@ def test_all_outputs_of_one_run_agree(scene: SimpleNamespace, capsys: pytest.Cap
     out = scene.folder
     files = {"output": "out.txt", "csv": "out.csv", "json": "out.json", "save-video": "out.mp4"}
     options = [f"--{option}={out}/{name}" for option, name in {**files, "save-crops": "crops"}.items()]
-    code = track([scene.video, "--detections", scene.det, "--reid", "none", *options])
+    code = track([scene.video, "--detections", scene.det, "--reid", "none", "--preset", "deepsort", *options])
     captured = capsys.readouterr()
     assert code == 0
     assert captured.out.startswith("30 frames, 2 tracks, 0 broken frames; ")
-    assert "appearance" not in captured.err
+    assert captured.err == ""
     table = read_tracks(out / "out.txt")
     assert len(table) == 2 * (FRAMES - 2)  # confirmed in the third frame
     assert set(table.ids.tolist()) == {1, 2}
@@ -300,8 +300,9 @@ def test_a_sequence_without_pictures_is_tracked_from_its_detections(
     folder = scene.folder / "seq"
     folder.mkdir()
     (folder / "seqinfo.ini").write_text(f"[Sequence]\nseqLength={FRAMES}\n")
-    for source, name in ((str(folder), "a.txt"), (scene.video, "b.txt")):
-        assert track([source, "--detections", scene.det, "--output", str(scene.folder / name)]) == 0
+    for source, name, more in ((str(folder), "a.txt", []), (scene.video, "b.txt", ["--reid", "none"])):
+        words = [source, "--detections", scene.det, "--output", str(scene.folder / name), *more]
+        assert track(words) == 0
     assert (scene.folder / "a.txt").read_bytes() == (scene.folder / "b.txt").read_bytes()
 
 
@@ -343,12 +344,12 @@ def test_the_encoders_calibrated_distance_is_used_unless_one_is_given(
         "--json",
         str(scene.folder / "o.json"),
     ]
-    for extra, wanted, noted in (([], 0.125, True), (["--max_cosine_distance", "0.5"], 0.5, False)):
+    for extra, wanted in (([], 0.125), (["--max_cosine_distance", "0.5"], 0.5)):
         assert track([*arguments, *extra]) == 0
         settings = json.loads((scene.folder / "o.json").read_text())["meta"]["settings"]
         assert settings["max_cosine_distance"] == wanted
-        assert settings["iou_max_age"] == 1
-        assert ("max_cosine_distance 0.125, as calibrated for w" in capsys.readouterr().err) is noted
+        assert settings["preset"] == "strong"
+        assert "--max-cosine-distance" not in capsys.readouterr().err
 
 
 def test_a_network_without_a_calibrated_distance_is_not_called_calibrated(
@@ -358,7 +359,7 @@ def test_a_network_without_a_calibrated_distance_is_not_called_calibrated(
     shutil.copy(default_model() / "inference.onnx", network)
     output = str(scene.folder / "o.txt")
     assert track([scene.video, "--detections", scene.det, "--reid", str(network), "--output", output]) == 0
-    told = "note: max_cosine_distance 0.2, DeepSORT's own: none is calibrated for bare.onnx\n"
+    told = "note: bare.onnx has no calibrated threshold: --max-cosine-distance is DeepSORT's 0.2\n"
     assert told in capsys.readouterr().err
 
 

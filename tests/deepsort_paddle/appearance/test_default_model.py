@@ -83,9 +83,8 @@ def test_the_encoder_opens_it_where_no_folder_is_named() -> None:
 
 def test_the_command_tracks_with_it(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = settings_of(pictures)
-    assert f"appearance by {DEFAULT_MODEL}" in capsys.readouterr().err
-    assert found["reid"] == DEFAULT_MODEL
-    assert found["iou_max_age"] == 1
+    assert "tracking with --preset strong; " in capsys.readouterr().err
+    assert (found["preset"], found["reid"]) == ("strong", DEFAULT_MODEL)
     assert found["max_cosine_distance"] == AppearanceEncoder().max_cosine_distance
 
 

@@ -47,7 +47,7 @@ def scene(tmp_path: Path) -> SimpleNamespace:
             image = np.full((48, 96, 3), 40 * number, np.uint8)
             video.write(image)
             cv2.imwrite(str(tmp_path / "pictures" / f"{number}.png"), image)
-    (tmp_path / "det.txt").write_text("".join(f"{number},-1,9,9,10,20,0.2\n" for number in range(1, 5)))
+    (tmp_path / "det.txt").write_text("".join(f"{number},-1,9,9,10,20,0.05\n" for number in range(1, 5)))
     return SimpleNamespace(folder=tmp_path, video=str(tmp_path / "clip.mp4"), det=str(tmp_path / "det.txt"))
 
 
@@ -66,8 +66,8 @@ def test_a_run_says_what_looks_wrong(scene: SimpleNamespace, capsys: pytest.Capt
     assert "note: zone 'yard' lies outside" in told
     assert "note: zone '大门' shows as #2 on the video, which has ASCII letters only\n" in told
     assert "gate" not in told
-    assert f"note: {scene.det}: no detection reaches the threshold of 0.3 (--min-confidence)\n" in told
-    told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.1")
+    assert f"note: {scene.det}: no detection reaches the threshold of 0.1 (--min-confidence)\n" in told
+    told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.01")
     assert "--fps" not in told
     assert scene.det not in told
     assert "shows as" not in told  # there is no video to show it

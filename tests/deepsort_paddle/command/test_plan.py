@@ -16,6 +16,7 @@ from deepsort_paddle.command.option import option_of, options
 from deepsort_paddle.command.plan import FILES, OUTPUTS, RunPlan
 from deepsort_paddle.command.tracker_settings import thresholds, tracker_options
 from deepsort_paddle.counting.places import Line, Zone
+from deepsort_paddle.tracking.presets import PRESETS
 
 FULL = RunPlan(
     source="a.mp4",
@@ -136,6 +137,7 @@ def test_what_is_asked_for_goes_over_the_preset() -> None:
     def settled(**values: Any) -> dict[str, Any]:
         return tracker_options(RunPlan(source="a", **values))
 
+    assert settled() == settled(preset="strong")
     assert settled(preset="strong")["max_seconds"] == 2.5
     assert settled(preset="strong", max_age=12)["max_seconds"] == 0
     ages = settled(preset="strong", tracker_options={"iou_max_age": 5})
@@ -145,8 +147,8 @@ def test_what_is_asked_for_goes_over_the_preset() -> None:
     assert settled(preset="motion", offline=True)["coast"] == 0
     assert settled(preset="motion", offline=True, coast=1)["coast"] == 1
     assert settled(preset="motion", camera_motion="none")["min_camera_pairs"] == 0
-    assert settled(camera_motion="boxes")["min_camera_pairs"] == 5
-    opened = settled()
+    assert settled(preset="deepsort", camera_motion="boxes")["min_camera_pairs"] == 5
+    opened = settled(preset="deepsort")
     assert [opened[name] for name in ("max_cosine_distance", "iou_max_age", "frame_rate")] == [None] * 3
 
 
@@ -154,7 +156,9 @@ def test_thresholds_come_from_the_plan_then_from_the_preset() -> None:
     def found(**values: Any) -> tuple[float | None, dict[int | str, float]]:
         return thresholds(RunPlan(source="a", **values))
 
-    assert found() == (None, {})
+    assert PRESETS["motion"]["min_confidence"] == PRESETS["strong"]["min_confidence"]
+    assert found() == (0.1, {})
+    assert found(preset="deepsort") == (None, {})
     assert found(preset="motion") == (0.1, {})
     assert found(preset="motion", min_confidence=0.4) == (0.4, {})
     assert found(preset="motion", min_confidence="car=0.5") == (0.1, {"car": 0.5})

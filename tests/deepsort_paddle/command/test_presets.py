@@ -38,8 +38,26 @@ def settings(document: dict[str, object]) -> dict[str, object]:
     return document["meta"]["settings"]  # type: ignore[index,no-any-return]
 
 
-def test_without_preset_the_options_are_those_of_deepsort(sequence: Path) -> None:
-    found, defaults = settings(run(sequence)), TrackerOptions()
+def test_without_preset_a_sequence_without_pictures_is_tracked_with_motion(
+    sequence: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = settings(run(sequence))
+    assert found == settings(run(sequence, "--preset", "motion"))
+    assert found["preset"] == "motion"
+    det, output = str(sequence / "det" / "det.txt"), str(sequence / "out.csv")
+    for more, notes in (([], 1), (["--preset", "motion"], 0)):
+        assert track([str(sequence), "--detections", det, "--csv", output, *more]) == 0
+        assert capsys.readouterr().err.count("--preset deepsort is DeepSORT as published") == notes
+
+
+def test_without_preset_embeddings_are_tracked_with_strong(sequence: Path) -> None:
+    file = sequence / "det" / "det.txt"
+    file.write_text("".join(f"{line},-1,-1,-1,1,0\n" for line in file.read_text().splitlines()))
+    assert settings(run(sequence)) == settings(run(sequence, "--preset", "strong"))
+
+
+def test_the_preset_deepsort_has_the_options_of_the_tracker(sequence: Path) -> None:
+    found, defaults = settings(run(sequence, "--preset", "deepsort")), TrackerOptions()
     assert found["preset"] == "deepsort"
     assert found["min_confidence"] == 0.3
     for name in ("max_age", "high_confidence", "appearance_weight", "min_camera_pairs"):
@@ -132,7 +150,7 @@ def test_a_wrong_set_is_one_line_on_stderr(
 
 def test_explain_tells_the_life_of_an_id(sequence: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = sequence / "why.csv"
-    run(sequence, "--explain", "1,2", "--explain-csv", str(table))
+    run(sequence, "--preset", "deepsort", "--explain", "1,2", "--explain-csv", str(table))
     text = capsys.readouterr().out
     assert "id 1: frames 1 to 8, 8 detections, lost 0 times" in text
     # The second person's confidence falls below 0.3 in frame 5.

@@ -63,7 +63,6 @@ def test_track_video_writes_what_the_command_writes(clip: Path, tmp_path: Path) 
     assert result.counts is not None
     assert json.loads((tmp_path / "python.json").read_text())["summary"]["counts"] == result.counts.as_dict()
     assert set(result.seconds) == {"read", "detect", "encode", "track", "write"}
-    assert any("appearance by osnet_x0_25" in warning for warning in result.warnings)
 
 
 def test_a_plan_can_be_run_from_its_fields(clip: Path) -> None:
@@ -120,7 +119,8 @@ def test_a_detector_and_an_encoder_may_be_objects(clip: Path, tmp_path: Path) ->
     track_video(clip / "clip.mp4", detector=Detector(clip / "det.txt"), reid=Encoder(), json=path)
     settings = json.loads(path.read_text())["meta"]["settings"]
     assert (settings["detector"], settings["reid"]) == ("Detector", "Encoder")
-    assert (settings["min_confidence"], settings["max_cosine_distance"]) == (0.5, 0.125)
+    assert (settings["preset"], settings["max_cosine_distance"]) == ("strong", 0.125)
+    assert settings["min_confidence"] == 0.1
 
 
 class Totals:

@@ -40,7 +40,8 @@ def clip(tmp_path: Path) -> Path:
 
 def run(folder: Path, *arguments: str) -> int:
     video, det = str(folder / "clip.mp4"), str(folder / "det.txt")
-    return track([video, "--detections", det, "--reid", "none", "--quiet", "--offline", *arguments])
+    words = [video, "--detections", det, "--reid", "none", "--preset", "deepsort", "--quiet", "--offline"]
+    return track([*words, *arguments])
 
 
 def test_all_outputs_agree_and_the_gap_is_filled(clip: Path) -> None:
