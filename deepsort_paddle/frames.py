@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, dropwhile, islice
+from math import ceil
 from types import TracebackType
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,15 +45,49 @@ class Frame:
 
 @dataclass(slots=True)
 class Tally:
-    """What a reader counts and notes while it reads; `FrameSource` describes the fields."""
+    """What a reader counts and notes while it reads.
+
+    Attributes:
+        broken: frames that could not be read.
+        reconnects: how often a stream was lost and found again.
+        note: what was wrong with the source's end.
+        skipped: frames of a live source that came while an earlier one was tracked.
+        started: wall clock at the first frame of a live source, seconds since 1970.
+        now: seconds of a clock that never falls.
+    """
 
     broken: int = 0
     reconnects: int = 0
     note: str = ""
+    skipped: int = 0
+    started: float | None = None
+    now: Callable[[], float] = time.monotonic
+    _zero: float | None = None
+
+    def arrived(self, zero: float) -> None:
+        """Take in when time 0 was by the frame that has just arrived; the earliest of all counts."""
+        self._zero = zero if self._zero is None else min(self._zero, zero)
+
+    def shift(self, seconds: float) -> None:
+        """Let time begin so many seconds later."""
+        self._zero = None if self._zero is None else self._zero + seconds
+        self.started = None if self.started is None else self.started + seconds
+
+    def lag(self, timestamp: float) -> float | None:
+        """Seconds since the frame of this time could have been here; None where the source is not live."""
+        return None if self._zero is None else max(0.0, self.now() - self._zero - timestamp)
 
     def add_note(self, text: str) -> None:
         """Append a remark to the note."""
         self.note = f"{self.note}; {text}" if self.note and text else self.note or text
+
+
+@runtime_checkable
+class Returnable(Protocol):
+    """Frames of which the first may be handed back, so that a newer one takes its place."""
+
+    def put_back(self, frame: Frame) -> None:
+        """Hand it back."""
 
 
 class FrameSource:
@@ -155,6 +192,69 @@ class FrameSource:
             pixel_aspect=self.pixel_aspect,
         )
 
+    def between(self, start: float = 0.0, end: float | None = None) -> FrameSource:
+        """A part of the source; frames keep their numbers and times.
+
+        Args:
+            start: seconds of the first frame to take.
+            end: seconds at which it ends; None: at its end.
+
+        Raises:
+            ValueError: the source has no clock, or no frame in that time.
+        """
+        if not self.fps:
+            raise ValueError(f"{self.name} has no frame rate, so start and end mean nothing: name its rate")
+        stop = float("inf") if end is None else end - 1e-6
+        index = 0
+        for frame in self:
+            if frame.timestamp is None or frame.timestamp >= start - 1e-6:
+                break
+            index += 1
+        else:
+            raise ValueError(f"{self.name} ends at {index / self.fps:.1f} s, before the start at {start:g} s")
+        if (frame.timestamp or 0.0) >= stop:
+            raise ValueError(f"{self.name} has no frame from {start:g} to {end:g} s")
+
+        def chosen() -> Iterator[Frame]:
+            with self:
+                for one in chain([frame], self):
+                    if (one.timestamp or 0.0) >= stop:
+                        return
+                    yield one
+
+        count = self.frame_count
+        if count is not None:
+            count = count if end is None else min(count, ceil(stop * self.fps))
+            count = max(1, count - index)
+        numbers: Sequence[int] = range(frame.number, frame.number + (count or _MOST_FRAMES))
+        if self.frame_numbers is not None:
+            numbers = self.frame_numbers[index : None if count is None else index + count]
+        return FrameSource(
+            chosen(),
+            self._tally,
+            name=self.name,
+            fps=self.fps,
+            frame_count=count,
+            size=(self.height, self.width),
+            has_images=self.has_images,
+            frame_numbers=numbers,
+            pixel_aspect=self.pixel_aspect,
+        )
+
+    @property
+    def skipped(self) -> int:
+        """Frames of a live source that came while an earlier one was tracked."""
+        return self._tally.skipped
+
+    @property
+    def started(self) -> float | None:
+        """Wall clock at the first frame of a live source, seconds since 1970."""
+        return self._tally.started
+
+    def lag(self, frame: Frame) -> float | None:
+        """Seconds between a frame's arrival, at best, and now; None where the source is not live."""
+        return None if frame.timestamp is None else self._tally.lag(frame.timestamp)
+
     @property
     def broken(self) -> int:
         """Number of frames so far that could not be read, or that the decoder reported as damaged."""
@@ -177,6 +277,9 @@ class FrameSource:
             first.append(frame)
             if frame.image is not None:
                 self.height, self.width = frame.image.shape[:2]
+                if isinstance(frames, Returnable):  # time goes on until the first frame is asked for
+                    frames.put_back(frame)
+                    return frames
                 return chain(first, frames)
         raise ValueError(f"{self.name}: no frame can be read" + (f" ({self.note})" if self.note else ""))
 

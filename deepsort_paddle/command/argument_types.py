@@ -29,6 +29,7 @@ __all__ = [
     "ids",
     "line",
     "number",
+    "seconds",
     "switch",
     "text",
     "zone",
@@ -107,6 +108,19 @@ def every(value: str | int | Iterable[int]) -> tuple[int, ...]:
     if len(found) > 2:
         raise OptionError(f"expected N or N:FIRST, got {value!r}")
     return found
+
+
+def seconds(value: str | float) -> float:
+    """A time in seconds: a number, or a text ``ss``, ``mm:ss`` or ``hh:mm:ss``."""
+    parts = value.split(":") if isinstance(value, str) else [value]
+    try:
+        numbers = [number(0)(part) for part in parts]
+        fits = len(numbers) <= 3 and all(part < 60 for part in numbers[1:])
+    except OptionError:
+        fits = False
+    if not fits:
+        raise OptionError(f"expected seconds or hh:mm:ss, got {value!r}")
+    return float(sum(part * 60.0**place for place, part in enumerate(reversed(numbers))))
 
 
 def ids(value: str | int | Iterable[int]) -> tuple[int, ...]:

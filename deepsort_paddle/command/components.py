@@ -183,7 +183,7 @@ def about_run(plan: RunPlan, source: FrameSource, components: Components) -> Abo
         width=source.width,
         height=source.height,
         pixel_aspect=str(source.pixel_aspect),
-        every=plan.every,
+        every=plan.stride,
         broken=source.broken,
         detector=opened.name or plan.detections,
         labels=opened.labels or ("person",),

@@ -174,13 +174,19 @@ class _Annotated:
         targets: Sequence[Callable[[NDArray[np.uint8], float | None], None]],
     ) -> None:
         self._painter, self._counter, self._targets = painter, counter, targets
+        self._first: float | None = None
 
     def write(self, tracked: TrackedFrame) -> None:
         image = self._painter.paint(tracked)
         if self._counter is not None:
             image = draw_counts(image, self._counter.counts())
+        timestamp = tracked.frame.timestamp
+        if self._first is None:
+            self._first = timestamp
+        if timestamp is not None and self._first is not None:
+            timestamp -= self._first  # a video that begins in the middle of the source begins at 0
         for target in self._targets:
-            target(image, tracked.frame.timestamp)
+            target(image, timestamp)
 
     def close(self) -> None:
         pass

@@ -24,6 +24,7 @@ from deepsort_paddle.command.argument_types import (
     ids,
     line,
     number,
+    seconds,
     switch,
     text,
     zone,
@@ -129,12 +130,24 @@ class RunPlan:
         metavar="IOU",
         kind=number(0, 1),
     )
-    every: tuple[int, ...] | None = option(
+    stride: tuple[int, ...] | None = option(
         None,
-        "track every N-th frame only, from frame FIRST on, as where the detector ran on these [1]",
+        "track every N-th frame only, from frame FIRST on; frames keep their numbers [1]",
         group=_MODELS,
         metavar="N[:FIRST]",
         kind=every,
+    )
+    start: float | None = option(
+        None, "of a file: begin here, seconds or hh:mm:ss", group=_MODELS, metavar="TIME", kind=seconds
+    )
+    end: float | None = option(
+        None, "of a file: end here, likewise", group=_MODELS, metavar="TIME", kind=seconds
+    )
+    every_frame: bool = option(
+        False,
+        "of a camera or stream: track all frames, however late; without, the newest one each time",
+        group=_MODELS,
+        kind=switch,
     )
     device: str = option("auto", "auto, cpu, gpu or gpu:N [{default}]", group=_MODELS, metavar="NAME")
     threads: int | None = option(

@@ -29,6 +29,10 @@ class RunResult:
         ids: of the tracks that were reported, ascending.
         broken_frames: those that could not be read, or that the decoder reports as damaged.
         reconnects: how often a stream was lost and found again.
+        skipped_frames: of a live source, those that came while an earlier one was tracked.
+        lag: of a live source, mean seconds from a frame's arrival to the end of its outputs.
+        max_lag: the largest.
+        started: wall clock of timestamp 0 of a live source, seconds since 1970.
         elapsed: wall-clock seconds from the first frame to the last.
         seconds: wall-clock seconds of each stage: read, detect, encode, track, write. Stages overlap, so
             their sum may be larger than ``elapsed``.
@@ -46,6 +50,10 @@ class RunResult:
     ids: tuple[int, ...]
     broken_frames: int = 0
     reconnects: int = 0
+    skipped_frames: int = 0
+    lag: float | None = None
+    max_lag: float | None = None
+    started: float | None = None
     elapsed: float
     seconds: Mapping[str, float]
     counts: Counts | None = None
@@ -98,6 +106,7 @@ class Progress:
         self.ids: set[int] = set()
         self.persons: dict[int, int] | None = None
         self.source, self.counter = source, counter
+        self._lag = self._max_lag = self._sum_lag = 0.0
         self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._began = time.perf_counter()
 
@@ -108,6 +117,9 @@ class Progress:
         for stage in _STAGES[:-1]:
             self._seconds[stage] += getattr(tracked.seconds, stage)
         self._seconds["write"] += write
+        self._lag = self.source.lag(tracked.frame) or 0.0
+        self._sum_lag += self._lag
+        self._max_lag = max(self._max_lag, self._lag)
 
     def rates(self) -> dict[str, float]:
         """Frames a second of each stage that took any time."""
@@ -118,15 +130,27 @@ class Progress:
         return {**self.rates(), "all": self.frames / max(time.perf_counter() - self._began, 1e-9)}
 
     def line(self) -> str:
-        """Ids and frames a second of each stage, for a progress bar."""
-        speed = " ".join(f"{stage} {rate:.0f}" for stage, rate in self.rates().items())
-        return f"{len(self.ids)} ids, fps: {speed}"
+        """Ids, and of a live source how late it is, for a progress bar of 80 columns."""
+        if self.source.live:
+            return f"{len(self.ids)} ids, {self._lag:.1f} s late, {self.source.skipped} skipped"
+        return f"{len(self.ids)} ids"
 
     def totals(self) -> dict[str, Any]:
-        """Frames, tracks, people where they are known, and broken frames."""
+        """Frames, tracks, people where they are known, and broken frames; of a live source also its lag."""
         people = {} if self.persons is None else {"people": len(set(self.persons.values()))}
         tracks = {"frames": self.frames, "tracks": len(self.ids)}
-        return {**tracks, **people, "broken_frames": self.source.broken}
+        return {**tracks, **people, "broken_frames": self.source.broken, **self._live()}
+
+    def _live(self) -> dict[str, Any]:
+        """Skipped frames, lag in seconds and start of a live source."""
+        if not self.source.live or self.source.started is None:
+            return {}
+        return {
+            "skipped_frames": self.source.skipped,
+            "lag": round(self._sum_lag / max(1, self.frames), 3),
+            "max_lag": round(self._max_lag, 3),
+            "started": self.source.started,
+        }
 
     def summary(self) -> dict[str, Any]:
         """The totals, who is who, and what lines and zones counted, as plain values for JSON."""
@@ -146,6 +170,7 @@ class Progress:
             seconds=dict(self._seconds),
             counts=None if self.counter is None else self.counter.counts(),
             persons=self.persons,
+            **self._live(),
             **known,
         )
 

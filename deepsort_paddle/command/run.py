@@ -168,6 +168,7 @@ class _Run:
             class_confidence=components.detector.class_confidence,
             min_height=plan.min_height,
             select=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
+            clock_rate=components.tracker.options.frame_rate if self.source.live else None,
             camera_motion=PictureMotion() if by_images else None,
         )
 

@@ -58,18 +58,23 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
         OSError: there is no such source, or it cannot be opened.
         ValueError: it holds no frame that can be read.
     """
-    every = plan.every
+    stride = plan.stride
     if saved is None or not _replays(plan, saved, images=images):
-        source = open_source(plan.source, fps=plan.fps)
+        source = open_source(plan.source, fps=plan.fps, every_frame=plan.every_frame)
+        if source.live and (plan.start is not None or plan.end is not None):
+            source.close()
+            raise ValueError(f"{source.name} is live: leave out --start and --end, which are for files")
     else:
         if not (is_address(plan.source) or plan.source.isdecimal() or Path(plan.source).exists()):
             raise FileNotFoundError(f"no such file or folder: {plan.source}")
         source, done = saved.source(), saved.about.every
-        if every is not None and done is not None and every != done:
-            words = [":".join(map(str, one)) for one in (done, every)]
-            raise ValueError(f"{saved.path} is of --every {words[0]}, got --every {words[1]}")
-        every = None if every == done else every
-    return source if every is None else source.every(*every)
+        if stride is not None and done is not None and stride != done:
+            words = [":".join(map(str, one)) for one in (done, stride)]
+            raise ValueError(f"{saved.path} is of --stride {words[0]}, got --stride {words[1]}")
+        stride = None if stride == done else stride
+    if plan.start is not None or plan.end is not None:
+        source = source.between(plan.start or 0.0, plan.end)
+    return source if stride is None else source.every(*stride)
 
 
 def _replays(plan: RunPlan, saved: SavedDetections, *, images: bool) -> bool:

@@ -15,7 +15,17 @@ def summary(result: RunResult) -> str:
     return (
         f"{result.frames} frames, {len(result.ids)} tracks{people}, {result.broken_frames} broken frames; "
         f"{result.fps:.1f} fps ({speed})"
+        + _live(result)
         + (f"; reconnected {result.reconnects} times" if result.reconnects else "")
+    )
+
+
+def _live(result: RunResult) -> str:
+    """How a live source was followed; empty for others."""
+    if result.lag is None or result.max_lag is None:
+        return ""
+    return (
+        f"; {result.skipped_frames} frames skipped, {result.lag:.2f} s late, at most {result.max_lag:.2f} s"
     )
 
 

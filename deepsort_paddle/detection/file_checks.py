@@ -66,7 +66,7 @@ def _every_nth(frames: list[int], source: FrameSource) -> str:
     step, times = steps.most_common(1)[0]
     if step == 1 or times < _MOST * (len(taken) - 1):
         return ""
-    option = f"--every {step}" + ("" if taken[0] == 0 else f":{numbers[taken[0]]}")
+    option = f"--stride {step}" + ("" if taken[0] == 0 else f":{numbers[taken[0]]}")
     total = "" if source.frame_count is None else f" of {source.frame_count}"
     return (
         f"detections on {len(frames)}{total} frames only, every {step} frames: a new track that is missed in "

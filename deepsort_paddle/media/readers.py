@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from deepsort_paddle.frames import Frame, Tally
 from deepsort_paddle.media.clock import FrameClock, is_raw, without_jumps
 from deepsort_paddle.media.image_header import decode_image
+from deepsort_paddle.media.stream_clock import StreamClock
 
 __all__ = [
     "open_container",
@@ -176,7 +177,7 @@ def read_stream(
     backoff: float,
     patience: float,
 ) -> Iterator[Frame]:
-    """Frames of a live stream, stamped with the time of their arrival; reconnects when it is lost.
+    """Frames of a live stream, stamped by a `StreamClock`; reconnects when it is lost.
 
     Silence ends by the timeout of the connection. A stream that goes on without pictures, with its sound
     alone or with packets that can't be decoded, is lost too after ``patience`` seconds, so packets of every
@@ -184,7 +185,7 @@ def read_stream(
     other.
     """
     number = attempts = 0
-    start: float | None = None
+    clock = StreamClock(tally)
     while True:
         reason = "the stream ended"
         container, stream = connection
@@ -212,14 +213,13 @@ def read_stream(
                 for picture in pictures:
                     number, attempts = number + 1, 0
                     tally.broken += picture.is_corrupt
-                    now = time.monotonic()
-                    start = now if start is None else start
-                    yield Frame(number, _image(picture), now - start)
+                    yield Frame(number, _image(picture), clock.stamp(picture.time))
                     due = time.monotonic() + patience
         again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "stream", reason)
         if again is None:
             return
         connection = again
+        clock.reconnected()
 
 
 def read_camera(
@@ -230,7 +230,7 @@ def read_camera(
     Ten failures in a row, or no answer in time, mean that it is gone; it is opened again when it comes back.
     """
     number = failures = attempts = 0
-    start: float | None = None
+    clock = StreamClock(tally)
     while True:
         reason = "it stopped sending pictures"
         try:
@@ -241,9 +241,7 @@ def read_camera(
                     tally.broken += 1
                     continue
                 number, failures, attempts = number + 1, 0, 0
-                now = time.monotonic()
-                start = now if start is None else start
-                yield Frame(number, image, now - start)
+                yield Frame(number, image, clock.stamp(None))
         except TimeoutError as error:
             reason = str(error)
         finally:

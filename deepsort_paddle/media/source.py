@@ -16,6 +16,7 @@ from deepsort_paddle.frames import Frame, FrameSource, Tally
 from deepsort_paddle.media.addresses import ffmpeg_address, is_address
 from deepsort_paddle.media.clock import frame_rate, is_raw
 from deepsort_paddle.media.frame_numbers import first_frame, number_images
+from deepsort_paddle.media.newest import NewestFrames
 from deepsort_paddle.media.readers import (
     open_container,
     pixel_aspect,
@@ -42,6 +43,7 @@ def open_source(
     retries: int = 5,
     backoff: float = 1.0,
     patience: float = 10.0,
+    every_frame: bool = True,
 ) -> FrameSource:
     """Open anything that has frames.
 
@@ -54,6 +56,8 @@ def open_source(
         backoff: seconds before the first attempt; doubles with each, up to 30.
         patience: seconds without a picture after which a stream or camera counts as lost, and that opening
             it may take.
+        every_frame: False: a camera or stream gives its newest frame whenever it is asked, and skips those
+            in between.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -64,14 +68,14 @@ def open_source(
     if fps is not None and not 0 < fps < float("inf"):
         raise ValueError(f"fps must be positive, got {fps}")
     if is_address(text):
-        return _open_stream(text, retries, backoff, patience)
+        return _open_stream(text, retries, backoff, patience, every_frame)
     path = Path(text)
     if path.is_dir():
         return _open_sequence(path, fps) if is_sequence(path) else _open_folder(path, fps)
     if text.isdecimal() and not path.exists():
-        return _open_camera(int(text), f"camera {text}", retries, backoff, patience)
+        return _open_camera(int(text), f"camera {text}", retries, backoff, patience, every_frame)
     if path.is_char_device():
-        return _open_camera(text, path.name, retries, backoff, patience)
+        return _open_camera(text, path.name, retries, backoff, patience, every_frame)
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {text}")
     return _open_file(path, fps)
@@ -118,7 +122,9 @@ def _open_file(path: Path, fps: float | None) -> FrameSource:
     )
 
 
-def _open_stream(address: str, retries: int, backoff: float, patience: float) -> FrameSource:
+def _open_stream(
+    address: str, retries: int, backoff: float, patience: float, every_frame: bool
+) -> FrameSource:
     def connect() -> tuple[Any, Any]:
         options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
         return open_container(address, without_password(address), options=options, timeout=patience)
@@ -132,10 +138,13 @@ def _open_stream(address: str, retries: int, backoff: float, patience: float) ->
         frames = read_file(container, stream, tally, fps, stream.frames or None)
         return FrameSource(frames, tally, name=name, fps=fps, frame_count=stream.frames or None)
     frames = read_stream(connect, (container, stream), tally, retries, backoff, patience)
-    return FrameSource(frames, tally, name=name, fps=fps, live=True)
+    chosen = frames if every_frame else NewestFrames(frames, tally)
+    return FrameSource(chosen, tally, name=name, fps=fps, live=True)
 
 
-def _open_camera(device: int | str, name: str, retries: int, backoff: float, patience: float) -> FrameSource:
+def _open_camera(
+    device: int | str, name: str, retries: int, backoff: float, patience: float, every_frame: bool
+) -> FrameSource:
     def opened() -> cv2.VideoCapture:
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
@@ -153,8 +162,9 @@ def _open_camera(device: int | str, name: str, retries: int, backoff: float, pat
     capture = connect()
     tally = Tally()
     fps = capture.get(cv2.CAP_PROP_FPS)
+    frames = read_camera(connect, capture, tally, retries, backoff)
     return FrameSource(
-        read_camera(connect, capture, tally, retries, backoff),
+        frames if every_frame else NewestFrames(frames, tally),
         tally,
         name=name.replace(" ", ""),
         fps=fps if fps > 0 else None,

@@ -91,6 +91,7 @@ class HtmlReport:
         self._step = 1 / (meta.get("fps") or 25.0)
         self._identities: dict[int, _Identity] = {}
         self._duration = 0.0
+        self._start: float | None = None
         self._frames = 0
 
     def write(self, tracked: TrackedFrame) -> None:
@@ -98,6 +99,8 @@ class HtmlReport:
         frame, tracks = tracked.frame, tracked.tracks
         self._frames += 1  # numbers from file names may begin anywhere and leave some out
         now = (self._frames - 1) * self._step if frame.timestamp is None else frame.timestamp
+        self._start = now if self._start is None else self._start
+        now -= self._start  # as the annotated video does
         self._duration = max(self._duration, now + self._step)
         for row, track_id in enumerate(tracks.ids.tolist()):
             known = self._identities.setdefault(track_id, _Identity(frame.number, int(tracks.class_id[row])))

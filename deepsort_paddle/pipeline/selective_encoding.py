@@ -59,18 +59,25 @@ class SelectiveEncoding:
         self.max_rival_iou = check_number("max_rival_iou", max_rival_iou, 1.0)
 
     def __call__(
-        self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None
+        self,
+        detections: Detections,
+        *,
+        camera_motion: NDArray[np.float64] | None = None,
+        intervals: int = 1,
     ) -> NDArray[np.int64]:
         """Select the detections of the next frame to encode, before the tracker is updated with them.
 
         Args:
             detections: of the next frame, without embeddings.
             camera_motion: the ``camera_motion`` of the tracker's next ``update``.
+            intervals: likewise.
 
         Returns:
             ``(K,)`` int64 rows of ``detections``, ascending, without those that the tracker will ignore.
         """
-        inputs = self.tracker.prepare_association(detections, camera_motion=camera_motion)
+        inputs = self.tracker.prepare_association(
+            detections, camera_motion=camera_motion, intervals=intervals
+        )
         state, usable = inputs.tracks, inputs.detections
         tracks, columns = np.arange(len(state)), np.arange(len(usable.index))
         recent = state.frames_since_update == 1

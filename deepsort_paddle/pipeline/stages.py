@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +51,11 @@ class Tracker(Protocol):
         """Update the tracks with the detections of one frame."""
 
 
-class _CameraMotionTracker(Protocol):
-    """A tracker that takes the camera motion, such as `DeepSort`."""
+class _InformedTracker(Protocol):
+    """A tracker that takes the camera's motion and the time that has passed, as `DeepSort`."""
 
-    def update(self, detections: Detections, /, *, camera_motion: NDArray[np.float64] | None) -> Tracks:
-        """Update the tracks with the detections of one frame."""
+    def update(self, detections: Detections, /, **known: Any) -> Tracks:
+        """Take in one frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,7 @@ def track_frames(
     select: Select | None = None,
     camera_motion: CameraMotion | None = None,
     class_confidence: Mapping[int, float] = NO_CLASSES,
+    clock_rate: float | None = None,
 ) -> Generator[TrackedFrame, None, None]:
     """Track objects through ``frames``, lazily.
 
@@ -185,6 +186,9 @@ def track_frames(
             ``detect``, and timed with it. The result is the ``camera_motion`` of ``select`` and of the
             tracker's ``update``. See `deepsort_paddle.tracking.picture_motion.PictureMotion`.
         class_confidence: see `prepare_detections`.
+        clock_rate: frames a second by which the tracker counts time, for sources that skip frames:
+            ``update`` and ``select`` get the time since the frame before as ``intervals``, in such frames.
+            None: each frame is one interval.
 
     Yields:
         Each frame with its detections and tracks.
@@ -216,7 +220,7 @@ def track_frames(
         min_height=min_height,
         class_confidence=class_confidence,
     )
-    batches = stage(_detect(batches, detect, prepare, camera_motion))
+    batches = stage(_detect(batches, detect, prepare, camera_motion, _Intervals(clock_rate)))
     if encode is None:
         return _track(batches, tracker)
     if select is None:
@@ -232,12 +236,28 @@ class _Batch:
     frames: list[Frame]
     read: float
     detections: list[Detections] = field(default_factory=list)
-    motions: list[NDArray[np.float64] | None] = field(default_factory=list)
+    known: list[dict[str, Any]] = field(default_factory=list)  # for the tracker, by argument
     detect: list[float] = field(default_factory=list)
     encode: float = 0.0
 
 
 _Batches = Generator[_Batch, None, None]
+
+
+class _Intervals:
+    """The time between frames in frames of a rate; says nothing without one."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._latest: float | None = None
+
+    def since(self, timestamp: float | None) -> dict[str, Any]:
+        """The argument of the tracker: whole intervals since the frame before, at least 1."""
+        if self._rate is None or timestamp is None:
+            return {}
+        passed = 0.0 if self._latest is None else timestamp - self._latest
+        self._latest = timestamp
+        return {"intervals": max(1, round(passed * self._rate))}
 
 
 def _read(frames: Iterator[Frame], frames_per_batch: int) -> _Batches:
@@ -254,6 +274,7 @@ def _detect(
     detect: Detect,
     prepare: Callable[[Detections], Detections],
     camera_motion: CameraMotion | None,
+    intervals: _Intervals,
 ) -> _Batches:
     with closing(batches):
         for batch in batches:
@@ -264,9 +285,10 @@ def _detect(
                 check_type("what detect returns", found, Detections, "as Detections.of makes them")
                 found = prepare(found)
                 batch.detections.append(found)
-                batch.motions.append(
-                    None if camera_motion is None else camera_motion(frame.image, found.boxes)
-                )
+                known = intervals.since(frame.timestamp)
+                if camera_motion is not None:
+                    known["camera_motion"] = camera_motion(frame.image, found.boxes)
+                batch.known.append(known)
                 batch.detect.append(time.perf_counter() - began)
             yield batch
 
@@ -286,9 +308,8 @@ def _encode_selected(batches: _Batches, encode: Encode, select: Select) -> _Batc
         for batch in batches:
             began = time.perf_counter()
             image, detections = batch.frames[0].image, batch.detections[0]
-            motion = {} if batch.motions[0] is None else {"camera_motion": batch.motions[0]}
             encodable = image is not None and len(detections) > 0
-            rows = select(detections, **motion) if encodable else np.zeros(0, np.int64)
+            rows = select(detections, **batch.known[0]) if encodable else np.zeros(0, np.int64)
             if image is not None and len(rows):
                 selected = encode(image, detections.boxes[rows])  # (K, D)
                 embeddings = np.zeros((len(detections), selected.shape[1]), np.float32)
@@ -301,13 +322,10 @@ def _encode_selected(batches: _Batches, encode: Encode, select: Select) -> _Batc
 def _track(batches: _Batches, tracker: Tracker) -> Generator[TrackedFrame, None, None]:
     with closing(batches):
         for batch in batches:
-            columns = zip(batch.frames, batch.detections, batch.motions, batch.detect, strict=True)
-            for frame, detections, motion, seconds in columns:
+            columns = zip(batch.frames, batch.detections, batch.known, batch.detect, strict=True)
+            for frame, detections, known, seconds in columns:
                 began = time.perf_counter()
-                if motion is None:
-                    tracks = tracker.update(detections)
-                else:
-                    tracks = cast(_CameraMotionTracker, tracker).update(detections, camera_motion=motion)
+                tracks = cast(_InformedTracker, tracker).update(detections, **known)
                 track = time.perf_counter() - began
                 spent = StageSeconds(batch.read, seconds, batch.encode, track)
                 yield TrackedFrame(frame, detections, tracks, spent)

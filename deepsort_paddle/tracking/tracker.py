@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from deepsort_paddle.arguments import check_affine, check_type
+from deepsort_paddle.arguments import check_affine, check_int, check_type
 from deepsort_paddle.boxes import iou, xyah_from_xyxy, xyxy_from_xyah
 from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.structures import Detections, Tracks
@@ -157,22 +157,30 @@ class DeepSort:
         if self.journal is not None:
             self.journal = Journal()
 
-    def update(self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None) -> Tracks:
+    def update(
+        self,
+        detections: Detections,
+        *,
+        camera_motion: NDArray[np.float64] | None = None,
+        intervals: int = 1,
+    ) -> Tracks:
         """Track one frame.
 
         Args:
             detections: of this frame, possibly none; not modified, not kept. Boxes without width or height
                 neither match nor start a track. Without embeddings, appearance decides nothing.
             camera_motion: ``(2, 3)`` affine map from the previous frame's pixels to this frame's.
+            intervals: time since the last update, in frames of ``frame_rate``. More than 1 where a live
+                source skips frames: tracks move and age by that time.
 
         Returns:
             Confirmed tracks that were matched in this frame (or at most ``coast`` frames ago), oldest first.
 
         Raises:
             ValueError: not `Detections`, embeddings of another length than before, or an invalid
-                ``camera_motion``. The tracker is then unchanged.
+                ``camera_motion`` or ``intervals``. The tracker is then unchanged.
         """
-        inputs = self.prepare_association(detections, camera_motion=camera_motion)
+        inputs = self.prepare_association(detections, camera_motion=camera_motion, intervals=intervals)
         self._state, usable = inputs.tracks, inputs.detections
         found = match(inputs)
         if self.journal is not None:
@@ -184,7 +192,11 @@ class DeepSort:
         return self._report(detection_index)
 
     def prepare_association(
-        self, detections: Detections, *, camera_motion: NDArray[np.float64] | None = None
+        self,
+        detections: Detections,
+        *,
+        camera_motion: NDArray[np.float64] | None = None,
+        intervals: int = 1,
     ) -> AssociationInput:
         """Return what `update` with the same arguments will match: predicted tracks, usable detections.
 
@@ -194,6 +206,7 @@ class DeepSort:
         Args:
             detections: as for `update`.
             camera_motion: as for `update`.
+            intervals: as for `update`.
 
         Raises:
             ValueError: as `update`.
@@ -201,20 +214,31 @@ class DeepSort:
         check_type("detections", detections, Detections, "as Detections.of(boxes, confidence) makes them")
         if camera_motion is not None:
             camera_motion = check_affine(camera_motion)
+        intervals = check_int("intervals", intervals, 1)
         usable = self._select_usable(detections)
-        states = self._state.states
-        if self._options.hold_shape:
-            states = kalman.hold_shape(states, self._state.frames_since_update > 0)
-        state = replace(
-            self._state,
-            states=kalman.predict(states, velocity_noise=self._options.frame_velocity_noise),
-            frames_since_update=self._state.frames_since_update + 1,
-        )
+        state = self._predict(intervals)
         if camera_motion is not None:
             self._move(state, camera_motion)
         if self._options.min_camera_pairs:
             self._move(state, self._estimate_camera_motion(state, usable))
         return AssociationInput(self._options, state, self._gallery, usable)
+
+    def _predict(self, intervals: int) -> TrackState:
+        """Return the tracks so many frame intervals later.
+
+        A track that was matched in the last update counts as missed in one frame, however many were skipped
+        since: all stages for tracks seen just before go by that. After more than a second it was not just
+        before.
+        """
+        options, missed = self._options, self._state.frames_since_update
+        states = self._state.states
+        for step in range(min(intervals, options.max_age)):
+            if options.hold_shape:
+                states = kalman.hold_shape(states, missed + step > 0)
+            states = kalman.predict(states, velocity_noise=options.frame_velocity_noise)
+        just_before = (missed == 0) & (intervals <= max(options.frame_rate, 1.0))
+        ages = np.where(just_before, 1, missed + intervals)
+        return replace(self._state, states=states, frames_since_update=ages)
 
     def _select_usable(self, detections: Detections) -> UsableDetections:
         """Drop what cannot be tracked; check the embeddings, and open the gallery for the first ones."""

@@ -38,14 +38,14 @@ def boxes_on(frames: Sequence[int], *, copies: int = 1, score: float | None = No
 @pytest.mark.parametrize(
     ("frames", "numbers", "option"),
     [
-        (range(1, 31, 5), None, "--every 5 "),
-        (range(5, 31, 5), None, "--every 5:5 "),
-        (range(1, 31, 2), None, "--every 2 "),
+        (range(1, 31, 5), None, "--stride 5 "),
+        (range(5, 31, 5), None, "--stride 5:5 "),
+        (range(1, 31, 2), None, "--stride 2 "),
         ([1, 6, 11, 21, 26], None, None),  # no regular step
-        ([1, 6, 11, 16, 21, 26, 31, 41], None, "--every 5 "),  # nobody was there once
-        (range(372, 402, 3), range(372, 402), "--every 3 "),
-        (range(374, 402, 3), range(372, 402), "--every 3:374 "),
-        (range(5, 151, 10), tuple(range(5, 151, 5)), "--every 2 "),
+        ([1, 6, 11, 16, 21, 26, 31, 41], None, "--stride 5 "),  # nobody was there once
+        (range(372, 402, 3), range(372, 402), "--stride 3 "),
+        (range(374, 402, 3), range(372, 402), "--stride 3:374 "),
+        (range(5, 151, 10), tuple(range(5, 151, 5)), "--stride 2 "),
         (range(5, 151, 5), tuple(range(5, 151, 5)), None),  # the detector ran on all images there are
         (range(1, 31), None, None),
         ([1, 4, 7], None, None),
@@ -125,11 +125,11 @@ def test_the_option_that_a_note_names_tracks_every_nth_frame(
     frames = range(first, 31, 5)
     notes, rows = run(rows_on(frames))
     assert "detections on 6 of 30 frames only, every 5 frames: " in notes
-    assert f"--every {option} tracks these frames only\n" in notes
+    assert f"--stride {option} tracks these frames only\n" in notes
     assert "no track was confirmed: 12 detections in 6 of 30 frames" in notes
     assert "3 frames in a row (--n-init)\n" in notes
     assert rows == []
-    notes, rows = run(rows_on(frames), "--every", option, *(["--offline"] if offline else []))
+    notes, rows = run(rows_on(frames), "--stride", option, *(["--offline"] if offline else []))
     assert notes == ""
     assert {row.split(",")[1] for row in rows} == {"1", "2"}
     assert {int(row.split(",")[0]) for row in rows} == set(list(frames)[2:])
@@ -164,7 +164,7 @@ def test_every_nth_frame_keeps_numbers_times_and_rate(tmp_path: Path) -> None:
             whole.every(0)
 
 
-@pytest.mark.parametrize("arguments", [["--every", "0"], ["--every", "5:0"], ["--nms", "1.5"]])
+@pytest.mark.parametrize("arguments", [["--stride", "0"], ["--stride", "5:0"], ["--nms", "1.5"]])
 def test_wrong_options_end_in_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert track(["clip.mp4", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
