@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--slow", type=float, default=200.0, help="milliseconds of the slower one")
     options = parser.parse_args()
     print(
-        "| tracker | frames | skipped | seconds followed | late, mean and max (s) | truly late at the end (s) "
+        "| tracker | frames | skipped | seconds followed | late, mean and max (s) | truly late at the end "
         "| largest error of a time (s) | smallest interval (s) | reconnects | ids |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
