@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import in_one_line
-from deepsort_paddle.command.parser import PROGRAM, parse
+from deepsort_paddle.command.parser import EXAMPLES, PROGRAM, parse
 
 __all__ = ["track"]
 
@@ -22,8 +22,12 @@ def track(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: some of many videos failed; 2: the user can put it right, one line on stderr says what; 130:
     stopped by Ctrl-C; 143: by ``kill``. Outputs of one video hold every frame up to a stop.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        sys.stderr.write(f"usage: {PROGRAM} SOURCE [options], all of them by --help\n\n{EXAMPLES}")
+        return 2
     try:
-        plan = parse(sys.argv[1:] if arguments is None else arguments)
+        plan = parse(words)
         if isinstance(plan, BatchPlan):
             from deepsort_paddle.batch.many import run_many
 

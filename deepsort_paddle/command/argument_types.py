@@ -25,6 +25,7 @@ __all__ = [
     "class_list",
     "confidences",
     "count",
+    "device",
     "every",
     "ids",
     "line",
@@ -45,6 +46,11 @@ def text(value: str | int | PathLike[str]) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | PathLike):
         raise OptionError(f"expected a name or a path, got {value!r}")
     return str(value)
+
+
+def device(value: str) -> str:
+    """A device, in small letters: pptracking writes GPU."""
+    return text(value).lower()
 
 
 def switch(value: bool) -> bool:

@@ -142,7 +142,10 @@ def check_outputs(plan: RunPlan) -> None:
             seen[path] = _flag(name)
         if name == "save_video":
             _check_video_name(text)
-        check_writable(text)
+        if path.parent.exists():
+            check_writable(text)
+        else:
+            _check_folder(path.parent)  # made when everything is open
     if plan.save_crops is not None:
         _check_folder(Path(plan.save_crops))
         if Path(plan.save_crops).is_dir() and any(Path(plan.save_crops).iterdir()):

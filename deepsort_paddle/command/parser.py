@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import Field, fields
 from glob import glob, has_magic
+from textwrap import fill
 from typing import Any, NoReturn
 
 from deepsort_paddle.command.batch_plan import BatchPlan
@@ -19,11 +20,11 @@ from deepsort_paddle.command.option import Option, option_of, options
 from deepsort_paddle.command.plan import OUTPUTS, PLACEHOLDERS, RunPlan
 from deepsort_paddle.motchallenge.sequence import sequence_folders
 
-__all__ = ["PROGRAM", "make_parser", "normalise", "parse"]
+__all__ = ["EXAMPLES", "PROGRAM", "make_parser", "normalise", "parse"]
 
 PROGRAM = "deepsort-track"
 # Options of the predecessor that name the source.
-_OLD_SOURCES = ("video_path", "camera_id", "img_dir")
+_OLD_SOURCES = ("video_path", "camera_id", "img_dir", "video_file", "image_dir")
 # Flags of the predecessor that mean what an option here means.
 _ALIASES = {
     "--display": "--show",
@@ -32,7 +33,16 @@ _ALIASES = {
     "--threshold": "--min-confidence",
     "--nn-budget": "--gallery-size",
     "--cpu-threads": "--threads",
+    # pptracking's
+    "--model-dir": "--detector",
+    "--reid-model-dir": "--reid",
+    "--output-dir": "--save-dir",
 }
+EXAMPLES = f"""examples:
+  {PROGRAM} video.mp4               # annotated video, tracks in output/
+  {PROGRAM} video.mp4 --line "door:0,0.5,1,0.5"  # who crosses a line
+  {PROGRAM} rtsp://camera/1 --show  # follow a camera, in a window
+"""
 _SWITCHES = {"--use-gpu"} | {
     known.spelled(name) for name, known in options(RunPlan).items() if known.is_switch
 }
@@ -117,16 +127,32 @@ class _Parser(OneLineParser):
         raise ValueError(self.with_nearest(message))
 
 
+class _HelpFormatter(argparse.HelpFormatter):
+    """Leaves the lines of the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The options of ``deepsort-track``."""
     parser = _Parser(
         prog=PROGRAM,
         usage="%(prog)s SOURCE... [--reid DIR] [--detections FILE | --detector NAME] [outputs] [options]",
         description="Track people through a video by motion and appearance (DeepSORT).",
-        epilog="Without any output option the results go to output/NAME.mp4 and output/NAME.txt. Flags of "
-        "the Paddle predecessor (--video_path, --camera_id, --img_dir, --save_dir, --display, "
-        "--det_model_dir, --emb_model_dir, --use_gpu, --threshold, --nn_budget, --cpu_threads) mean the "
-        "same here.",
+        epilog=EXAMPLES
+        + "\n"
+        + fill(
+            "Without any output option the results go to output/NAME.mp4 and output/NAME.txt. Flags of "
+            "the Paddle predecessor (--video_path, --camera_id, --img_dir, --save_dir, --display, "
+            "--det_model_dir, --emb_model_dir, --use_gpu, --threshold, --nn_budget, --cpu_threads) and of "
+            "pptracking (--video_file, --model_dir, --reid_model_dir, --output_dir, --device GPU) mean the "
+            "same here.",
+            width=78,
+        ),
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
+from itertools import count as count_from
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from deepsort_paddle.command.argument_types import (
     class_list,
     confidences,
     count,
+    device,
     every,
     ids,
     line,
@@ -42,7 +45,7 @@ __all__ = ["FILES", "INPUTS", "OUTPUTS", "PLACEHOLDERS", "RunPlan"]
 PLACEHOLDERS = ("{name}", "{stem}", "{folder}", "{source}")
 # Headings of --help.
 _MODELS, _OUTPUTS, _TRACKER = "models", "outputs", "tracker"
-_COUNTING = "counting (where the feet are; pixels; repeatable)"
+_COUNTING = "counting (where the feet are; pixels, or fractions from 0 to 1; repeatable)"
 
 _BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 _PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -149,7 +152,9 @@ class RunPlan:
         group=_MODELS,
         kind=switch,
     )
-    device: str = option("auto", "auto, cpu, gpu or gpu:N [{default}]", group=_MODELS, metavar="NAME")
+    device: str = option(
+        "auto", "auto, cpu, gpu or gpu:N [{default}]", group=_MODELS, metavar="NAME", kind=device
+    )
     threads: int | None = option(
         None,
         "CPU threads of the networks [all cores]",
@@ -239,7 +244,14 @@ class RunPlan:
         role="file",
     )
     save_dir: str | None = option(
-        None, "short for --save-video and --output in DIR", group=_OUTPUTS, metavar="DIR", decides=False
+        None,
+        "short for --save-video and --output in DIR; what is there stays, NAME-2 comes beside it",
+        group=_OUTPUTS,
+        metavar="DIR",
+        decides=False,
+    )
+    overwrite: bool = option(
+        False, "replace results in DIR of --save-dir", group=_OUTPUTS, kind=switch, decides=False
     )
     show: bool = option(
         False, "show the video while it runs; q or Esc ends", group=_OUTPUTS, kind=switch, decides=False
@@ -397,6 +409,16 @@ class RunPlan:
         names = (*FILES, *(name for name in OUTPUTS if name not in FILES))
         return {name: path for name in names if (path := getattr(self, name)) is not None}
 
+    def in_pixels(self, width: int | None, height: int | None) -> RunPlan:
+        """A plan whose lines and zones are in pixels of frames of this size; fractions are multiplied."""
+        if not (width and height and (self.lines or self.zones)):
+            return self
+        from deepsort_paddle.counting.places import Line, Zone, in_pixels
+
+        lines = (Line(one.name, *in_pixels((one.start, one.end), width, height)) for one in self.lines)
+        zones = (Zone(one.name, in_pixels(one.polygon, width, height)) for one in self.zones)
+        return replace(self, lines=tuple(lines), zones=tuple(zones))
+
     def named(self, name: str, *, has_images: bool) -> RunPlan:
         """A plan with the files that ``save_dir`` and ``report`` imply.
 
@@ -409,9 +431,22 @@ class RunPlan:
             plan = replace(plan, save_video=str(_video_beside(Path(plan.report), Path(plan.source))))
         if plan.save_dir is None:
             return plan
-        stem = str(Path(plan.save_dir) / (plan.name or name))
+        stem = str(Path(plan.save_dir) / (plan.name or self._free_name(name)))
         plan = replace(plan, output=plan.output or f"{stem}.txt")
         return replace(plan, save_video=plan.save_video or f"{stem}.mp4") if has_images else plan
+
+    def _free_name(self, name: str) -> str:
+        """The name, or ``NAME-2`` and so on where ``save_dir`` has results of it that are to stay."""
+        folder = Path(self.save_dir or "")
+        implied = [
+            ending for ending, own in ((".txt", self.output), (".mp4", self.save_video)) if own is None
+        ]
+        names = chain([name], (f"{name}-{number}" for number in count_from(2)))
+        return next(
+            free
+            for free in names
+            if self.overwrite or not any((folder / f"{free}{ending}").exists() for ending in implied)
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as values that JSON can carry."""

@@ -85,9 +85,10 @@ def run_plan(
         saved = open_saved(plan)
         source = stack.enter_context(open_frames(plan, saved, images=bool(outputs)))
         check_source(plan, source)
+        plan = plan.in_pixels(source.width, source.height)
         plan = plan.named(source.name, has_images=source.has_images)
-        if plan.save_dir is not None:
-            Path(plan.save_dir).mkdir(parents=True, exist_ok=True)
+        for path in plan.files().values():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
         check_outputs(plan)
         for warning in option_warnings(plan, source):
             notes(warning)

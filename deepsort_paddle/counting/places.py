@@ -9,7 +9,17 @@ from typing import Any, Literal
 import numpy as np
 from typing_extensions import Self
 
-__all__ = ["ClassFlow", "CountEvent", "Counts", "Direction", "Line", "LineCount", "Zone", "ZoneCount"]
+__all__ = [
+    "ClassFlow",
+    "CountEvent",
+    "Counts",
+    "Direction",
+    "Line",
+    "LineCount",
+    "Zone",
+    "ZoneCount",
+    "in_pixels",
+]
 
 Point = tuple[float, float]
 Direction = Literal["to_right", "to_left", "entry", "exit"]
@@ -213,6 +223,13 @@ class Counts:
             "lines": [line.as_dict() for line in self.lines],
             "zones": [zone.as_dict() for zone in self.zones],
         }
+
+
+def in_pixels(points: tuple[Point, ...], width: int, height: int) -> tuple[Point, ...]:
+    """Points in pixels of a frame. Those that all lie from 0 to 1 are fractions of its sides."""
+    if any(not 0 <= value <= 1 for point in points for value in point):
+        return points
+    return tuple((x * width, y * height) for x, y in points)
 
 
 def _check_points(kind: str, name: str, points: tuple[Point, ...]) -> tuple[Point, ...]:
