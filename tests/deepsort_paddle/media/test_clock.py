@@ -121,6 +121,7 @@ def test_no_output_falls_or_lasts_for_hours(tmp_path: Path, capsys: pytest.Captu
     rows = "".join(f"{frame},-1,11,9,19,30,0.9\n" for frame in range(1, 2 * PART + 1))
     (tmp_path / "det.txt").write_text(rows)
     arguments = [str(source), "--detections", str(tmp_path / "det.txt"), "--reid", "none"]
+    arguments += ["--preset", "deepsort"]
     arguments += ["--json", str(tmp_path / "o.json"), "--save-video", str(tmp_path / "o.mp4")]
     assert track([*arguments, "--zone", "all:0,0,64,0,64,48,0,48"]) == 0
     assert "note: the file's clock jumps once by +94498.5 s" in capsys.readouterr().err

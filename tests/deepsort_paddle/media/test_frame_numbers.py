@@ -163,6 +163,7 @@ def test_every_output_has_the_numbers_of_the_file_names(
     del rows[6]  # a gap, which --offline fills
     (tmp_path / "det.txt").write_text("".join(rows))
     arguments = [str(folder), "--detections", str(tmp_path / "det.txt"), "--reid", "none", "--n-init", "1"]
+    arguments += ["--preset", "deepsort"]
     for option, name in (("output", "o.txt"), ("csv", "o.csv"), ("json", "o.json"), ("report", "o.html")):
         arguments += [f"--{option}", str(tmp_path / name)]
     arguments += ["--save-crops", str(tmp_path / "crops"), "--explain-csv", str(tmp_path / "why.csv")]

@@ -115,6 +115,7 @@ def test_the_command_sets_the_rate_of_a_raw_stream(
     path = write_raw(tmp_path / "clip.h264", "libx264")
     (tmp_path / "det.txt").write_text("1,-1,9,9,10,20,0.9\n")
     arguments = [str(path), "--detections", str(tmp_path / "det.txt"), "--reid", "none", "--fps", "5"]
+    arguments += ["--preset", "deepsort"]
     assert track([*arguments, "--save-video", str(tmp_path / "o.mp4")]) == 0
     assert capsys.readouterr().err == ""
     with open_source(tmp_path / "o.mp4") as video:
