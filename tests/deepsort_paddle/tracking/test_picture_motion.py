@@ -127,7 +127,15 @@ def test_the_command_takes_the_motion_from_pictures(tmp_path: Path) -> None:
     ]
     (tmp_path / "det.txt").write_text("\n".join(lines) + "\n")
     arguments = [str(tmp_path / "clip.mp4"), "--detections", str(tmp_path / "det.txt"), "--reid", "none"]
-    arguments += ["--quiet", "--json", str(tmp_path / "out.json"), "--max-iou-distance", "0.5"]
+    arguments += [
+        "--quiet",
+        "--preset",
+        "deepsort",
+        "--json",
+        str(tmp_path / "out.json"),
+        "--max-iou-distance",
+        "0.5",
+    ]
     seen = {}
     for choice in ("none", "pictures", "both"):
         assert track([*arguments, "--camera-motion", choice]) == 0
@@ -143,7 +151,8 @@ def test_the_command_takes_the_motion_from_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "pairs"),
     [
-        ([], 0),
+        (["--preset", "deepsort"], 0),
+        ([], 5),
         (["--camera-motion", "boxes"], 5),
         (["--preset", "motion"], 5),
         (["--preset", "motion", "--camera-motion", "none"], 0),
