@@ -299,9 +299,10 @@ def test_a_sequence_without_pictures_is_tracked_from_its_detections(
 ) -> None:
     folder = scene.folder / "seq"
     folder.mkdir()
-    (folder / "seqinfo.ini").write_text(f"[Sequence]\nseqLength={FRAMES}\n")
+    (folder / "seqinfo.ini").write_text(f"[Sequence]\nseqLength={FRAMES}\nframeRate=10\n")
     for source, name, more in ((str(folder), "a.txt", []), (scene.video, "b.txt", ["--reid", "none"])):
         words = [source, "--detections", scene.det, "--output", str(scene.folder / name), *more]
+        words += ["--camera-motion", "boxes"]
         assert track(words) == 0
     assert (scene.folder / "a.txt").read_bytes() == (scene.folder / "b.txt").read_bytes()
 
@@ -377,11 +378,11 @@ def test_ctrl_c_closes_every_output_after_a_whole_frame(
 ) -> None:
     update, calls = tracker.DeepSort.update, []
 
-    def interrupted(self: tracker.DeepSort, detections: stages.Detections) -> object:
+    def interrupted(self: tracker.DeepSort, detections: stages.Detections, **known: Any) -> object:
         calls.append(1)
         if len(calls) == 21:
             signal.raise_signal(signal.SIGINT)
-        return update(self, detections)
+        return update(self, detections, **known)
 
     monkeypatch.setattr(tracker.DeepSort, "update", interrupted)
     out = scene.folder

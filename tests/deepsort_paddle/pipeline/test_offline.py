@@ -99,7 +99,7 @@ def test_linked_ids_are_explained_together(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "det" / "det.txt").write_text("\n".join(lines) + "\n")
     det = str(tmp_path / "det" / "det.txt")
     arguments = [str(tmp_path), "--detections", det, "--output", str(tmp_path / "out.txt"), "--quiet"]
-    arguments += ["--max-age", "3", "--offline"]
+    arguments += ["--max-age", "3", "--offline", "--preset", "deepsort"]
     assert track([*arguments, "--explain", "1"]) == 0
     assert set(read_tracks(tmp_path / "out.txt").ids.tolist()) == {1}
     told = capsys.readouterr().out
