@@ -382,13 +382,7 @@ def _calibrated_distance(known: Appearance, model: str | None, note: Note) -> fl
     distance = known.max_cosine_distance
     if distance is None:
         return 0.2
-<<<<<<< HEAD
-    why = "as calibrated" if known.calibrated else "DeepSORT's own: none is calibrated"
-    note(f"max_cosine_distance {distance:g}, {why} for {Path(str(model)).name}")
-=======
-    distance = float(getattr(encoder, "max_cosine_distance", 0.2))
-    if not getattr(getattr(encoder, "spec", None), "calibrated", hasattr(encoder, "max_cosine_distance")):
+    if not known.calibrated:
         name = Path(str(model)).name
         note(f"{name} has no calibrated threshold: --max-cosine-distance is DeepSORT's {distance:g}")
->>>>>>> 34b849f (Track with the best preset unless another is named)
     return distance

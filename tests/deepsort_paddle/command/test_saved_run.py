@@ -78,7 +78,7 @@ def saved(clip: Path) -> Path:
         {"preset": "deepsort", "min_confidence": 0.4},
         {"preset": "strong", "offline": True},
         {"preset": "strong", "encode": "needed"},
-        {"preset": "strong", "every": 2},
+        {"preset": "strong", "stride": 2},
         {"preset": "motion"},
     ],
     ids=str,
@@ -93,7 +93,7 @@ def test_a_run_from_the_file_gives_the_same_results_without_detector_and_encoder
     first = track_video(clip, detector=detector, reid=reid, save_detections=npz, **files, **options)
     again = {name: tmp_path / f"again.{name}" for name in files}
     second = track_video(clip, detections=npz, **again, **options)
-    assert detector.calls == (FRAMES + 1) // 2 if "every" in options else FRAMES
+    assert detector.calls == (FRAMES + 1) // 2 if "stride" in options else FRAMES
     assert first.ids == second.ids
     assert first.ids
     for name in files:
@@ -200,9 +200,9 @@ def test_another_preset_starts_from_the_threshold_of_the_detector(clip: Path, tm
 
 def test_other_frames_than_those_of_the_file_are_an_error(clip: Path, saved: Path, tmp_path: Path) -> None:
     npz = tmp_path / "every.npz"
-    track_video(clip, detections=saved, every=2, save_detections=npz)
-    with pytest.raises(ValueError, match="is of --every 2, got --every 3"):
-        track_video(clip, detections=npz, every=3)
+    track_video(clip, detections=saved, stride=2, save_detections=npz)
+    with pytest.raises(ValueError, match="is of --stride 2, got --stride 3"):
+        track_video(clip, detections=npz, stride=3)
 
 
 def test_only_a_name_that_a_later_run_recognises_is_taken(clip: Path, tmp_path: Path) -> None:
