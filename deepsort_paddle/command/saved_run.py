@@ -58,7 +58,11 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
         OSError: there is no such source, or it cannot be opened.
         ValueError: it holds no frame that can be read.
     """
-    stride = plan.stride
+    done = None if saved is None else saved.about.every
+    if saved is not None and done is not None and plan.stride not in (None, done):
+        words = [":".join(map(str, stride)) for stride in (done, plan.stride or ())]
+        raise ValueError(f"{saved.path} is of --stride {words[0]}, got --stride {words[1]}")
+    stride = plan.stride or done
     if saved is None or not _replays(plan, saved, images=images):
         source = open_source(plan.source, fps=plan.fps, every_frame=plan.every_frame)
         if source.live and (plan.start is not None or plan.end is not None):
@@ -67,10 +71,7 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
     else:
         if not (is_address(plan.source) or plan.source.isdecimal() or Path(plan.source).exists()):
             raise FileNotFoundError(f"no such file or folder: {plan.source}")
-        source, done = saved.source(), saved.about.every
-        if stride is not None and done is not None and stride != done:
-            words = [":".join(map(str, one)) for one in (done, stride)]
-            raise ValueError(f"{saved.path} is of --stride {words[0]}, got --stride {words[1]}")
+        source = saved.source()
         stride = None if stride == done else stride
     if plan.start is not None or plan.end is not None:
         source = source.between(plan.start or 0.0, plan.end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,8 @@ class MeanColor:
 @pytest.mark.parametrize("offline", [False, True])
 def test_a_person_who_was_hidden_is_one_person(clip: Path, tmp_path: Path, offline: bool) -> None:
     index, document = tmp_path / "clip.sqlite", tmp_path / "clip.json"
-    options = {"max_age": 3, "max_cosine_distance": 0.2} if not offline else {"max_age": 3}
+    options: dict[str, Any] = {"preset": "deepsort", "max_age": 3}
+    options |= {} if offline else {"max_cosine_distance": 0.2}
     result = track_video(
         clip,
         detector=detect,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle.cli import track
-from deepsort_paddle.command import components
+from deepsort_paddle.command import saved_run
 from deepsort_paddle.command.argument_types import seconds
 from deepsort_paddle.command.track import track_video
 from deepsort_paddle.frames import Frame, FrameSource, Tally
@@ -47,7 +47,7 @@ class Stream:
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     stream = Stream()
-    monkeypatch.setattr(components, "open_source", stream.open)
+    monkeypatch.setattr(saved_run, "open_source", stream.open)
     return stream
 
 
@@ -119,5 +119,5 @@ def test_a_part_of_a_file_keeps_its_numbers_and_the_rest_of_the_rate(tmp_path: P
     assert [frame["frame"] for frame in document["frames"]] == [11, 16, 21, 26]
     assert [frame["timestamp"] for frame in document["frames"]] == [1.0, 1.5, 2.0, 2.5]
     assert document["meta"]["fps"] == document["meta"]["settings"]["frame_rate"] == 2
-    with components.open_source(tmp_path / "o.mp4") as video:
+    with saved_run.open_source(tmp_path / "o.mp4") as video:
         assert [frame.timestamp for frame in video] == pytest.approx([0, 0.5, 1.0, 1.5])

@@ -33,6 +33,8 @@ def test_a_stopped_process_keeps_whole_frames(tmp_path: Path, number: int, code:
         str(folder / "det" / "det.txt"),
         "--output",
         f"{tmp_path}/o.txt",
+        "--preset",
+        "deepsort",
     ]
     script = "import sys; from deepsort_paddle.cli import track; sys.exit(track())"
     process = subprocess.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE, text=True)

@@ -126,7 +126,7 @@ def test_what_does_not_go_together_is_refused_before_the_work(
 def test_a_live_source_and_a_window_are_refused(
     clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepsort_paddle.command import components
+    from deepsort_paddle.command import saved_run
 
     def open_live(*arguments: object, **options: object) -> object:
         source = open_source(clip / "clip.mp4")
@@ -134,7 +134,7 @@ def test_a_live_source_and_a_window_are_refused(
         return source
 
     with monkeypatch.context() as patched:
-        patched.setattr(components, "open_source", open_live)
+        patched.setattr(saved_run, "open_source", open_live)
         assert run(clip, "--output", str(clip / "out.txt")) == 2
     assert "is live and has no end: leave out --offline" in capsys.readouterr().err
     monkeypatch.setenv("DISPLAY", ":9")
