@@ -357,7 +357,7 @@ def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:
         parser,
         "--pretrained_model",
         type=Path,
-        help="start from these weights: a checkpoint, an exported folder such as weights/osnet_x0_25, or "
+        help="start from these weights: a checkpoint, an exported folder such as weights/osnet_ain_x0_5, or "
         "ImageNet weights of PaddleClas (.pdparams)",
     )
     _use_gpu(parser)

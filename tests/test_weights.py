@@ -24,7 +24,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 def test_there_are_networks() -> None:
-    assert {"osnet_x0_25", "resnet50vd"} <= {folder.name for folder in FOLDERS}
+    assert {"osnet_ain_x0_5", "resnet50vd"} <= {folder.name for folder in FOLDERS}
 
 
 def test_files_are_as_exported(folder: Path) -> None:

@@ -316,7 +316,7 @@ def main() -> None:
     parser.add_argument("--ablation", action="store_true", help="also each option changed")
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="interpreter with the other trackers")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the research data")
-    parser.add_argument("--reid", type=Path, nargs="+", default=[ROOT / "weights" / "osnet_x0_25"])
+    parser.add_argument("--reid", type=Path, nargs="+", default=[ROOT / "weights" / "osnet_ain_x0_5"])
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keeps detections and embeddings")
     parser.add_argument("--needed", action="store_true", help="compare --encode all and needed, nothing else")
     parser.add_argument("--copies", type=int, default=0, metavar="N", help="variants of each sequence")

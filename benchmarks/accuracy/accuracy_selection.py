@@ -89,7 +89,7 @@ def main() -> None:
     )
     parser.add_argument("preset", choices=sorted(GRIDS))
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the research data")
-    parser.add_argument("--reid", type=Path, default=ROOT / "weights" / "osnet_x0_25")
+    parser.add_argument("--reid", type=Path, default=ROOT / "weights" / "osnet_ain_x0_5")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keeps detections and embeddings")
     parser.add_argument("--copies", type=int, default=0, metavar="N", help="variants of each sequence")
     arguments = parser.parse_args()

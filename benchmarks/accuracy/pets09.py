@@ -4,7 +4,7 @@ Every detection is embedded once; both trackers then get the same boxes, scores 
 settings. Only frames 1 to 400 have ground truth here.
 
     python benchmarks/accuracy/pets09.py PETS09-S2L1 --reid weights/resnet50vd
-    python benchmarks/accuracy/pets09.py PETS09-S2L1 --reid weights/osnet_x0_25 --precision float32 int8
+    python benchmarks/accuracy/pets09.py PETS09-S2L1 --reid weights/osnet_ain_x0_5 --precision float32 int8
 
 With --precision: what the encoder's precision does to our tracker, one row each.
 """

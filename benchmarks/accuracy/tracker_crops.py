@@ -7,7 +7,7 @@ deviation, at most twice that): pairs from different frames of a sequence. Area 
 many pairs of one person are nearer than the nearest 5 or 1 % (PETS), 1 or 0.1 % (MOT17) of pairs of different
 people.
 
-    python benchmarks/accuracy/tracker_crops.py --reid weights/osnet_x0_25 weights/resnet50vd
+    python benchmarks/accuracy/tracker_crops.py --reid weights/osnet_ain_x0_5 weights/resnet50vd
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """People across cameras, on re-ID images: one tracklet is the images of one person and camera.
 
-    python benchmarks/people/across_cameras.py FOLDER [--held-out] [--reid weights/osnet_x0_25]
+    python benchmarks/people/across_cameras.py FOLDER [--held-out] [--reid weights/osnet_ain_x0_5]
 
 FOLDER holds images named as Market-1501's (``PPPP_cCsS_FFFFFF_...jpg``). With --held-out the persons that
 the model was trained on, by its ``encoder.json``, are left out. 100 pairs of different people of one camera

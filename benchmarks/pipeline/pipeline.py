@@ -297,7 +297,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--weights", help="an encoder's folder [motion only; with --compare osnet_x0_25]")
+    parser.add_argument("--weights", help="an encoder's folder [motion only; with --compare osnet_ain_x0_5]")
     parser.add_argument("--backends", nargs="+", default=["auto"], help="libraries that run it")
     parser.add_argument("--compare", action="store_true", help="beside a plain loop and other ways")
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="interpreter with deep-sort-realtime")

@@ -58,7 +58,7 @@ def main() -> None:
             "python, nothing imported": [*python, "pass"],
             "import deepsort_paddle": [*python, "import deepsort_paddle"],
             "deepsort-track --help": [*python, TRACK, "--help"],
-            "deepsort-track, one frame, osnet_x0_25": [*python, TRACK, *one_frame],
+            "deepsort-track, one frame, osnet_ain_x0_5": [*python, TRACK, *one_frame],
         }
         for backend in BACKENDS:
             if find_spec(backend):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["DEFAULT_MODEL", "default_model", "locate"]
+__all__ = ["ALIASES", "DEFAULT_MODEL", "default_model", "locate"]
 
-DEFAULT_MODEL = "osnet_x0_25"
+DEFAULT_MODEL = "osnet_ain_x0_5"
+# Models that a better one has replaced.
+ALIASES = {"osnet_x0_25": "osnet_ain_x0_5"}
 
 
 def default_model() -> Path:
@@ -30,18 +32,25 @@ def default_model() -> Path:
 def locate(directory: str | Path | None) -> Path:
     """The folder or file that a path or a model's name means; None is the default model.
 
-    What exists under the path goes before a model of that name. A path that means nothing comes back as it
-    is.
+    What exists under the path goes before a model of that name. The name of a model that was replaced means
+    its successor, with or without ``weights/`` before it. A path that means nothing comes back as it is.
 
     Raises:
-        FileNotFoundError: the default model is wanted and not installed.
+        FileNotFoundError: the default model is expected and not installed.
     """
     if directory is None:
         return default_model()
     path = Path(directory)
-    if path.exists() or path.name != str(directory):
+    bare = path.name == str(directory)
+    if path.exists():
         return path
-    return default_model() if path.name == DEFAULT_MODEL else _folder_of(path.name) or path
+    if path.name in ALIASES and (bare or path.parent.name == "weights"):
+        name = ALIASES[path.name]
+    elif bare:
+        name = path.name
+    else:
+        return path
+    return default_model() if name == DEFAULT_MODEL else _folder_of(name) or path
 
 
 def _folder_of(name: str) -> Path | None:

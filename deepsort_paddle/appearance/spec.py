@@ -59,7 +59,7 @@ class EncoderSpec:
         >>> from deepsort_paddle.appearance.default_model import default_model
         >>> spec = EncoderSpec.read(default_model() / "encoder.json")
         >>> spec.name, spec.height, spec.width, spec.embedding_size
-        ('osnet_x0_25', 128, 64, 128)
+        ('osnet_ain_x0_5', 128, 64, 256)
     """
 
     name: str

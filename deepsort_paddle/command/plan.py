@@ -75,7 +75,7 @@ class RunPlan:
 
     reid: str | None = option(
         None,
-        "appearance model, as weights/resnet50vd; none: motion only [osnet_x0_25, which comes along]",
+        "appearance model, as weights/resnet50vd; none: motion only [osnet_ain_x0_5, which comes along]",
         group=_MODELS,
         metavar="DIR",
         role="input",

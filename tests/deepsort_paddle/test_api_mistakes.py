@@ -193,7 +193,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a name as encoder": (
         lambda: AppearanceEncoder("osnet"),
-        "osnet: no such folder or .onnx file (osnet_x0_25 comes along; larger models ",
+        "osnet: no such folder or .onnx file (osnet_ain_x0_5 comes along; larger models ",
     ),
     "a network that is not there": (lambda: make_detector("absent.onnx"), "absent.onnx: no such file"),
 }
@@ -253,7 +253,7 @@ def test_class_numbers_may_be_floats_that_are_whole() -> None:
 
 
 def test_the_model_that_comes_along_has_a_name() -> None:
-    assert AppearanceEncoder("osnet_x0_25").spec == AppearanceEncoder().spec
+    assert AppearanceEncoder("osnet_ain_x0_5").spec == AppearanceEncoder().spec
 
 
 def test_every_public_name_is_there_and_listed() -> None:

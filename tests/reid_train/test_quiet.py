@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "osnet_x0_25"
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "osnet_ain_x0_5"
 RUN = f"""
 import sys, warnings
 warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
 """Track hours of video in one run, as fast as it goes: memory must stay flat, ids unique, outputs complete.
 
     python tools/robustness/soak.py video.mp4 --detections det.txt --minutes 120
-    python tools/robustness/soak.py video.mp4 --detections det.txt --minutes 9 --reid osnet_x0_25 --paint
+    python tools/robustness/soak.py video.mp4 --detections det.txt --minutes 9 --reid osnet_ain_x0_5 --paint
 
 The video is played over and over as one endless source into one tracker, as a camera would be, with text, CSV
 and JSON outputs; ``--paint`` adds an annotated video, ``--report`` the page. Memory is read a hundred times;

@@ -111,11 +111,14 @@ def test_appearance_models_of_a_checkout_are_found_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert locate("osnet_x0_25").name == "osnet_x0_25"
+    assert locate("osnet_ain_x0_5").name == "osnet_ain_x0_5"
+    # The name of the model that it replaced.
+    assert locate("osnet_x0_25") == locate("weights/osnet_x0_25") == locate("osnet_ain_x0_5")
+    assert locate("elsewhere/osnet_x0_25") == Path("elsewhere/osnet_x0_25")
     assert locate("resnet50vd") == ROOT / "weights" / "resnet50vd"
     (tmp_path / "resnet50vd").mkdir()
     assert locate("resnet50vd") == Path("resnet50vd")  # what exists goes first
     (tmp_path / "det.txt").write_text("1,-1,10,10,20,40,0.9\n")
     assert track([str(frames), "--detections", "det.txt", "--reid", "resnet101"]) == 2
     line = capsys.readouterr().err
-    assert "resnet101: no such folder or .onnx file (osnet_x0_25 comes along; larger models are " in line
+    assert "resnet101: no such folder or .onnx file (osnet_ain_x0_5 comes along; larger models are " in line

@@ -115,10 +115,10 @@ def test_the_default_model_is_known_by_name_and_checksum(clip: Path, tmp_path: P
     npz = tmp_path / "a.npz"
     track_video(clip, detector=Detector(), save_detections=npz)
     saved = SavedDetections.read(npz)
-    assert saved.about.encoder == "osnet_x0_25"
+    assert saved.about.encoder == "osnet_ain_x0_5"
     assert saved.about.encoder_checksum is not None
     outputs = [tmp_path / "named.txt", tmp_path / "unnamed.txt"]
-    track_video(clip, detections=npz, reid="osnet_x0_25", output=outputs[0])
+    track_video(clip, detections=npz, reid="osnet_ain_x0_5", output=outputs[0])
     track_video(clip, detections=npz, output=outputs[1])
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
@@ -126,7 +126,7 @@ def test_the_default_model_is_known_by_name_and_checksum(clip: Path, tmp_path: P
 def test_another_model_than_that_of_the_file_is_one_clear_line(
     clip: Path, saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [str(clip), "--detections", str(saved), "--reid", "osnet_x0_25"]
+    words = [str(clip), "--detections", str(saved), "--reid", "osnet_ain_x0_5"]
     assert track([*words, "--output", str(tmp_path / "a.txt")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
