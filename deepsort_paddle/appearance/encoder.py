@@ -65,8 +65,8 @@ class AppearanceEncoder:
         Args:
             directory: a folder with ``encoder.json``, ``SHA256SUMS`` and the files that they name; or a
                 network exported elsewhere (docs/third_party_reid.md), which may lack both, or an ``.onnx``
-                file. None, or ``osnet_ain_x0_5``, takes the model of the package; in a checkout the name of any
-                folder of ``weights/`` will do, as ``resnet50vd``.
+                file. None, or ``osnet_ain_x0_5``, takes the model of the package; in a checkout the name of
+                any folder of ``weights/`` will do, as ``resnet50vd``.
             device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
             batch_size: crops held in memory and handed to the network at a time, at most.
             threads: CPU threads; None takes every core this process may use.
