@@ -57,7 +57,7 @@ class Predictor:
         >>> from deepsort_paddle.appearance.default_model import default_model
         >>> predictor = Predictor(default_model() / "inference.onnx", device="cpu")
         >>> predictor.run(np.zeros((3, 128, 64, 3), np.uint8)).shape
-        (3, 128)
+        (3, 256)
     """
 
     def __init__(

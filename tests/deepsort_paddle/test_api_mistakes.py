@@ -36,9 +36,9 @@ BOXES = np.array([[40.0, 20.0, 60.0, 50.0], [10.0, 5.0, 30.0, 45.0]])
 FRAMES = [Frame(number, IMAGE, None) for number in (1, 2)]
 
 NAMES = """
-AppearanceEncoder DeepSort Detections Frame Line Output PRESETS RunPlan RunResult SequenceInfo
-StopTracking TrackCounter TrackWriter TrackedFrame Tracks Trails VideoResult VideoWriter Zone
-__version__ draw_tracks make_detector open_detector open_source read_detections read_ground_truth read_tracks
+AppearanceEncoder DeepSort Detections Frame Line Output PRESETS PersonIndex RunPlan RunResult SequenceInfo
+StopTracking TrackCounter TrackIndex TrackIndexWriter TrackWriter TrackedFrame Tracks Trails VideoResult
+VideoWriter Zone __version__ draw_tracks find_identities make_detector open_detector open_source read_detections read_ground_truth read_tracks
 skip_broken track_frames track_many track_video track_videos
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from reid_train.export.export import onnx_runner
 rows = onnx_runner(Path({str(WEIGHTS / "inference.onnx")!r}))(np.zeros((2, 128, 64, 3), np.uint8))
-sys.exit(rows.shape != (2, 128))
+sys.exit(rows.shape != (2, 256))
 """
 
 

@@ -126,7 +126,7 @@ def test_it_needs_no_paddle() -> None:
         "print(AppearanceEncoder()(np.zeros((100, 60, 3), np.uint8), [(0, 0, 40, 90)]).shape)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "(1, 128)\n"
+    assert done.stdout == "(1, 256)\n"
 
 
 def test_a_sequence_without_pictures_is_tracked_by_motion(
