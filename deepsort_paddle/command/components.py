@@ -382,7 +382,7 @@ def _calibrated_distance(known: Appearance, model: str | None, note: Note) -> fl
     distance = known.max_cosine_distance
     if distance is None:
         return 0.2
-    if not known.calibrated:
+    if not known.calibrated and distance == 0.2:
         name = Path(str(model)).name
         note(f"{name} has no calibrated threshold: --max-cosine-distance is DeepSORT's {distance:g}")
     return distance

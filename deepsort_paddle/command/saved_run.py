@@ -58,21 +58,21 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
         OSError: there is no such source, or it cannot be opened.
         ValueError: it holds no frame that can be read.
     """
-    done = None if saved is None else saved.about.every
-    if saved is not None and done is not None and plan.stride not in (None, done):
-        words = [":".join(map(str, stride)) for stride in (done, plan.stride or ())]
-        raise ValueError(f"{saved.path} is of --stride {words[0]}, got --stride {words[1]}")
-    stride = plan.stride or done
+    stride, done = plan.stride, None if saved is None else saved.about.every
+    if stride is not None and done is not None and stride != done:
+        words = [":".join(map(str, value)) for value in (done, stride)]
+        raise ValueError(f"{saved.path if saved else ''} is of --stride {words[0]}, got --stride {words[1]}")
     if saved is None or not _replays(plan, saved, images=images):
         source = open_source(plan.source, fps=plan.fps, every_frame=plan.every_frame)
-        if source.live and (plan.start is not None or plan.end is not None):
-            source.close()
-            raise ValueError(f"{source.name} is live: leave out --start and --end, which are for files")
+        stride = stride or done
     else:
         if not (is_address(plan.source) or plan.source.isdecimal() or Path(plan.source).exists()):
             raise FileNotFoundError(f"no such file or folder: {plan.source}")
         source = saved.source()
         stride = None if stride == done else stride
+    if source.live and (plan.start is not None or plan.end is not None):
+        source.close()
+        raise ValueError(f"{source.name} is live: leave out --start and --end, which are for files")
     if plan.start is not None or plan.end is not None:
         source = source.between(plan.start or 0.0, plan.end)
     return source if stride is None else source.every(*stride)

@@ -37,7 +37,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 update = tracker.DeepSort.update
+<<<<<<< ours
 tracker.DeepSort.update = lambda self, found: time.sleep(wait) or update(self, found)
+=======
+tracker.DeepSort.update = lambda self, found, **known: time.sleep(wait) or update(self, found, **known)
+>>>>>>> theirs
 sys.exit(track())
 """
 
@@ -57,6 +61,7 @@ def scene(tmp_path: Path) -> SimpleNamespace:
     out.mkdir()
     names = {"output": "o.txt", "csv": "o.csv", "json": "o.json", "save-video": "o.mp4", "report": "o.html"}
     options = [str(tmp_path / "clip.mp4"), "--detections", str(tmp_path / "det.txt"), "--reid", "none"]
+    options += ["--preset", "deepsort"]
     options += [f"--{option}={out / name}" for option, name in names.items()]
     return SimpleNamespace(out=out, options=options, names=sorted(names.values()))
 
@@ -287,7 +292,7 @@ class SoundOnly:
 
     def demux(self) -> Iterator[SimpleNamespace]:
         picture = SimpleNamespace(
-            is_corrupt=False, side_data={}, to_ndarray=lambda format: np.zeros((4, 4, 3), np.uint8)
+            is_corrupt=False, time=None, side_data={}, to_ndarray=lambda format: np.zeros((4, 4, 3), np.uint8)
         )
         for _ in range(self.pictures):
             yield SimpleNamespace(stream=self.sound, size=9)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -57,8 +56,7 @@ class MeanColor:
 @pytest.mark.parametrize("offline", [False, True])
 def test_a_person_who_was_hidden_is_one_person(clip: Path, tmp_path: Path, offline: bool) -> None:
     index, document = tmp_path / "clip.sqlite", tmp_path / "clip.json"
-    options: dict[str, Any] = {"preset": "deepsort", "max_age": 3}
-    options |= {} if offline else {"max_cosine_distance": 0.2}
+    options = {"max_age": 3, "max_cosine_distance": 0.2} if not offline else {"max_age": 3}
     result = track_video(
         clip,
         detector=detect,
@@ -67,6 +65,7 @@ def test_a_person_who_was_hidden_is_one_person(clip: Path, tmp_path: Path, offli
         json=document,
         identities=True,
         offline=offline,
+        preset="deepsort",
         **options,
     )
     read = TrackIndex.read(index)

@@ -158,8 +158,9 @@ def test_images_are_read_where_an_output_needs_them(clip: Path, saved: Path, tmp
 
 
 def test_classes_and_suppression_choose_among_the_saved_detections(clip: Path, saved: Path) -> None:
-    everything = track_video(clip, detections=saved, preset="deepsort", min_confidence=0.25)
-    people = track_video(clip, detections=saved, preset="deepsort", min_confidence=0.25, classes="person")
+    settings: dict[str, Any] = {"preset": "deepsort", "min_confidence": 0.25}
+    everything = track_video(clip, detections=saved, **settings)
+    people = track_video(clip, detections=saved, classes="person", **settings)
     assert len(people.ids) == len(everything.ids) - 1
     with pytest.raises(ValueError, match="did you mean person"):
         track_video(clip, detections=saved, classes="persn")

@@ -30,6 +30,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.write(image)
     (folder / "det.txt").write_text("\n".join(lines))
     arguments = [str(folder / "clip.mp4"), "--detections", str(folder / "det.txt"), "--reid", "none"]
+    arguments += ["--preset", "deepsort"]
     arguments += ["--report", str(folder / "report.html"), "--quiet"]
     assert track([*arguments, "--line", "door:160,0,160,180", "--zone", "left:0,0,160,0,160,180,0,180"]) == 0
     return folder / "report.html"
