@@ -37,11 +37,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 update = tracker.DeepSort.update
-<<<<<<< ours
-tracker.DeepSort.update = lambda self, found: time.sleep(wait) or update(self, found)
-=======
 tracker.DeepSort.update = lambda self, found, **known: time.sleep(wait) or update(self, found, **known)
->>>>>>> theirs
 sys.exit(track())
 """
 

@@ -48,11 +48,7 @@ SLOW = """
     pathlib.Path(f"pid_{{os.getpid()}}").touch()
     from deepsort_paddle.tracking import tracker
     update = tracker.DeepSort.update
-<<<<<<< ours
-    tracker.DeepSort.update = lambda self, found: time.sleep(0.05) or update(self, found)
-=======
     tracker.DeepSort.update = lambda self, found, **known: time.sleep(0.05) or update(self, found, **known)
->>>>>>> theirs
 """
 
 
