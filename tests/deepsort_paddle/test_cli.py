@@ -240,7 +240,7 @@ def test_wrong_options_are_one_line(
         ),
         (["{video}", "{det}", "--save-dir", "{dir}/o"], "det.txt is no video: detections go with --detec"),
         (["{dir}/nets/yolo.onnx"], "yolo.onnx is no video: a detector goes with --detector FILE"),
-        (["{dir}"], ".tiff .webp); it holds 2 videos: name each of them"),
+        (["{dir}/films"], ".tiff .webp); it holds 2 videos: name each of them"),
         (["{dir}/empty.mp4", "--detections", "{det}"], "empty.mp4 is empty"),
         (["{video}", "--detections", "{det}", "--output", "{det}/o.txt"], "there is no folder"),
         (["{video}", "--detections", "{det}", "--output", "{dir}"], "expected a file name, got a folder"),
@@ -269,6 +269,9 @@ def test_wrong_files_are_one_line(
     (scene.folder / "empty.mp4").touch()
     (scene.folder / "nets").mkdir()
     (scene.folder / "nets" / "yolo.onnx").write_bytes(b"a network")
+    (scene.folder / "films").mkdir()
+    for name in ("one", "two"):
+        shutil.copy(scene.video, scene.folder / "films" / f"{name}.mp4")
     (scene.folder / "seq").mkdir()
     (scene.folder / "seq" / "seqinfo.ini").write_text("[Sequence]\nseqLength=3\n")
     for name in ("gone", "changed"):
