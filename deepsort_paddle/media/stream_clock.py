@@ -22,7 +22,7 @@ class StreamClock:
     Example:
         >>> arrivals = iter([50.0, 50.3, 60.0])
         >>> clock = StreamClock(Tally(), now=lambda: next(arrivals))
-        >>> [clock.stamp(900.0), clock.stamp(900.25), clock.stamp(None)]
+        >>> [round(clock.stamp(stamp), 2) for stamp in (900.0, 900.25, None)]
         [0.0, 0.25, 9.95]
     """
 

@@ -185,8 +185,10 @@ def test_the_predecessors_flags_do_the_same(scene: SimpleNamespace) -> None:
     out = scene.folder
     old = ["--video_path", scene.video, "--save_dir", f"{out}/old", "--max_cosine_distance", "0.3"]
     old += ["--nn_budget=50", "--threshold", "0.85", "--use_gpu=False", "--display", "False"]
+    old += ["--preset", "deepsort"]
     assert track([*old, "--detections", scene.det, "--quiet", "--cpu_threads=1"]) == 0
     new = ["--output", f"{out}/new.txt", "--max-cosine-distance", "0.3", "--gallery-size", "50"]
+    new += ["--preset", "deepsort"]
     assert track([scene.video, *new, "--min-confidence", "0.85", "--detections", scene.det, "--quiet"]) == 0
     assert (out / "old" / "clip.txt").read_bytes() == (out / "new.txt").read_bytes()
     assert set(read_tracks(out / "new.txt").ids.tolist()) == {1}
