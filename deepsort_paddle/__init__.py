@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from deepsort_paddle.appearance.encoder import AppearanceEncoder
     from deepsort_paddle.batch.many import track_many, track_videos
     from deepsort_paddle.batch.video_result import VideoResult
-    from deepsort_paddle.command.plan import RunPlan
     from deepsort_paddle.command.result import RunResult
     from deepsort_paddle.command.track import track_video
     from deepsort_paddle.counting.counter import TrackCounter
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from deepsort_paddle.people.index_writer import TrackIndexWriter
     from deepsort_paddle.people.person_index import PersonIndex
     from deepsort_paddle.pipeline.stages import TrackedFrame, skip_broken, track_frames
+    from deepsort_paddle.plan.run_plan import RunPlan
     from deepsort_paddle.structures import Detections, Tracks
     from deepsort_paddle.tracking.presets import PRESETS
     from deepsort_paddle.tracking.tracker import DeepSort
@@ -47,7 +47,7 @@ _HOME = {
     "Output": "output.protocol",
     "PRESETS": "tracking.presets",
     "PersonIndex": "people.person_index",
-    "RunPlan": "command.plan",
+    "RunPlan": "plan.run_plan",
     "RunResult": "command.result",
     "SequenceInfo": "motchallenge.sequence",
     "StopTracking": "output.protocol",

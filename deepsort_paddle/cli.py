@@ -1,7 +1,7 @@
 """The command ``deepsort-track``: reads its options and hands over.
 
 The work and its imports come after the parser, so that ``--help`` answers at once. ``deepsort-eval`` is in
-``command/evaluate.py``.
+``research/evaluate.py``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import in_one_line
 from deepsort_paddle.command.parser import EXAMPLES, PROGRAM, parse
+from deepsort_paddle.plan.batch_plan import BatchPlan
 
 __all__ = ["track"]
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from make_clip import make_clip
 
 from deepsort_paddle.cli import track
-from deepsort_paddle.command.evaluate import format_scores
 from deepsort_paddle.motchallenge.metrics import Scores, evaluate, prepare_sequence
 from deepsort_paddle.motchallenge.sequence import SequenceInfo
 from deepsort_paddle.motchallenge.text import read_ground_truth, read_tracks
+from deepsort_paddle.research.evaluate import format_scores
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ from deepsort_paddle.pipeline.stages import prepare_detections
 
 OURS = """
 import sys
-from deepsort_paddle.command.evaluate import main
+from deepsort_paddle.research.evaluate import main
 sys.exit(main([{truth!r}, {results!r}, "--clear", {clear!r}]))
 """
 # motmetrics 1.4.0 calls np.asfarray, which NumPy 2 no longer has.

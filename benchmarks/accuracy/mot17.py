@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from deepsort_paddle.cli import track
-from deepsort_paddle.command.evaluate import main as evaluate
+from deepsort_paddle.research.evaluate import main as evaluate
 
 SEQUENCES = ("MOT17-02", "MOT17-05", "MOT17-10", "MOT17-13")
 # Options of the experiments after the first; each is compared with what the preset gives.

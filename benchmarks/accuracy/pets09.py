@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from deepsort_paddle import AppearanceEncoder, DeepSort, Detections, Tracks
-from deepsort_paddle.command.evaluate import format_scores
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.motchallenge.metrics import Scores, evaluate, prepare_sequence
 from deepsort_paddle.motchallenge.text import TrackWriter, read_detections, read_ground_truth, read_tracks
 from deepsort_paddle.pipeline.stages import prepare_detections
+from deepsort_paddle.research.evaluate import format_scores
 
 FRAMES = (1, 400)
 SETTINGS = {"max_age": 30, "n_init": 3, "max_iou_distance": 0.7}

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.plan.run_plan import RunPlan
 
 __all__ = ["Job", "Outcome"]
 

@@ -18,10 +18,10 @@ from deepsort_paddle._version import __version__
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.batch.status_file import Record, StatusFile
-from deepsort_paddle.command.option import options
-from deepsort_paddle.command.plan import INPUTS, OUTPUTS, RunPlan
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import without_password
+from deepsort_paddle.plan.option import options
+from deepsort_paddle.plan.run_plan import INPUTS, OUTPUTS, RunPlan
 
 __all__ = ["Ledger", "fingerprint", "kept_names"]
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepsort_paddle.batch.video_result import VideoResult
-from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.part_files import check_writable, replacing
+from deepsort_paddle.plan.batch_plan import BatchPlan
 
 __all__ = ["check_submission", "write_submission"]
 

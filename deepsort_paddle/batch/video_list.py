@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from deepsort_paddle.batch.jobs import Job
-from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.checks import expect_video
-from deepsort_paddle.command.plan import PLACEHOLDERS
 from deepsort_paddle.detection.saved_detections import SUFFIX
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import stream_name
 from deepsort_paddle.motchallenge.sequence import sequence_folders
+from deepsort_paddle.plan.batch_plan import BatchPlan
+from deepsort_paddle.plan.run_plan import PLACEHOLDERS
 
 __all__ = ["make_jobs", "read_sources", "unique_names"]
 

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.appearance.default_model import locate
-from deepsort_paddle.command.plan import FILES, RunPlan
-from deepsort_paddle.command.tracker_settings import tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.named_models import NAMED_MODELS, named_model
 from deepsort_paddle.detection.saved_detections import SUFFIX
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.part_files import check_writable, real_path
+from deepsort_paddle.plan.run_plan import FILES, RunPlan
+from deepsort_paddle.plan.tracker_settings import tracker_options
 
 __all__ = [
     "box_warnings",

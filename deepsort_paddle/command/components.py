@@ -14,9 +14,7 @@ import numpy as np
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from deepsort_paddle.command.appearance import Appearance, appearance_of, component_name
 from deepsort_paddle.command.checks import box_warnings
-from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.saved_run import open_frames, saved_warnings
-from deepsort_paddle.command.tracker_settings import camera_motion, preset_of, thresholds, tracker_options
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.detection.candidates import class_confidences, class_ids
 from deepsort_paddle.detection.detector import FileDetector, HogDetector, detection_file, open_detector
@@ -27,6 +25,8 @@ from deepsort_paddle.detection.named_models import DEFAULT_DETECTOR, named_model
 from deepsort_paddle.detection.saved_detections import AboutDetections, SavedDetections
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.pipeline.stages import Detect, Encode, skip_broken
+from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.plan.tracker_settings import camera_motion, preset_of, thresholds, tracker_options
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.tracker import DeepSort
 

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing_extensions import Self
 
 from deepsort_paddle.command.components import Components
-from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.people.identities import find_identities
@@ -16,6 +15,7 @@ from deepsort_paddle.people.index_file import TrackIndex, save_people
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
 from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.plan.run_plan import RunPlan
 
 __all__ = ["IndexOutput"]
 

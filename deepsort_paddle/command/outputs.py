@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from deepsort_paddle._version import __version__
 from deepsort_paddle.command.components import Components
 from deepsort_paddle.command.index_output import IndexOutput
-from deepsort_paddle.command.plan import FILES, RunPlan
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.counting.places import Counts
@@ -31,6 +30,7 @@ from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
 from deepsort_paddle.part_files import lock_output, name_disk_errors
 from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.plan.run_plan import FILES, RunPlan
 
 __all__ = ["open_outputs"]
 

@@ -14,11 +14,11 @@ from glob import glob, has_magic
 from textwrap import fill
 from typing import Any, NoReturn
 
-from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import OneLineParser
-from deepsort_paddle.command.option import Option, option_of, options
-from deepsort_paddle.command.plan import OUTPUTS, PLACEHOLDERS, RunPlan
 from deepsort_paddle.motchallenge.sequence import sequence_folders
+from deepsort_paddle.plan.batch_plan import BatchPlan
+from deepsort_paddle.plan.option import Option, option_of, options
+from deepsort_paddle.plan.run_plan import OUTPUTS, PLACEHOLDERS, RunPlan
 
 __all__ = ["EXAMPLES", "PROGRAM", "make_parser", "normalise", "parse"]
 

@@ -28,7 +28,6 @@ from deepsort_paddle.command.checks import (
 from deepsort_paddle.command.components import Components, about_run, open_components
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import open_outputs
-from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import is_saved, open_frames, open_saved
 from deepsort_paddle.command.signals import Stop
@@ -40,6 +39,7 @@ from deepsort_paddle.pipeline.confirmation import ConfirmationCheck
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame, track_frames
+from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.tracking.explain import write_table
 from deepsort_paddle.tracking.picture_motion import PictureMotion
 

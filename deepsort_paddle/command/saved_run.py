@@ -6,14 +6,14 @@ from pathlib import Path
 
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.appearance.spec import model_checksum
-from deepsort_paddle.command.plan import RunPlan
-from deepsort_paddle.command.tracker_settings import camera_motion
 from deepsort_paddle.detection.candidates import class_ids
 from deepsort_paddle.detection.saved_detections import SUFFIX, SavedDetections
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.motchallenge.sequence import is_sequence
+from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.plan.tracker_settings import camera_motion
 
 __all__ = ["is_saved", "open_frames", "open_saved", "saved_warnings"]
 

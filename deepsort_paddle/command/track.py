@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepsort_paddle.command.log_lines import log_lines
-from deepsort_paddle.command.option import check_names
-from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.run import run_plan
 from deepsort_paddle.command.summary import counted, summary
 from deepsort_paddle.counting.places import Line, Zone
 from deepsort_paddle.output.protocol import Output
 from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame
+from deepsort_paddle.plan.option import check_names
+from deepsort_paddle.plan.run_plan import RunPlan
 
 __all__ = ["print_run", "track_video"]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from deepsort_paddle.cli import track
-from deepsort_paddle.command import evaluate
 from deepsort_paddle.extras import needs
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.output.page import PageTemplate
+from deepsort_paddle.research import evaluate
 from reid_train.config import recipe
 
 ROOT = Path(__file__).resolve().parents[2]

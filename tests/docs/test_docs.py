@@ -20,9 +20,9 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from deepsort_paddle import cli
-from deepsort_paddle.command import evaluate
 from deepsort_paddle.detection.named_models import NAMED_MODELS
 from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.research import evaluate
 from deepsort_paddle.structures import Detections, Tracks
 from reid_train import command_line as reid_train
 

@@ -41,11 +41,11 @@ from deepsort_paddle import DeepSort, Detections
 from deepsort_paddle.appearance.spec import EncoderSpec
 from deepsort_paddle.appearance.third_party import describe
 from deepsort_paddle.cli import track
-from deepsort_paddle.command.evaluate import main as evaluate
 from deepsort_paddle.detection.onnx import OnnxDetector
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import read_detections
+from deepsort_paddle.research.evaluate import main as evaluate
 from reid_train.config import recipe
 from reid_train.data.datasets import extract_archive, read_image, read_list_file
 

@@ -9,9 +9,9 @@ import pytest
 from deepsort_paddle.batch.jobs import Job
 from deepsort_paddle.batch.video_list import make_jobs, read_sources, unique_names
 from deepsort_paddle.cli import track
-from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.parser import parse
 from deepsort_paddle.counting.places import Line
+from deepsort_paddle.plan.batch_plan import BatchPlan
 
 
 def jobs_of(words: list[str]) -> list[Job]:

@@ -10,9 +10,9 @@ import pytest
 
 from deepsort_paddle.cli import track
 from deepsort_paddle.command.parser import EXAMPLES, make_parser, parse
-from deepsort_paddle.command.plan import RunPlan
 from deepsort_paddle.command.track import track_video
 from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.plan.run_plan import RunPlan
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 
 from deepsort_paddle.cli import track
 from deepsort_paddle.command import saved_run
-from deepsort_paddle.command.argument_types import seconds
 from deepsort_paddle.command.track import track_video
 from deepsort_paddle.frames import Frame, FrameSource, Tally
 from deepsort_paddle.media.stream_clock import StreamClock
 from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.plan.argument_types import seconds
 from deepsort_paddle.structures import Detections
 
 COUNT, FPS = 24, 4.0  # frames of the stream that are taken: one in a quarter of a second

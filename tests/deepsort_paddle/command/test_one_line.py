@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from deepsort_paddle import __version__, cli
-from deepsort_paddle.command import evaluate
 from deepsort_paddle.command.one_line import columns, in_one_line, padded
+from deepsort_paddle.research import evaluate
 
 
 @pytest.mark.parametrize("command", [cli.track, evaluate.main])

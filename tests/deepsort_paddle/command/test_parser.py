@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.one_line import OneLineParser
-from deepsort_paddle.command.option import options
 from deepsort_paddle.command.parser import make_parser, normalise, parse
-from deepsort_paddle.command.plan import RunPlan
-from deepsort_paddle.command.tracker_settings import tracker_options
+from deepsort_paddle.plan.batch_plan import BatchPlan
+from deepsort_paddle.plan.option import options
+from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.plan.tracker_settings import tracker_options
 from deepsort_paddle.tracking.options import TrackerOptions
 
 

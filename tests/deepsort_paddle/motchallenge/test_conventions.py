@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepsort_paddle.command.evaluate import main
+from deepsort_paddle.research.evaluate import main
 
 WIDTH, HEIGHT = 640, 480
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepsort_paddle.command.evaluate import main
 from deepsort_paddle.motchallenge.text import read_detections, read_ground_truth, read_tracks
+from deepsort_paddle.research.evaluate import main
 
 ROWS = "1,-1,11,21,5,10,0.5,-1,-1,-1\n2,-1,101,201,1,2,0.25,-1,-1,-1\n"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deepsort_paddle.command.comparison_report import tracker_names
-from deepsort_paddle.command.evaluate import main
+from deepsort_paddle.research.comparison_report import tracker_names
+from deepsort_paddle.research.evaluate import main
 
 FRAMES = 120
 

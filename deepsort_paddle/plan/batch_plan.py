@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepsort_paddle.command.argument_types import choice, count, text
-from deepsort_paddle.command.option import check_fields, option
-from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.plan.argument_types import choice, count, text
+from deepsort_paddle.plan.option import check_fields, option
+from deepsort_paddle.plan.run_plan import RunPlan
 
 __all__ = ["BatchPlan"]
 

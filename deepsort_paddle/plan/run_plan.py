@@ -16,7 +16,8 @@ from itertools import count as count_from
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepsort_paddle.command.argument_types import (
+from deepsort_paddle.part_files import real_path
+from deepsort_paddle.plan.argument_types import (
     assignment,
     choice,
     class_list,
@@ -32,8 +33,7 @@ from deepsort_paddle.command.argument_types import (
     text,
     zone,
 )
-from deepsort_paddle.command.option import check_fields, option, options
-from deepsort_paddle.part_files import real_path
+from deepsort_paddle.plan.option import check_fields, option, options
 from deepsort_paddle.tracking.presets import PRESETS
 
 if TYPE_CHECKING:

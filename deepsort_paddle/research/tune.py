@@ -91,9 +91,9 @@ def tune(options: argparse.Namespace) -> str:
     """
     from tqdm import tqdm
 
-    from deepsort_paddle.command.search import Search, import_optuna, parse_measure, search_space
     from deepsort_paddle.extras import needs
     from deepsort_paddle.part_files import check_writable
+    from deepsort_paddle.research.search import Search, import_optuna, parse_measure, search_space
 
     import_optuna()
     with needs("tune"):
@@ -133,9 +133,9 @@ def tune(options: argparse.Namespace) -> str:
 
 def _sequences(options: argparse.Namespace) -> list[Any]:
     """The sequences that have ground truth and saved detections."""
-    from deepsort_paddle.command.evaluation_files import find_sequences, frames_of
-    from deepsort_paddle.command.search import TuneSequence
     from deepsort_paddle.motchallenge.text import read_ground_truth
+    from deepsort_paddle.research.evaluation_files import find_sequences, frames_of
+    from deepsort_paddle.research.search import TuneSequence
 
     files, left_out = find_sequences(options.ground_truth, options.detections, ending=".npz")
     if left_out:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from deepsort_paddle.command.batch_plan import BatchPlan
 from deepsort_paddle.command.checks import check_plan
-from deepsort_paddle.command.option import option_of, options
-from deepsort_paddle.command.plan import FILES, OUTPUTS, RunPlan
-from deepsort_paddle.command.tracker_settings import thresholds, tracker_options
 from deepsort_paddle.counting.places import Line, Zone
+from deepsort_paddle.plan.batch_plan import BatchPlan
+from deepsort_paddle.plan.option import option_of, options
+from deepsort_paddle.plan.run_plan import FILES, OUTPUTS, RunPlan
+from deepsort_paddle.plan.tracker_settings import thresholds, tracker_options
 from deepsort_paddle.tracking.presets import PRESETS
 
 FULL = RunPlan(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deepsort_paddle.command.comparison_report import HEADINGS
 from deepsort_paddle.extras import needs
 from deepsort_paddle.motchallenge.comparison import Comparison
+from deepsort_paddle.research.comparison_report import HEADINGS
 
 __all__ = ["check_plot", "draw"]
 

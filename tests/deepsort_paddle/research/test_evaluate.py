@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepsort_paddle.command.evaluate import find_sequences, main
+from deepsort_paddle.research.evaluate import find_sequences, main
 
 TRUTH = "".join(f"{f},{i},{100 * i},50,20,40,1,1,1\n" for f in range(1, 11) for i in (1, 2))
 # Person 1 all the time; person 2 under a new number from frame 6 on; one box of nobody in frame 3.

@@ -14,18 +14,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from deepsort_paddle.command.comparison_report import (
+from deepsort_paddle.command.one_line import OneLineParser, columns, in_one_line, padded
+from deepsort_paddle.motchallenge.comparison import common_sequences, compare
+from deepsort_paddle.motchallenge.metrics import Benchmark, ClearSource, Evaluation, Scores, evaluate
+from deepsort_paddle.part_files import check_writable, real_path
+from deepsort_paddle.research.comparison_report import (
     as_row,
     comparison_csv,
     comparison_json,
     format_comparison,
     tracker_names,
 )
-from deepsort_paddle.command.evaluation_files import Results, SequenceFiles, find_sequences, read_results
-from deepsort_paddle.command.one_line import OneLineParser, columns, in_one_line, padded
-from deepsort_paddle.motchallenge.comparison import common_sequences, compare
-from deepsort_paddle.motchallenge.metrics import Benchmark, ClearSource, Evaluation, Scores, evaluate
-from deepsort_paddle.part_files import check_writable, real_path
+from deepsort_paddle.research.evaluation_files import Results, SequenceFiles, find_sequences, read_results
 
 __all__ = ["SequenceFiles", "find_sequences", "format_scores", "format_table", "main"]
 
@@ -154,7 +154,7 @@ def compare_files(options: argparse.Namespace) -> str:
         ImportError: ``--plot`` needs matplotlib, which is not installed.
     """
     if options.plot:
-        from deepsort_paddle.command.comparison_plot import check_plot
+        from deepsort_paddle.research.comparison_plot import check_plot
 
         check_plot(options.plot)
     found: dict[str, Results] = {}
@@ -177,7 +177,7 @@ def compare_files(options: argparse.Namespace) -> str:
     if options.csv:
         options.csv.write_text(comparison_csv(comparison), encoding="utf-8")
     if options.plot:
-        from deepsort_paddle.command.comparison_plot import draw
+        from deepsort_paddle.research.comparison_plot import draw
 
         draw(comparison, options.plot)
     return format_comparison(comparison)

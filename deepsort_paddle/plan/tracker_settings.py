@@ -6,7 +6,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-from deepsort_paddle.command.plan import RunPlan
+from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.presets import PRESETS, preset_settings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deepsort_paddle.command.argument_types import confidences, count, ids, number
+from deepsort_paddle.plan.argument_types import confidences, count, ids, number
 
 
 @pytest.mark.parametrize(

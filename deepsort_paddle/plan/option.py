@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from deepsort_paddle.command.argument_types import OptionError, switch, text
+from deepsort_paddle.plan.argument_types import OptionError, switch, text
 
 __all__ = ["Option", "check_fields", "check_names", "option", "option_of", "options"]
 

@@ -1,0 +1,1 @@
+"""The commands for experiments: deepsort-eval and deepsort-tune."""
