@@ -2,9 +2,9 @@
 
 They are computed once, of each image and its mirror image as they are, and not of the altered images of a
 batch: the pupil then learns to see through colour casts, loose boxes and low resolution, a small input early
-in the run costs it nothing, and a large teacher is as cheap as a small one (compare Beyer et al., arXiv
-2106.05237, who keep the teacher in step; with embeddings as targets the fixed view does better, see
-docs/training_notes.md). The rows are kept in the run's folder, so that a resumed run starts at once.
+in the run does not blur the targets, and each image passes the teacher twice in the whole run. Beyer et al.
+(arXiv 2106.05237) show the teacher the altered images instead; the two were not compared here. The rows are
+kept in the run's folder, so that a resumed run starts at once.
 """
 
 from __future__ import annotations
