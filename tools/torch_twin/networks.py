@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,8 +20,40 @@ __all__ = ["NETWORKS", "TwinNetwork", "paddle_arrays", "restore", "with_instance
 
 MEAN_BGR = (0.406 * 255, 0.456 * 255, 0.485 * 255)
 STD_BGR = (0.225 * 255, 0.224 * 255, 0.229 * 255)
+# Instance norms in the two blocks of each stage of an OSNet; see reid_train.models.osnet.
+INSTANCE_NORM = {
+    "plain": (("none", "none"),) * 3,
+    "ibn": (("outside", "outside"), ("none", "none"), ("none", "none")),
+    "ain": (("inside", "inside"), ("none", "inside"), ("inside", "none")),
+}
 # What PyTorch and Paddle call batch norm's statistics.
 STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
+
+
+def instance_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalise each channel of each image of ``(B, C, H, W)``, in float32."""
+    rows = x.flatten(2).mT.float()  # (B, H * W, C), a view of the channels-last layout
+    mean = rows.mean(1, keepdim=True)
+    centred = rows - mean
+    scale = weight * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-5)
+    return (centred * scale + bias).to(x.dtype).mT.unflatten(2, x.shape[2:])
+
+
+# Fused: 1.4 times as fast a training step of OSNet_AIN_x0_5 in bfloat16 on one Zen 5 core (157 -> 219 images/s).
+compiled_instance_norm = torch.compile(instance_norm)
+
+
+class AffineInstanceNorm(nn.Module):
+    """Paddle's instance norm, with a scale and a shift, channels-last; PyTorch's own copies to another layout."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = compiled_instance_norm if self.training else instance_norm
+        return norm(x, self.weight, self.bias)
 
 
 class InstanceBatchNorm(nn.Module):
@@ -29,7 +62,7 @@ class InstanceBatchNorm(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.half = channels // 2
-        self.IN = nn.InstanceNorm2d(self.half, affine=True)
+        self.IN = AffineInstanceNorm(self.half)
         self.BN = nn.BatchNorm2d(channels - self.half)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +122,9 @@ class ChannelGate(nn.Module):
 
 
 class OSBlock(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    """``instance_norm``: none, inside (OSNet-AIN) or outside (OSNet-IBN), as in `reid_train.models.osnet`."""
+
+    def __init__(self, in_channels: int, out_channels: int, instance_norm: str) -> None:
         super().__init__()
         middle = out_channels // 4
         self.conv1 = ConvBN(in_channels, middle, 1)
@@ -98,7 +133,9 @@ class OSBlock(nn.Module):
             nn.Sequential(*(LightConv3x3(middle) for _ in range(scale))) for scale in (2, 3, 4)
         )
         self.gate = ChannelGate(middle)
-        self.conv3 = ConvBN(middle, out_channels, 1, relu=False)
+        norm = AffineInstanceNorm if instance_norm == "inside" else nn.BatchNorm2d
+        self.conv3 = ConvBN(middle, out_channels, 1, relu=False, norm=norm)
+        self.IN = AffineInstanceNorm(out_channels) if instance_norm == "outside" else None
         self.downsample = (
             ConvBN(in_channels, out_channels, 1, relu=False) if in_channels != out_channels else None
         )
@@ -106,19 +143,26 @@ class OSBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(x)
         y = self.gate([stream(y) for stream in (self.conv2a, self.conv2b, self.conv2c, self.conv2d)])
-        return F.relu(self.conv3(y) + (x if self.downsample is None else self.downsample(x)))
+        total = self.conv3(y) + (x if self.downsample is None else self.downsample(x))
+        return F.relu(total if self.IN is None else self.IN(total))
 
 
 class OSNet(nn.Sequential):
-    def __init__(self, width: float, last_stride: int) -> None:
+    def __init__(self, width: float, variant: str, last_stride: int) -> None:
+        placement = INSTANCE_NORM[variant]
+        stem_norm = nn.BatchNorm2d if variant == "plain" else AffineInstanceNorm
         stem, *stages = (int(channels * width) for channels in (64, 256, 384, 512))
         layers: list[tuple[str, nn.Module]] = [
-            ("conv1", ConvBN(3, stem, 7, stride=2)),
+            ("conv1", ConvBN(3, stem, 7, stride=2, norm=stem_norm)),
             ("maxpool", nn.MaxPool2d(3, 2, padding=1)),
         ]
         channels = stem
         for stage, out_channels in enumerate(stages, 2):
-            blocks: list[nn.Module] = [OSBlock(channels, out_channels), OSBlock(out_channels, out_channels)]
+            first, second = placement[stage - 2]
+            blocks: list[nn.Module] = [
+                OSBlock(channels, out_channels, first),
+                OSBlock(out_channels, out_channels, second),
+            ]
             channels = out_channels
             if stage < 4:
                 blocks.append(nn.Sequential(ConvBN(channels, channels, 1), nn.AvgPool2d(2, 2)))
@@ -180,7 +224,8 @@ class ResNetVd(nn.Module):
 
 NETWORKS = {
     **{
-        f"OSNet_x{width}": lambda last_stride, width=width: OSNet(float(width.replace("_", ".")), last_stride)
+        f"OSNet_{prefix}x{width}": partial(OSNet, float(width.replace("_", ".")), variant)
+        for prefix, variant in (("", "plain"), ("IBN_", "ibn"), ("AIN_", "ain"))
         for width in ("0_25", "0_5", "0_75", "1_0")
     },
     "ResNet18_vd": lambda last_stride: ResNetVd((2, 2, 2, 2), False, last_stride),
@@ -222,12 +267,12 @@ class TwinNetwork(nn.Module):
 
 def paddle_arrays(network: TwinNetwork) -> dict[str, NDArray[np.float32]]:
     """Parameters and statistics by Paddle's names and in its layouts."""
-    arrays = {}
+    arrays, paddle_name = {}, _paddle_names(network)
     for name, value in network.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             array = value.detach().cpu().numpy().astype(np.float32)
             linear = name == "embedding.weight"  # Paddle stores (in, out)
-            arrays[_paddle_name(name)] = np.array(array.T if linear else array, order="C")
+            arrays[paddle_name(name)] = np.array(array.T if linear else array, order="C")
     return arrays
 
 
@@ -238,10 +283,10 @@ def restore(network: TwinNetwork, arrays: dict[str, NDArray[np.float32]]) -> Non
         KeyError: an array is missing.
         RuntimeError: a shape is another one.
     """
-    state = network.state_dict()
+    state, paddle_name = network.state_dict(), _paddle_names(network)
     for name in state:
         if not name.endswith("num_batches_tracked"):
-            array = arrays[_paddle_name(name)]
+            array = arrays[paddle_name(name)]
             state[name] = torch.from_numpy(np.array(array.T if name == "embedding.weight" else array))
     network.load_state_dict(state)
 
@@ -261,8 +306,16 @@ def with_instance_norm(arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDAr
     return out
 
 
-def _paddle_name(name: str) -> str:
-    owner, _, last = name.rpartition(".")
-    if owner.endswith(".IN") and last == "weight":
-        return f"{owner}.scale"
-    return f"{owner}.{STATISTICS.get(last, last)}"
+def _paddle_names(network: TwinNetwork) -> Callable[[str], str]:
+    """The function from a parameter's name to Paddle's."""
+    instance_norms = {
+        name for name, module in network.named_modules() if isinstance(module, AffineInstanceNorm)
+    }
+
+    def paddle_name(name: str) -> str:
+        owner, _, last = name.rpartition(".")
+        if owner in instance_norms and last == "weight":
+            return f"{owner}.scale"
+        return f"{owner}.{STATISTICS.get(last, last)}"
+
+    return paddle_name

@@ -173,6 +173,14 @@ class Run:
         self.network.load_state_dict(state)
         self.average.load_state_dict(state)
 
+    def imprint(self, index: ImageIndex, labels: np.ndarray) -> None:
+        """Start each class weight at the mean embedding of its images, given their ``(N,)`` labels."""
+        _, height, width = self.config.image_shape
+        found = embed(self.network, decode_images(index.paths, height, width, Preprocessing(height, width)))
+        sums = np.zeros((labels.max() + 1, found.shape[1]), np.float32)
+        np.add.at(sums, labels, found)
+        self.head.weight.data.copy_(F.normalize(torch.from_numpy(sums)).T)
+
     def step(self, images: Tensor, labels: Tensor, goals: Tensor | None = None) -> float:
         """One update, towards ``(B, D)`` unit rows of a teacher where there are some; returns the loss.
 
@@ -363,6 +371,7 @@ def main() -> None:
         network, before = read_twin(options.pretrained_model, config.model)
         run.begin_at(network)
         run.seconds = 3600 * before["hours"]
+        run.imprint(index, np.unique(index.pids, return_inverse=True)[1])
         start = f"{before['start']}; {before['iteration']:,} iterations ({before['command']}); then"
     if config.teacher:
         start += f", taught by {Path(config.teacher).parent.name}"
