@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.detection.head import ImageFormat
+from deepsort_paddle.detection.heads.head import ImageFormat
 
 __all__ = ["fit", "planes"]
 

@@ -18,11 +18,11 @@ from deepsort_paddle.detection.candidates import (
     has_pixels,
     select,
 )
-from deepsort_paddle.detection.export_metadata import ExportMetadata
-from deepsort_paddle.detection.head import Head, ImageFormat, Wanted
+from deepsort_paddle.detection.heads.export_metadata import ExportMetadata
+from deepsort_paddle.detection.heads.head import Head, ImageFormat, Wanted
+from deepsort_paddle.detection.heads.recognition import HOW_TO_EXPORT, recognise
 from deepsort_paddle.detection.image_input import fit, planes
 from deepsort_paddle.detection.labels import label_classes, person_classes
-from deepsort_paddle.detection.onnx_heads import HOW_TO_EXPORT, recognise
 from deepsort_paddle.inference.openvino import ImageInput
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import Detections

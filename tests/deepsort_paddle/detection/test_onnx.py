@@ -11,14 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from deepsort_paddle.detection.head import ImageFormat
+from deepsort_paddle.detection.heads.head import ImageFormat
+from deepsort_paddle.detection.heads.nanodet import IMAGE as NANODET_IMAGE
+from deepsort_paddle.detection.heads.nanodet import nanodet
+from deepsort_paddle.detection.heads.recognition import recognise
+from deepsort_paddle.detection.heads.yolo import LETTERBOX, YOLOX_IMAGE, yolov8, yolox
 from deepsort_paddle.detection.image_input import fit, planes
 from deepsort_paddle.detection.labels import COCO_LABELS
-from deepsort_paddle.detection.nanodet_heads import IMAGE as NANODET_IMAGE
-from deepsort_paddle.detection.nanodet_heads import nanodet
 from deepsort_paddle.detection.onnx import OnnxDetector
-from deepsort_paddle.detection.onnx_heads import recognise
-from deepsort_paddle.detection.yolo_heads import LETTERBOX, YOLOX_IMAGE, yolov8, yolox
 from deepsort_paddle.inference.openvino import ImageInput
 from deepsort_paddle.inference.predictor import Predictor
 

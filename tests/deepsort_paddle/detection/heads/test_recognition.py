@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from deepsort_paddle.detection.export_metadata import ExportMetadata
+from deepsort_paddle.detection.heads.export_metadata import ExportMetadata
+from deepsort_paddle.detection.heads.recognition import recognise
 from deepsort_paddle.detection.onnx import OnnxDetector
-from deepsort_paddle.detection.onnx_heads import recognise
 
 Outputs = dict[str, NDArray[Any]]
 # Of an input of 64 x 96: 8 x 12, 4 x 6 and 2 x 3 cells, and 1 x 2 of stride 64.

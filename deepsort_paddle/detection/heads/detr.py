@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.detection.head import (
+from deepsort_paddle.detection.heads.head import (
     EVERYTHING,
     Candidates,
     Head,

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsort_paddle.detection.detr_heads import detr_logits, detr_rows, detr_scores
-from deepsort_paddle.detection.export_metadata import ExportMetadata
-from deepsort_paddle.detection.head import NO_SCORES, Head, grid_cells
-from deepsort_paddle.detection.nanodet_heads import BINS, nanodet, nanodet_plus
-from deepsort_paddle.detection.yolo_heads import end_to_end, yolov5, yolov6, yolov8, yolox, yolox_decoded
+from deepsort_paddle.detection.heads.detr import detr_logits, detr_rows, detr_scores
+from deepsort_paddle.detection.heads.export_metadata import ExportMetadata
+from deepsort_paddle.detection.heads.head import NO_SCORES, Head, grid_cells
+from deepsort_paddle.detection.heads.nanodet import BINS, nanodet, nanodet_plus
+from deepsort_paddle.detection.heads.yolo import end_to_end, yolov5, yolov6, yolov8, yolox, yolox_decoded
 
 __all__ = ["HOW_TO_EXPORT", "recognise"]
 
