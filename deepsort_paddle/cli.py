@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from deepsort_paddle.command.one_line import in_one_line
 from deepsort_paddle.command.parser import EXAMPLES, PROGRAM, parse
+from deepsort_paddle.console.one_line import in_one_line
 from deepsort_paddle.plan.batch_plan import BatchPlan
 
 __all__ = ["track"]

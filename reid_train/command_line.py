@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepsort_paddle.command.log_lines import log_lines
-from deepsort_paddle.command.one_line import OneLineParser, in_one_line
+from deepsort_paddle.console.log_lines import log_lines
+from deepsort_paddle.console.one_line import OneLineParser, in_one_line
 from deepsort_paddle.extras import needs
 from reid_train.checkpoints.run_files import numbered_checkpoints
 from reid_train.config import Stage, add_flags

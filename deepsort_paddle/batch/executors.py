@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deepsort_paddle.batch.jobs import Job, Outcome
-from deepsort_paddle.command.one_line import in_one_line
+from deepsort_paddle.console.one_line import in_one_line
 
 __all__ = ["Attempt", "Engine", "ProcessEngine", "RayEngine", "run_jobs"]
 

@@ -27,9 +27,9 @@ from deepsort_paddle.batch.submission import check_submission, write_submission
 from deepsort_paddle.batch.video_list import make_jobs, read_sources
 from deepsort_paddle.batch.video_result import VideoResult, table, total
 from deepsort_paddle.command.checks import check_models, check_plan
-from deepsort_paddle.command.log_lines import log_lines
 from deepsort_paddle.command.parser import parse
-from deepsort_paddle.command.signals import Stop
+from deepsort_paddle.console.log_lines import log_lines
+from deepsort_paddle.console.signals import Stop
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.option import check_names
 from deepsort_paddle.plan.run_plan import RunPlan

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepsort_paddle.command.one_line import columns, padded
+from deepsort_paddle.console.one_line import columns, padded
 
 __all__ = ["VideoResult", "table", "total"]
 

@@ -22,9 +22,9 @@ from pathlib import Path
 import cv2
 
 from deepsort_paddle.batch.jobs import Job, Outcome
-from deepsort_paddle.command.one_line import in_one_line
 from deepsort_paddle.command.run import run_plan
 from deepsort_paddle.command.summary import counted
+from deepsort_paddle.console.one_line import in_one_line
 
 __all__ = ["main", "run_job"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepsort_paddle.command.one_line import OneLineParser, columns, in_one_line, padded
+from deepsort_paddle.console.one_line import OneLineParser, columns, in_one_line, padded
 from deepsort_paddle.part_files import check_writable, commit, real_path, temporary_path
 from deepsort_paddle.people.person_index import SUFFIXES, Hits, PersonIndex
 from deepsort_paddle.people.query import Query, image_query, split_track, track_query

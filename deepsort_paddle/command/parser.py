@@ -14,7 +14,7 @@ from glob import glob, has_magic
 from textwrap import fill
 from typing import Any, NoReturn
 
-from deepsort_paddle.command.one_line import OneLineParser
+from deepsort_paddle.console.one_line import OneLineParser
 from deepsort_paddle.motchallenge.sequence import sequence_folders
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.option import Option, option_of, options

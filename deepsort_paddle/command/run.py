@@ -30,7 +30,7 @@ from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import is_saved, open_frames, open_saved
-from deepsort_paddle.command.signals import Stop
+from deepsort_paddle.console.signals import Stop
 from deepsort_paddle.frames import Frame, FrameSource
 from deepsort_paddle.output.detection_writer import DetectionWriter
 from deepsort_paddle.output.protocol import Output, StopTracking

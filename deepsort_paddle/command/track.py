@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deepsort_paddle.command.log_lines import log_lines
 from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.run import run_plan
 from deepsort_paddle.command.summary import counted, summary
+from deepsort_paddle.console.log_lines import log_lines
 from deepsort_paddle.counting.places import Line, Zone
 from deepsort_paddle.output.protocol import Output
 from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame

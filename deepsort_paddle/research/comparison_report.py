@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from deepsort_paddle.command.one_line import columns, padded
+from deepsort_paddle.console.one_line import columns, padded
 from deepsort_paddle.motchallenge.comparison import COMPARED, Compared, Comparison
 from deepsort_paddle.motchallenge.metrics import Scores
 

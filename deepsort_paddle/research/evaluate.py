@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from deepsort_paddle.command.one_line import OneLineParser, columns, in_one_line, padded
+from deepsort_paddle.console.one_line import OneLineParser, columns, in_one_line, padded
 from deepsort_paddle.motchallenge.comparison import common_sequences, compare
 from deepsort_paddle.motchallenge.metrics import Benchmark, ClearSource, Evaluation, Scores, evaluate
 from deepsort_paddle.part_files import check_writable, real_path

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from deepsort_paddle.command.one_line import OneLineParser, in_one_line
+from deepsort_paddle.console.one_line import OneLineParser, in_one_line
 from deepsort_paddle.tracking.presets import PRESETS
 
 __all__ = ["main"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deepsort_paddle.command.one_line import OneLineParser
 from deepsort_paddle.command.parser import make_parser, normalise, parse
+from deepsort_paddle.console.one_line import OneLineParser
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.option import options
 from deepsort_paddle.plan.run_plan import RunPlan

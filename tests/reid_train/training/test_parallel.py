@@ -13,7 +13,7 @@ import numpy as np
 import paddle
 import pytest
 
-from deepsort_paddle.command.log_lines import log_lines
+from deepsort_paddle.console.log_lines import log_lines
 from deepsort_paddle.media.image_header import KINDS
 from reid_train.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from reid_train.command_line import main

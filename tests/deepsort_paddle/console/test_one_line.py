@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from deepsort_paddle import __version__, cli
-from deepsort_paddle.command.one_line import columns, in_one_line, padded
+from deepsort_paddle.console.one_line import columns, in_one_line, padded
 from deepsort_paddle.research import evaluate
 
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from deepsort_paddle.command.log_lines import log_lines
+from deepsort_paddle.console.log_lines import log_lines
 
 
 def test_records_are_lines_on_stderr_while_a_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
