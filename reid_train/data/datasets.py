@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from reid_train.data.archives import extract_archive
-from reid_train.data.cuhk import read_cuhk01, read_cuhk03
 from reid_train.data.identities import (
     Identity,
     Leak,
@@ -19,7 +18,6 @@ from reid_train.data.identities import (
     require_no_leak,
 )
 from reid_train.data.image_cache import ImageCache, decode_images, read_image
-from reid_train.data.image_files import image_files
 from reid_train.data.image_index import (
     ImageIndex,
     concatenate_indexes,
@@ -30,7 +28,9 @@ from reid_train.data.image_index import (
     of_dataset,
     persons_only,
 )
-from reid_train.data.layouts import (
+from reid_train.data.readers.cuhk import read_cuhk01, read_cuhk03
+from reid_train.data.readers.image_files import image_files
+from reid_train.data.readers.layouts import (
     folders_with_images,
     is_vehicle_id,
     read_named,
@@ -38,8 +38,8 @@ from reid_train.data.layouts import (
     read_person_folders,
     read_vehicle_id,
 )
-from reid_train.data.list_files import read_list_file, write_list_file
-from reid_train.data.market1501 import (
+from reid_train.data.readers.list_files import read_list_file, write_list_file
+from reid_train.data.readers.market1501 import (
     MARKET_FOLDERS,
     Market1501,
     OfficialSplit,
@@ -47,7 +47,7 @@ from reid_train.data.market1501 import (
     read_market1501,
     read_market1501_folder,
 )
-from reid_train.data.naming import CUHK01, is_generic, naming_of
+from reid_train.data.readers.naming import CUHK01, is_generic, naming_of
 from reid_train.data.splits import article_split, hold_out_ids
 
 __all__ = [
@@ -92,7 +92,7 @@ def read_dataset(
     """Index a list file or a folder of images, known by its layout and by how its images are named.
 
     Args:
-        source: a list file; a folder of images of a known data set (`reid_train.data.naming`), or with
+        source: a list file; a folder of images of a known data set (`data.readers.naming`), or with
             exactly one such folder in it; one folder a person; or the root of VehicleID.
         root: what a list's relative paths start from.
         pattern: a regular expression with named groups that gives person and camera of each image below the

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from reid_train.data.datasets import read_dataset
 from reid_train.data.image_index import ImageIndex, merge_indexes
-from reid_train.data.naming import dataset_name
 from reid_train.data.official import find_official_root, read_official_split
+from reid_train.data.readers.naming import dataset_name
 
 __all__ = ["EvaluationSet", "named_sets", "query_rows", "read_evaluation_set", "read_query_and_gallery"]
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from reid_train.data.datasets import read_dataset
 from reid_train.data.image_index import ImageIndex, concatenate_indexes, empty_index
-from reid_train.data.layouts import is_vehicle_id, read_named, read_vehicle_id
-from reid_train.data.market1501 import OFFICIAL_COUNTS, OfficialSplit, count_differences
-from reid_train.data.naming import CUHK03, MSMT17
+from reid_train.data.readers.layouts import is_vehicle_id, read_named, read_vehicle_id
+from reid_train.data.readers.market1501 import OFFICIAL_COUNTS, OfficialSplit, count_differences
+from reid_train.data.readers.naming import CUHK03, MSMT17
 
 __all__ = ["find_official_root", "read_official_split"]
 

@@ -22,9 +22,9 @@ from reid_train.data.datasets import (
     read_dataset,
     write_list_file,
 )
-from reid_train.data.layouts import is_vehicle_id
-from reid_train.data.naming import dataset_name
 from reid_train.data.official import read_official_split
+from reid_train.data.readers.layouts import is_vehicle_id
+from reid_train.data.readers.naming import dataset_name
 from reid_train.data.splits import ARTICLE_DEV_IMAGES
 from reid_train.data.validation import validate
 
@@ -50,7 +50,7 @@ def prepare(
         split: held-out, article or official.
         held_out_ids: ids kept out of training: one number for all sources together, or one for each.
         seed: which ids.
-        pattern: person and camera of the images of folders, see `reid_train.data.layouts.read_pattern`.
+        pattern: person and camera of the images of folders, see `readers.layouts.read_pattern`.
         names: a name for the data set of each source, in their order; empty to name them by what they are.
         skip_unreadable: leave unreadable images out.
     """

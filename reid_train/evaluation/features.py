@@ -23,8 +23,8 @@ from tqdm import tqdm
 from deepsort_paddle import AppearanceEncoder
 from deepsort_paddle.part_files import replacing
 from reid_train.data.image_cache import read_image
-from reid_train.data.image_files import IMAGE_SUFFIXES, image_files_below
-from reid_train.data.list_files import list_columns, split_row
+from reid_train.data.readers.image_files import IMAGE_SUFFIXES, image_files_below
+from reid_train.data.readers.list_files import list_columns, split_row
 
 if TYPE_CHECKING:
     import paddle
@@ -160,7 +160,7 @@ def list_images(source: str | Path) -> list[Path]:
 
     A folder gives the images in it and below it, sorted by path. A list file is UTF-8 text with one
     path a line, relative to the list's own folder, in its order; empty lines are skipped. Lists of a
-    training (`reid_train.data.list_files`) are known by their header.
+    training (`reid_train.data.readers.list_files`) are known by their header.
 
     Raises:
         FileNotFoundError: there is no such file or folder.

@@ -20,7 +20,7 @@ OTHER_LIMITS = """The weights were trained on {data}; its licence decides what t
 know the places, cameras and people of its pictures and may fail on others."""
 RESEARCH = """
 Given out by their authors for research only: {names}. Check their terms before any other use."""
-# Data sets that are, of those that `reid_train.data.naming` knows.
+# Data sets that are, of those that `reid_train.data.readers.naming` knows.
 RESEARCH_SETS = (
     *("Market-1501", "PKU-Reid", "DukeMTMC-reID", "MSMT17", "VeRi-776", "VehicleID", "MARS", "CUHK01"),
     *("CUHK03", "CUHK03-NP"),

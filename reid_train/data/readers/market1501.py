@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from reid_train.data.image_index import ImageIndex, empty_index
-from reid_train.data.layouts import read_named
-from reid_train.data.naming import MARKET_1501
+from reid_train.data.readers.layouts import read_named
+from reid_train.data.readers.naming import MARKET_1501
 
 __all__ = [
     "MARKET_FOLDERS",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reid_train.data.datasets import ImageIndex, identities, read_dataset
-from reid_train.data.image_files import image_files, image_files_below
 from reid_train.data.official import find_official_root, read_official_split
+from reid_train.data.readers.image_files import image_files, image_files_below
 from reid_train.evaluation.features import list_images
 
 

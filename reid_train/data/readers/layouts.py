@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reid_train.data.image_files import image_files, image_files_below, is_leftover
 from reid_train.data.image_index import ImageIndex, of_dataset
-from reid_train.data.naming import (
+from reid_train.data.readers.image_files import image_files, image_files_below, is_leftover
+from reid_train.data.readers.naming import (
     Naming,
     dataset_name,
     identify,

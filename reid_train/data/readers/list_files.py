@@ -6,7 +6,7 @@ may itself hold spaces: the header says how many columns come before and after i
 used. Two more columns may follow, ``dataset`` and ``person_id``: the person's number in that data set, by
 which persons are compared between lists. Lists of the original trainer end with the path.
 
-Where the columns are absent, file names of known data sets (`reid_train.data.naming`) stand in for them.
+Where the columns are absent, file names of known data sets (see `naming`) stand in for them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.part_files import replacing
 from reid_train.data.image_index import ImageIndex
-from reid_train.data.naming import identify
+from reid_train.data.readers.naming import identify
 
 __all__ = ["LIST_HEADER", "list_columns", "read_list_file", "split_row", "write_list_file"]
 

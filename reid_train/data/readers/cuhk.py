@@ -16,8 +16,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reid_train.data.image_index import ImageIndex
-from reid_train.data.layouts import read_named
-from reid_train.data.naming import CUHK01, CUHK03, CUHK03_NEW_PROTOCOL, CUHK03_NUMBERED, naming_of
+from reid_train.data.readers.layouts import read_named
+from reid_train.data.readers.naming import CUHK01, CUHK03, CUHK03_NEW_PROTOCOL, CUHK03_NUMBERED, naming_of
 
 __all__ = ["read_cuhk01", "read_cuhk03"]
 
