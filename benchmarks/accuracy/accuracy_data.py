@@ -173,7 +173,7 @@ def _looked_at(
 ) -> dict[str, NDArray[Any]]:
     """What detector, encoder and image motion see in a sequence: all detections in a row."""
     from deepsort_paddle import make_detector
-    from deepsort_paddle.tracking.picture_motion import PictureMotion
+    from deepsort_paddle.tracking.camera.image_motion import ImageMotion
 
     folder = data / "mot" / name
     public = read_detections(folder / "det" / "det.txt")
@@ -182,7 +182,7 @@ def _looked_at(
         spec = DETECTORS[source]
         path = data / "models" / spec if spec.endswith(".onnx") else spec
         detector = make_detector(path, confidence=LOWEST, device="cpu")
-    estimate, motion = PictureMotion(), []
+    estimate, motion = ImageMotion(), []
     found: list[Detections] = []
     corners, size = _window(REAL[name])
     for number, image in enumerate(_images(folder, REAL[name].length), 1):

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from deepsort_paddle import DeepSort, Detections
 from deepsort_paddle.boxes import iou
 from deepsort_paddle.motchallenge.text import read_detections, read_ground_truth
-from deepsort_paddle.tracking.picture_motion import PictureMotion
+from deepsort_paddle.tracking.camera.image_motion import ImageMotion
 from deepsort_paddle.tracking.presets import PRESETS
 
 LENGTH, HEIGHT, WIDTH = 400, 360, 480
@@ -85,7 +85,7 @@ def motions(
     frames: list[NDArray[np.uint8]], scene: Sequence, way: NDArray[np.int64] | None
 ) -> tuple[list[NDArray[np.float64]], float, float]:
     """The motion found in each frame, CPU milliseconds a frame, and how far off the corners are."""
-    find, found, wrong, spent = PictureMotion(), [], [], 0.0
+    find, found, wrong, spent = ImageMotion(), [], [], 0.0
     height, width = scene.size
     corners = np.array([[0.0, 0.0], [width, 0], [0, height], [width, height]])
     for number, (image, detections) in enumerate(zip(frames, scene.frames, strict=True)):
@@ -119,7 +119,7 @@ def carried(folder: Path) -> tuple[float, float, float]:
     """Mean IoU of people with themselves a frame earlier, as they were and carried along; CPU ms."""
     truth = read_ground_truth(folder / "gt" / "gt.txt")
     truth = truth[truth.class_id == 1]
-    find, before, plain, moved, spent = PictureMotion(), truth[:0], [], [], []
+    find, before, plain, moved, spent = ImageMotion(), truth[:0], [], [], []
     for path in sorted((folder / "img1").glob("*.jpg")):
         here = truth[truth.frame == int(path.stem)]
         image = np.asarray(cv2.imread(str(path)), np.uint8)

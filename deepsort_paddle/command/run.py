@@ -40,8 +40,8 @@ from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame, track_frames
 from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.tracking.camera.image_motion import ImageMotion
 from deepsort_paddle.tracking.explain import write_table
-from deepsort_paddle.tracking.picture_motion import PictureMotion
 
 __all__ = ["run_plan"]
 
@@ -170,7 +170,7 @@ class _Run:
             min_height=plan.min_height,
             select=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
             clock_rate=components.tracker.options.frame_rate if self.source.live else None,
-            camera_motion=PictureMotion() if by_images else None,
+            camera_motion=ImageMotion() if by_images else None,
         )
 
     def write(self, frames: Iterable[TrackedFrame], progress: Progress, *, complete: bool = True) -> int:

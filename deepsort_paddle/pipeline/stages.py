@@ -184,7 +184,7 @@ def track_frames(
             with ``read_ahead`` they share one thread.
         camera_motion: called in order on each frame's image and the boxes of its detections, right after
             ``detect``, and timed with it. The result is the ``camera_motion`` of ``select`` and of the
-            tracker's ``update``. See `deepsort_paddle.tracking.picture_motion.PictureMotion`.
+            tracker's ``update``. See `deepsort_paddle.tracking.camera.image_motion.ImageMotion`.
         class_confidence: see `prepare_detections`.
         clock_rate: frames a second by which the tracker counts time, for sources that skip frames:
             ``update`` and ``select`` get the time since the frame before as ``intervals``, in such frames.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from deepsort_paddle.motchallenge.text import TrackRecords
-from deepsort_paddle.tracking.box_motion import common_shift, shrinkage
+from deepsort_paddle.tracking.camera.box_motion import common_shift, shrinkage
 
 __all__ = ["Refined", "link", "refine", "smooth"]
 

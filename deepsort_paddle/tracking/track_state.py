@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from deepsort_paddle.boxes import iou, xyxy_from_xyah
 from deepsort_paddle.tracking import kalman
 
 __all__ = ["TrackState"]
@@ -83,6 +84,34 @@ class TrackState:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def warp(self, camera_motion: NDArray[np.float64]) -> None:
+        """Move the positions of all tracks by a ``(2, 3)`` affine map from the previous frame's pixels."""
+        self.states = kalman.warp(self.states, camera_motion)
+        self.observed = kalman.warp(self.observed[None], camera_motion)[0]
+        if self.anchors.shape[2]:
+            self.anchors = kalman.warp(self.anchors, camera_motion)
+
+    def duplicates(self, max_iou: float) -> NDArray[np.bool_]:
+        """Return which confirmed tracks duplicate another one.
+
+        Args:
+            max_iou: a lost track and a track matched in this frame that overlap more are one person; the one
+                with fewer detections is the duplicate.
+
+        Returns:
+            ``(T,)`` bool.
+        """
+        positions = self.states[kalman.POSITION]
+        duplicate = np.zeros(len(self), bool)
+        seen = np.flatnonzero(self.confirmed & (self.frames_since_update == 0))
+        lost = np.flatnonzero(self.confirmed & (self.frames_since_update > 0))
+        overlap = iou(xyxy_from_xyah(positions[seen]), xyxy_from_xyah(positions[lost]))
+        row, column = np.nonzero(overlap > max_iou)
+        older = self.hits[seen[row]] >= self.hits[lost[column]]
+        duplicate[lost[column[older]]] = True
+        duplicate[seen[row[~older]]] = True
+        return duplicate
 
     def selected(self, keep: NDArray[np.bool_]) -> Self:
         """Return a copy of the tracks for which ``keep``, ``(T,)`` bool, is true."""

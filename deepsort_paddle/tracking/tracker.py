@@ -15,12 +15,8 @@ metric", ICIP 2017 (arXiv 1703.07402).
 
 from __future__ import annotations
 
-import json
-import os
 import warnings
-from dataclasses import asdict, fields, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,21 +24,20 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.arguments import check_affine, check_int, check_type
-from deepsort_paddle.boxes import iou, xyah_from_xyxy, xyxy_from_xyah
-from deepsort_paddle.part_files import commit, temporary_path
+from deepsort_paddle.boxes import xyah_from_xyxy, xyxy_from_xyah
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.association import Match, match
-from deepsort_paddle.tracking.box_motion import motion_from_boxes
 from deepsort_paddle.tracking.costs import AssociationInput, UsableDetections
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.gallery import Gallery
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
+from deepsort_paddle.tracking.prediction import estimate_camera_motion, predict_tracks
+from deepsort_paddle.tracking.saved_tracker import SavedTracker, new_gallery, read_tracker, write_tracker
 from deepsort_paddle.tracking.track_state import TrackState
 
 __all__ = ["DeepSort"]
 
-_STATE_FORMAT = 1
 # A side below this, or a coordinate beyond, cannot be a person in pixels, and its square loses all digits.
 _MIN_SIDE = 1e-6
 _MAX_COORDINATE = 1e9
@@ -216,29 +211,12 @@ class DeepSort:
             camera_motion = check_affine(camera_motion)
         intervals = check_int("intervals", intervals, 1)
         usable = self._select_usable(detections)
-        state = self._predict(intervals)
+        state = predict_tracks(self._options, self._state, intervals)
         if camera_motion is not None:
-            self._move(state, camera_motion)
+            state.warp(camera_motion)
         if self._options.min_camera_pairs:
-            self._move(state, self._estimate_camera_motion(state, usable))
+            state.warp(estimate_camera_motion(self._options, state, usable))
         return AssociationInput(self._options, state, self._gallery, usable)
-
-    def _predict(self, intervals: int) -> TrackState:
-        """Return the tracks so many frame intervals later.
-
-        A track that was matched in the last update counts as missed in one frame, however many were skipped
-        since: all stages for tracks seen just before go by that. After more than a second it was not just
-        before.
-        """
-        options, missed = self._options, self._state.frames_since_update
-        states = self._state.states
-        for step in range(min(intervals, options.max_age)):
-            if options.hold_shape:
-                states = kalman.hold_shape(states, missed + step > 0)
-            states = kalman.predict(states, velocity_noise=options.frame_velocity_noise)
-        just_before = (missed == 0) & (intervals <= max(options.frame_rate, 1.0))
-        ages = np.where(just_before, 1, missed + intervals)
-        return replace(self._state, states=states, frames_since_update=ages)
 
     def _select_usable(self, detections: Detections) -> UsableDetections:
         """Drop what cannot be tracked; check the embeddings, and open the gallery for the first ones."""
@@ -266,22 +244,6 @@ class DeepSort:
                 warnings.warn(_TURNED, stacklevel=4)
             detections = detections[usable]
         return UsableDetections(detections, xyah_from_xyxy(detections.boxes), usable.nonzero()[0])
-
-    def _estimate_camera_motion(self, state: TrackState, usable: UsableDetections) -> NDArray[np.float64]:
-        """Estimate the ``(2, 3)`` motion from the tracks seen one frame ago and their prediction."""
-        options = self._options
-        recent = state.confirmed & (state.frames_since_update == 1)
-        confident = usable.detections.confidence >= np.float32(options.high_confidence)
-        predicted = xyxy_from_xyah(state.states[kalman.POSITION, recent])
-        boxes = usable.detections.boxes[confident]
-        return motion_from_boxes(predicted, boxes, min_pairs=options.min_camera_pairs)
-
-    def _move(self, state: TrackState, camera_motion: NDArray[np.float64]) -> None:
-        """Move the positions of all tracks to this frame's pixels."""
-        state.states = kalman.warp(state.states, camera_motion)
-        state.observed = kalman.warp(state.observed[None], camera_motion)[0]
-        if self._options.observation_centred:
-            state.anchors = kalman.warp(state.anchors, camera_motion)
 
     def _correct(self, usable: UsableDetections, found: Match) -> None:
         """Update the tracks that got a detection."""
@@ -335,7 +297,7 @@ class DeepSort:
         options, state, embeddings = self._options, self._state, usable.detections.embeddings
         alive = (matched >= 0) | (state.confirmed & (state.frames_since_update <= options.max_age))
         if options.max_duplicate_iou < 1:
-            alive &= ~self._duplicates()
+            alive &= ~state.duplicates(options.max_duplicate_iou)
         if not alive.all():
             if self._gallery is not None:
                 self._gallery.release(state.slots[~alive])
@@ -350,20 +312,6 @@ class DeepSort:
         detection_index = np.full(len(state), -1)
         detection_index[tracks] = usable.index[matched[tracks]]
         return detection_index
-
-    def _duplicates(self) -> NDArray[np.bool_]:
-        """Return, of each lost and matched track that overlap too much, the one with fewer detections."""
-        state = self._state
-        positions = state.states[kalman.POSITION]
-        duplicate = np.zeros(len(state), bool)
-        seen = np.flatnonzero(state.confirmed & (state.frames_since_update == 0))
-        lost = np.flatnonzero(state.confirmed & (state.frames_since_update > 0))
-        overlap = iou(xyxy_from_xyah(positions[seen]), xyxy_from_xyah(positions[lost]))
-        row, column = np.nonzero(overlap > self._options.max_duplicate_iou)
-        older = state.hits[seen[row]] >= state.hits[lost[column]]
-        duplicate[lost[column[older]]] = True
-        duplicate[seen[row[~older]]] = True
-        return duplicate
 
     def _start_tracks(self, usable: UsableDetections, unmatched: NDArray[np.int64]) -> TrackState:
         """Return tentative tracks at unmatched detections, with the next ids."""
@@ -407,17 +355,8 @@ class DeepSort:
 
     def _open_gallery(self, dimension: int) -> None:
         """Create the gallery for the first embeddings; live tracks get slots."""
-        self._gallery = self._new_gallery(dimension)
+        self._gallery = new_gallery(self._options, dimension)
         self._state.slots = self._gallery.allocate(len(self._state))
-
-    def _new_gallery(self, dimension: int) -> Gallery:
-        """Return an empty gallery, as the options say."""
-        return Gallery(
-            self._options.gallery_size,
-            dimension,
-            momentum=self._options.gallery_momentum,
-            neighbours=self._options.gallery_neighbours,
-        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write options and state to ``path``, an ``.npz`` file without pickles.
@@ -427,17 +366,7 @@ class DeepSort:
         Raises:
             OSError: the file cannot be written.
         """
-        state: dict[str, NDArray[Any]] = {
-            field.name: getattr(self._state, field.name) for field in fields(self._state)
-        }
-        header = {"format": _STATE_FORMAT, "next_id": self._next_id, "parameters": asdict(self._options)}
-        state["header"] = np.array(json.dumps(header))
-        if self._gallery is not None:
-            state["samples"], state["added"] = self._gallery.samples(self._state.slots)
-        final = Path(path)
-        with temporary_path(final).open("wb") as file:
-            np.savez(file, **state)  # type: ignore[arg-type]
-        commit(final)
+        write_tracker(path, SavedTracker(self._options, self._state, self._gallery, self._next_id))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -447,40 +376,7 @@ class DeepSort:
             OSError: the file is missing or cannot be read.
             ValueError: it holds something else, or another format; the message names the file.
         """
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                state = dict(archive)
-            header = json.loads(str(state.pop("header")))
-            if header["format"] != _STATE_FORMAT:
-                raise ValueError(f"format must be {_STATE_FORMAT}, got {header['format']}")
-            parameters = {current_name(name): value for name, value in header["parameters"].items()}
-            tracker = cls(_restored_options(parameters))
-            samples, added = state.pop("samples", None), state.pop("added", None)
-            tracker._state = TrackState.restored(state, anchored=tracker.options.observation_centred)
-            tracker._next_id = int(header["next_id"])
-            if samples is not None and added is not None:
-                if not np.isfinite(samples).all():
-                    raise ValueError("samples must be finite")
-                tracker._gallery = tracker._new_gallery(samples.shape[2])
-                tracker._state.slots = tracker._gallery.restore(samples, added)
-        except OSError:
-            raise
-        # A damaged archive fails in as many ways as zip, zlib, numpy and json know.
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{os.fspath(path)} is not a saved tracker: {reason}") from error
+        saved = read_tracker(path)
+        tracker = cls(saved.options)
+        tracker._state, tracker._gallery, tracker._next_id = saved.state, saved.gallery, saved.next_id
         return tracker
-
-
-def _restored_options(parameters: dict[str, Any]) -> TrackerOptions:
-    """Return the options of a saved tracker.
-
-    Before options were fixed, a saved age in frames could disagree with one in seconds, and the frame rate
-    could be 0. The ages in frames are those that the tracker used.
-    """
-    try:
-        return TrackerOptions(**parameters)
-    except ValueError:
-        in_frames = {"max_seconds": 0.0, "reactivate_seconds": 0.0}
-        rate = parameters["frame_rate"] or TrackerOptions().frame_rate
-        return TrackerOptions(**parameters | in_frames | {"frame_rate": rate})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle import DeepSort, Detections
-from deepsort_paddle.tracking.box_motion import common_shift, motion_from_boxes, mutual_best, shrinkage
+from deepsort_paddle.tracking.camera.box_motion import common_shift, motion_from_boxes, mutual_best, shrinkage
 
 
 def people(count: int, seed: int = 0) -> np.ndarray:

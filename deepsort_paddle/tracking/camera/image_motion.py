@@ -2,8 +2,8 @@
 
 The result is a similarity transform (translation, rotation, scale) on which most corners agree. Boxes mask
 out people, and RANSAC rejects other moving objects. On a small greyscale image this takes a few milliseconds
-per frame. `deepsort_paddle.tracking.box_motion.motion_from_boxes` takes a fraction of one, but needs people
-who appear in both frames.
+per frame. `motion_from_boxes` in `box_motion` takes a fraction of one, but needs people who appear in both
+frames.
 
 Sources: Shi and Tomasi, "Good features to track", CVPR 1994; Bouguet, "Pyramidal implementation of the Lucas
 Kanade feature tracker", 2000; OpenCV's implementations.
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PictureMotion"]
+__all__ = ["ImageMotion"]
 
 # Longer side of the greyscale image, pixels. Corners are located to about a tenth of a pixel.
 _LONGEST = 480
@@ -33,7 +33,7 @@ _MIN_CORNERS = 12
 _MIN_INLIERS = 0.4
 
 
-class PictureMotion:
+class ImageMotion:
     """Estimates the camera motion of a video; call it on every frame, in order.
 
     It keeps a small greyscale copy of the last frame. A frame that is missing, has another size, or shows too
@@ -41,7 +41,7 @@ class PictureMotion:
 
     Example:
         >>> import numpy as np
-        >>> camera_motion = PictureMotion()
+        >>> camera_motion = ImageMotion()
         >>> image = np.zeros((240, 320, 3), np.uint8)
         >>> camera_motion(image, np.zeros((0, 4)))  # no previous frame
         array([[1., 0., 0.],

@@ -14,7 +14,7 @@ from deepsort_paddle import DeepSort, Detections, track_frames
 from deepsort_paddle.cli import track
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.media.video_writer import VideoWriter
-from deepsort_paddle.tracking.picture_motion import PictureMotion
+from deepsort_paddle.tracking.camera.image_motion import ImageMotion
 
 NONE = np.zeros((0, 4))
 
@@ -43,7 +43,7 @@ CORNERS = np.array([[0.0, 0.0], [320.0, 0.0], [0.0, 240.0], [320.0, 240.0]])
 @pytest.mark.parametrize("zoom", [1.0, 4.0])
 def test_a_pan_with_a_turn_and_a_zoom_is_recovered(zoom: float) -> None:
     # With zoom 4 the pictures are 1280x960 and looked at in half their size.
-    scene, find = street(), PictureMotion()
+    scene, find = street(), ImageMotion()
     way = []
     for step in range(6):
         turn, size = 0.004 * step, 1 + 0.01 * step
@@ -62,7 +62,7 @@ def test_a_pan_with_a_turn_and_a_zoom_is_recovered(zoom: float) -> None:
 
 
 def test_a_still_camera_gives_the_identity_while_people_walk_by() -> None:
-    scene, find, rng = street(), PictureMotion(), np.random.default_rng(1)
+    scene, find, rng = street(), ImageMotion(), np.random.default_rng(1)
     person = rng.integers(0, 255, (160, 120, 3), np.uint8)
     still = window(scene, np.array([[1.0, 0, -100], [0, 1, -60]]))
     for step in range(6):
@@ -75,7 +75,7 @@ def test_a_still_camera_gives_the_identity_while_people_walk_by() -> None:
 
 
 def test_what_can_not_be_followed_is_no_motion() -> None:
-    scene, find = street(), PictureMotion()
+    scene, find = street(), ImageMotion()
     here = window(scene, np.array([[1.0, 0, -100], [0, 1, -60]]))
     there = window(scene, np.array([[1.0, 0, -107], [0, 1, -60]]))
     everything = np.array([[-5.0, -5, 1e12, 300]])
@@ -84,7 +84,7 @@ def test_what_can_not_be_followed_is_no_motion() -> None:
         np.testing.assert_array_equal(find(picture, boxes), np.eye(2, 3))
     for picture, boxes in ((there, everything), (here, NONE), (scene, NONE), (grey[:40, :40], NONE)):
         np.testing.assert_array_equal(find(picture, boxes), np.eye(2, 3))
-    unlike = PictureMotion()
+    unlike = ImageMotion()
     unlike(here, NONE)
     np.testing.assert_array_equal(unlike(window(street()[::-1].copy(), np.eye(2, 3)), NONE), np.eye(2, 3))
 
@@ -108,7 +108,7 @@ def test_a_jerking_camera_breaks_no_track_when_its_motion_is_seen() -> None:
             lambda number, image: Detections.of(boxes[number - 1], np.ones(1)),
             None,
             DeepSort(max_iou_distance=0.5),
-            camera_motion=PictureMotion() if seen else None,
+            camera_motion=ImageMotion() if seen else None,
         )
         ids[seen] = [one.tracks.ids.tolist() for one in tracked]
     assert ids[False] == [[]] * 12
