@@ -5,7 +5,7 @@ The hostile images of ``test_image_header.py`` and honest ones of each kind are 
 into the limit, comes out as more than 20 megapixels, or takes longer than three seconds is a finding; it is
 kept. Linux only.
 
-    python tools/robustness/picture_headers.py --seconds 150 --seed 2
+    python tools/robustness/image_headers.py --seconds 150 --seed 2
 """
 
 from __future__ import annotations
