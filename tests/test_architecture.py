@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -97,6 +98,33 @@ def test_the_architecture_document_gives_every_folder_its_floor(package: str) ->
     rows = re.findall(r"^  (\w+)(?:/|\.py) .*?(\d+)$", part, re.MULTILINE)
     names = {room(module)[1] for module in MODULES if room(module)[0] == package} - UNPLACED
     assert {name: int(number) for name, number in rows} == {name: floor(package, name) for name in names}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_architecture_document_lists_every_file(package: str) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (part,) = re.findall(rf"^{package}/ .*\n((?:  .*\n)+)", text, re.MULTILINE)
+    listed, folders = set(), [package]
+    for indent, name in re.findall(r"^( +)([\w/.]+)", part, re.MULTILINE):
+        folders = folders[: len(indent) // 2]
+        if name.endswith("/"):
+            folders.append(name.rstrip("/"))
+        elif name.endswith(".py"):
+            listed.add("/".join([*folders, name]))
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py")}
+    # The document says of models/ only "...": they are backbones, one a file.
+    files = {name for name in files if "/models/" not in name and "/__" not in name and "/_" not in name}
+    assert {name for name in listed if "/models/" not in name} == files
+
+
+def test_no_folder_holds_more_than_16_files() -> None:
+    folders = Counter(path.parent.relative_to(ROOT).as_posix() for path in MODULES.values())
+    assert not {folder: count for folder, count in folders.items() if count > 16}
+
+
+def test_no_file_has_more_than_400_lines() -> None:
+    lengths = {module: len(path.read_text("utf-8").splitlines()) for module, path in MODULES.items()}
+    assert not {module: length for module, length in lengths.items() if length > 400}
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
