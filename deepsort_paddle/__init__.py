@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from deepsort_paddle.people.index_file import TrackIndex
     from deepsort_paddle.people.index_writer import TrackIndexWriter
     from deepsort_paddle.people.person_index import PersonIndex
-    from deepsort_paddle.pipeline.stages import TrackedFrame, skip_broken, track_frames
+    from deepsort_paddle.pipeline.stages import skip_broken, track_frames
     from deepsort_paddle.plan.run_plan import RunPlan
     from deepsort_paddle.structures import Detections, Tracks
+    from deepsort_paddle.tracked_frame import TrackedFrame
     from deepsort_paddle.tracking.presets import PRESETS
     from deepsort_paddle.tracking.tracker import DeepSort
 
@@ -55,7 +56,7 @@ _HOME = {
     "TrackIndex": "people.index_file",
     "TrackIndexWriter": "people.index_writer",
     "TrackWriter": "motchallenge.text",
-    "TrackedFrame": "pipeline.stages",
+    "TrackedFrame": "tracked_frame",
     "Tracks": "structures",
     "Trails": "output.draw",
     "VideoResult": "batch.video_result",

@@ -276,7 +276,7 @@ def compare(checkouts: Sequence[Checkout], options: argparse.Namespace, folder: 
     subprocess.run(words, env=first.environment(), check=True, stdout=subprocess.DEVNULL)
     print("| case | files | exit | different |\n|---|---|---|---|")
     bad = 0
-    model = first.folder / "weights" / "osnet_x0_25"
+    model = first.folder / "weights" / "osnet_ain_x0_5"
     for case in cases(folder / "inputs", options.sequence, options.frames, model):
         places = [folder / checkout.name / case.name for checkout in checkouts]
         for checkout, place in zip(checkouts, places, strict=True):

@@ -59,7 +59,7 @@ from deepsort_paddle.motchallenge.metrics import PreparedSequence, prepare_seque
 from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
-from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -53,14 +53,8 @@ from deepsort_paddle.detection.detector import detection_file
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.output.writers import TrackPainter
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
-from deepsort_paddle.pipeline.stages import (
-    Detect,
-    StageSeconds,
-    TrackedFrame,
-    prepare_detections,
-    skip_broken,
-    track_frames,
-)
+from deepsort_paddle.pipeline.stages import Detect, prepare_detections, skip_broken, track_frames
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 sys.path.append(str(Path(__file__).parents[1] / "tracker"))
 from tracker_core import crowd

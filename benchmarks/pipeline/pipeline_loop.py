@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from deepsort_paddle import Detections, Tracks, TrackWriter, VideoWriter, open_source
 from deepsort_paddle.output.writers import TrackPainter
-from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame, prepare_detections
+from deepsort_paddle.pipeline.stages import prepare_detections
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 __all__ = ["PARTS", "Run", "run_loop"]
 

@@ -14,8 +14,8 @@ from deepsort_paddle.people.identities import find_identities
 from deepsort_paddle.people.index_file import TrackIndex, save_people
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
-from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["IndexOutput"]
 

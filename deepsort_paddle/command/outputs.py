@@ -29,8 +29,8 @@ from deepsort_paddle.output.html_report import HtmlReport
 from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
 from deepsort_paddle.part_files import lock_output, name_disk_errors
-from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.plan.run_plan import FILES, RunPlan
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["open_outputs"]
 

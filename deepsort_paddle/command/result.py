@@ -10,7 +10,7 @@ from typing import Any
 
 from deepsort_paddle.counting.counter import Counts, TrackCounter
 from deepsort_paddle.frames import FrameSource
-from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.explain import explain
 

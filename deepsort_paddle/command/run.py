@@ -38,8 +38,9 @@ from deepsort_paddle.part_files import lock_output, name_disk_errors
 from deepsort_paddle.pipeline.confirmation import ConfirmationCheck
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
-from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame, track_frames
+from deepsort_paddle.pipeline.stages import Detect, Encode, track_frames
 from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.camera.image_motion import ImageMotion
 from deepsort_paddle.tracking.explain import write_table
 

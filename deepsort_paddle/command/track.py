@@ -15,9 +15,10 @@ from deepsort_paddle.command.summary import counted, summary
 from deepsort_paddle.console.log_lines import log_lines
 from deepsort_paddle.counting.places import Line, Zone
 from deepsort_paddle.output.protocol import Output
-from deepsort_paddle.pipeline.stages import Detect, Encode, TrackedFrame
+from deepsort_paddle.pipeline.stages import Detect, Encode
 from deepsort_paddle.plan.option import check_names
 from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["print_run", "track_video"]
 

@@ -17,8 +17,8 @@ from typing_extensions import Self
 
 from deepsort_paddle.detection.saved_detections import COLUMNS, AboutDetections
 from deepsort_paddle.part_files import commit, name_disk_errors, temporary_path
-from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.structures import Detections
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["DetectionWriter"]
 

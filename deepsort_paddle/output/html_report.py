@@ -27,7 +27,7 @@ from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.output.draw import track_color
 from deepsort_paddle.output.page import PageTemplate, data_uri
 from deepsort_paddle.part_files import real_path, replacing
-from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["HtmlReport"]
 

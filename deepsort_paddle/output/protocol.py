@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["Output", "StopTracking"]
 

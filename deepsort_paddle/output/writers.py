@@ -23,8 +23,8 @@ from typing_extensions import Self
 from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.output.draw import Trails, draw_tracks
 from deepsort_paddle.part_files import commit, temporary_path
-from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.structures import Tracks
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["CropWriter", "CsvWriter", "JsonWriter", "TrackPainter"]
 

@@ -30,7 +30,7 @@ from deepsort_paddle.people.moments import (
     sharpness,
     thumbnail,
 )
-from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["TrackIndexWriter"]
 

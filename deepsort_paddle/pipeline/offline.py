@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from deepsort_paddle.boxes import iou
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.motchallenge.text import TrackRecords
-from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.structures import Tracks
+from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.smooth import refine
 
 __all__ = ["Recorder", "with_births"]

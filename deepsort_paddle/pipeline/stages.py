@@ -22,8 +22,9 @@ from deepsort_paddle.detection.candidates import NO_CLASSES, confident
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.pipeline.prefetch import prefetch
 from deepsort_paddle.structures import Detections, Tracks
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
-__all__ = ["StageSeconds", "TrackedFrame", "prepare_detections", "skip_broken", "track_frames"]
+__all__ = ["prepare_detections", "skip_broken", "track_frames"]
 
 Detect = Callable[[int, "NDArray[np.uint8] | None"], Detections]
 # select(detections), or select(detections, camera_motion=...) if there is a camera motion.
@@ -56,47 +57,6 @@ class _InformedTracker(Protocol):
 
     def update(self, detections: Detections, /, **known: Any) -> Tracks:
         """Take in one frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageSeconds:
-    """Wall-clock seconds that one frame took in each stage; a batch's time is divided evenly.
-
-    Example:
-        >>> seconds = StageSeconds(read=0.002, detect=0.030, encode=0.008, track=0.001)
-        >>> seconds.detect
-        0.03
-    """
-
-    read: float
-    detect: float
-    encode: float
-    track: float
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedFrame:
-    """One frame with its detections and tracks.
-
-    Attributes:
-        frame: the frame; nothing is drawn on it.
-        detections: the detections that the tracker received; `Tracks.detection_index` is a row of them.
-        tracks: the tracks that the tracker returned.
-        seconds: how long each stage took.
-
-    Example:
-        >>> from deepsort_paddle import DeepSort
-        >>> frames = [Frame(1, None, None), Frame(2, None, None)]
-        >>> for tracked in track_frames(frames, lambda number, image: Detections.empty(), None, DeepSort()):
-        ...     print(tracked.frame.number, len(tracked.tracks))
-        1 0
-        2 0
-    """
-
-    frame: Frame
-    detections: Detections
-    tracks: Tracks
-    seconds: StageSeconds
 
 
 def prepare_detections(

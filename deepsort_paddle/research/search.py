@@ -16,8 +16,8 @@ from deepsort_paddle.extras import needs
 from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_frames, total
 from deepsort_paddle.motchallenge.metrics import Benchmark, prepare_sequence
 from deepsort_paddle.motchallenge.text import TrackRecords
-from deepsort_paddle.pipeline.stages import TrackedFrame
 from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.presets import PRESETS
 

@@ -19,8 +19,8 @@ from deepsort_paddle.command.find import main
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
-from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
 from deepsort_paddle.structures import Detections, Tracks
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 COLORS = {1: (30, 60, 220), 2: (200, 90, 20), 3: (60, 190, 60)}
 

@@ -11,7 +11,7 @@ import pytest
 from deepsort_paddle import Detections, Frame, TrackedFrame, Tracks
 from deepsort_paddle.detection.saved_detections import AboutDetections, SavedDetections
 from deepsort_paddle.output.detection_writer import DetectionWriter
-from deepsort_paddle.pipeline.stages import StageSeconds
+from deepsort_paddle.tracked_frame import StageSeconds
 
 ABOUT = AboutDetections(source="street", fps=25.0, class_confidence={2: 0.4}, every=(2, 3))
 

@@ -14,8 +14,8 @@ from deepsort_paddle.counting.counter import Line, TrackCounter, Zone
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.output.html_report import HtmlReport
-from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
 from deepsort_paddle.structures import Detections, Tracks
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&{{tracks}}"
 VOID = {"meta", "img", "br", "link", "input"}

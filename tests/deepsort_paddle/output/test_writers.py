@@ -8,8 +8,8 @@ import pytest
 
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
-from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
 from deepsort_paddle.structures import Detections, Tracks
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 
 def tracked(

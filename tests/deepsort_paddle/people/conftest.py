@@ -13,8 +13,8 @@ from deepsort_paddle.frames import Frame
 from deepsort_paddle.people.index_file import TrackIndex
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
-from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
 from deepsort_paddle.structures import Detections, Tracks
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 SIZE = (120, 200)  # height, width of the frames
 DIMENSIONS = 16

@@ -14,7 +14,7 @@ import pytest
 from deepsort_paddle.people.index_file import TrackIndex, save_people
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
-from deepsort_paddle.pipeline.stages import TrackedFrame
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 Frames = Callable[..., TrackedFrame]
 

@@ -17,7 +17,7 @@ from deepsort_paddle.media.source import open_source
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import read_tracks
 from deepsort_paddle.pipeline import offline
-from deepsort_paddle.pipeline.stages import StageSeconds, TrackedFrame
+from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 FRAMES = 40
 HIDDEN = range(15, 20)

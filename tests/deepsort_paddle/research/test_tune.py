@@ -13,9 +13,9 @@ from deepsort_paddle import Detections, Frame, TrackedFrame, Tracks
 from deepsort_paddle.cli import track
 from deepsort_paddle.detection.saved_detections import AboutDetections
 from deepsort_paddle.output.detection_writer import DetectionWriter
-from deepsort_paddle.pipeline.stages import StageSeconds
 from deepsort_paddle.research.search import parse_measure, search_space
 from deepsort_paddle.research.tune import main
+from deepsort_paddle.tracked_frame import StageSeconds
 from deepsort_paddle.tracking.presets import PRESETS
 
 FRAMES = 20
