@@ -28,7 +28,7 @@ FLOORS = {
         {"detection", "tracking", "media"},
         {"appearance", "motchallenge", "counting", "frames", "converters"},
         {"structures", "inference", "yaml_file"},
-        {"boxes", "arguments", "extras", "part_files"},
+        {"boxes", "arguments", "extras", "part_files", "wall_clock"},
     ),
     "reid_train": (
         {"command_line"},

@@ -24,9 +24,12 @@ from deepsort_paddle.plan.argument_types import (
     confidences,
     count,
     device,
+    duration,
+    event_file,
     every,
     ids,
     line,
+    moment,
     number,
     seconds,
     switch,
@@ -45,7 +48,7 @@ __all__ = ["FILES", "INPUTS", "OUTPUTS", "PLACEHOLDERS", "RunPlan"]
 PLACEHOLDERS = ("{name}", "{stem}", "{folder}", "{source}")
 # Headings of --help.
 _MODELS, _OUTPUTS, _TRACKER = "models", "outputs", "tracker"
-_COUNTING = "counting (where the feet are; pixels, or fractions from 0 to 1; repeatable)"
+_COUNTING = "counting (where the feet are; pixels, or fractions from 0 to 1; lines and zones are repeatable)"
 
 _BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 _PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -288,9 +291,9 @@ class RunPlan:
 
     lines: tuple[Line, ...] = option(
         (),
-        "count who crosses this line, in each direction",
+        "count who crosses this line, to its right and to its left; IN/OUT names the two",
         group=_COUNTING,
-        metavar="NAME:x1,y1,x2,y2",
+        metavar="NAME:x1,y1,x2,y2[:IN/OUT]",
         flag="--line",
         kind=line,
         repeat=True,
@@ -303,6 +306,43 @@ class RunPlan:
         flag="--zone",
         kind=zone,
         repeat=True,
+    )
+    loiter: float | None = option(
+        None,
+        "report who stays in a zone this long, as 30s or 5min",
+        group=_COUNTING,
+        metavar="TIME",
+        kind=duration,
+    )
+    events: str | None = option(
+        None,
+        "every crossing, entry and exit with time, track and person; FILE.jsonl for JSON lines",
+        group=_COUNTING,
+        metavar="FILE.csv",
+        role="file",
+        kind=event_file,
+    )
+    count_every: float | None = option(
+        None,
+        "count for each interval as well, as 15min or 1h",
+        group=_COUNTING,
+        metavar="TIME",
+        kind=duration,
+    )
+    counts: str | None = option(
+        None,
+        "table of the counts, of each interval with --count-every",
+        group=_COUNTING,
+        metavar="FILE.csv",
+        role="file",
+    )
+    start_time: str | None = option(
+        None,
+        "date and time at the begin of the file, as 2026-05-01T08:00; results then show the time of day "
+        "[of a camera or stream the present]",
+        group=_COUNTING,
+        metavar="TIME",
+        kind=moment,
     )
 
     preset: str | None = option(
@@ -413,10 +453,13 @@ class RunPlan:
         """A plan whose lines and zones are in pixels of frames of this size; fractions are multiplied."""
         if not (width and height and (self.lines or self.zones)):
             return self
-        from deepsort_paddle.counting.places import Line, Zone, in_pixels
+        from deepsort_paddle.counting.places import in_pixels
 
-        lines = (Line(one.name, *in_pixels((one.start, one.end), width, height)) for one in self.lines)
-        zones = (Zone(one.name, in_pixels(one.polygon, width, height)) for one in self.zones)
+        lines = []
+        for one in self.lines:
+            start, end = in_pixels((one.start, one.end), width, height)
+            lines.append(replace(one, start=start, end=end))
+        zones = [replace(one, polygon=in_pixels(one.polygon, width, height)) for one in self.zones]
         return replace(self, lines=tuple(lines), zones=tuple(zones))
 
     def named(self, name: str, *, has_images: bool) -> RunPlan:
