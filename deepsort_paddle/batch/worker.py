@@ -68,7 +68,7 @@ def _track(job: Job, notes: list[str]) -> Outcome:
         broken=result.broken_frames,
         files=tuple(str(path) for path in outputs.values() if path.exists()),
         counts=None if counts is None else counts.as_dict(),
-        counted=() if counts is None else tuple(counted(counts).splitlines()),
+        counted=() if counts is None else tuple(counted(counts, result.start_time).splitlines()),
     )
 
 

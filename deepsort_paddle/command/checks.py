@@ -64,6 +64,11 @@ def check_plan(plan: RunPlan) -> None:
     if plan.save_detections and (plan.start is not None or plan.end is not None):
         raise ValueError("--save-detections is for whole files: leave out --start and --end")
     TrackCounter(plan.lines, plan.zones)  # finds names that come twice
+    for name in ("events", "count_every", "counts") if not (plan.lines or plan.zones) else ():
+        if getattr(plan, name) is not None:
+            raise ValueError(f"{_flag(name)} has nothing to count at: name a --line or a --zone")
+    if plan.loiter is not None and not plan.zones:
+        raise ValueError("--loiter is for zones: name a --zone")
     coast = tracker_options(plan)["coast"]
     for name, value in (("--show", plan.show), ("--coast", coast)) if plan.offline else ():
         if value:

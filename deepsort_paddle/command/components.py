@@ -114,7 +114,7 @@ def open_components(
     """
     counter = None
     if plan.lines or plan.zones:
-        counter = TrackCounter(plan.lines, plan.zones, fps=source.fps or _UNKNOWN_FPS)
+        counter = TrackCounter(plan.lines, plan.zones, fps=source.fps or _UNKNOWN_FPS, loiter=plan.loiter)
     if detector is not None:
         opened = _given(detector, plan, source)
     else:

@@ -52,6 +52,7 @@ class IndexOutput:
             width=source.width,
             height=source.height,
             live=source.live,
+            start_time=plan.start_time,
         )
 
     def write(self, tracked: TrackedFrame) -> None:

@@ -19,12 +19,14 @@ from deepsort_paddle.command.components import Components
 from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.counting.counter import TrackCounter
+from deepsort_paddle.counting.history import CountHistory
 from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.source import without_password
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import TrackWriter
 from deepsort_paddle.output.draw_counts import draw_counts
+from deepsort_paddle.output.event_writer import CountWriter, EventWriter
 from deepsort_paddle.output.html_report import HtmlReport
 from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
@@ -63,9 +65,15 @@ def open_outputs(
         if (path := getattr(plan, name)) and name != "save_detections":  # held since before the first frame
             stack.enter_context(lock_output(path))
     outputs: list[Output] = []
-    counter = components.counter
-    if counter is not None:
-        outputs.append(_Counting(counter))
+    history = progress.counting
+    if history is not None:  # first: the others ask it for the events of the frame
+        outputs.append(_Counting(history))
+    if history is not None and plan.events:
+        events = EventWriter(plan.events, history, clock=progress.clock, persons=lambda: progress.persons)
+        outputs.append(_Named(plan.events, _entered(stack, plan.events, events)))
+    if plan.counts:
+        table = CountWriter(plan.counts, progress.intervals, clock=progress.clock)
+        outputs.append(_entered(stack, plan.counts, table))
     if plan.report:  # entered before the video, so closed after it
         page = HtmlReport(
             plan.report,
@@ -74,7 +82,7 @@ def open_outputs(
             inline_limit=plan.report_inline,
             summarise=progress.totals,
             speed=progress.speed,
-            counts=Counts if counter is None else counter.counts,
+            counts=lambda: progress.counts() or Counts(),
         )
         outputs.append(_entered(stack, plan.report, page))
     if plan.output:
@@ -96,7 +104,9 @@ def open_outputs(
     return outputs
 
 
-_Writer = TypeVar("_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport, IndexOutput)
+_Writer = TypeVar(
+    "_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport, IndexOutput, EventWriter, CountWriter
+)
 
 
 def _entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
@@ -122,13 +132,13 @@ class _Named:
 
 
 class _Counting:
-    """Counts at lines and in zones; the others ask the counter for what it has."""
+    """Counts at lines and in zones; the others ask the history for what it has."""
 
-    def __init__(self, counter: TrackCounter) -> None:
-        self._counter = counter
+    def __init__(self, history: CountHistory) -> None:
+        self._history = history
 
     def write(self, tracked: TrackedFrame) -> None:
-        self._counter.update(tracked.tracks, tracked.frame.timestamp)
+        self._history.update(tracked.tracks, tracked.frame.timestamp)
 
     def close(self) -> None:
         pass
@@ -218,6 +228,7 @@ def _meta(plan: RunPlan, source: FrameSource, components: Components) -> dict[st
         "width": source.width,
         "height": source.height,
         "frame_count": source.frame_count,
+        "start_time": plan.start_time,
         "box": "x1, y1, x2, y2 in pixels, the frame's upper left corner is 0, 0",
         "class_names": list(components.detector.labels),
         "settings": dict(components.settings),

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from deepsort_paddle.counting.counter import Counts, TrackCounter
+from deepsort_paddle.counting.history import CountHistory
+from deepsort_paddle.counting.intervals import IntervalCounts
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.explain import explain
+from deepsort_paddle.wall_clock import WallClock
 
 __all__ = ["Progress", "RunResult"]
 
@@ -33,6 +36,7 @@ class RunResult:
         lag: of a live source, mean seconds from a frame's arrival to the end of its outputs.
         max_lag: the largest.
         started: wall clock of timestamp 0 of a live source, seconds since 1970.
+        start_time: date and time of timestamp 0, ISO 8601; None when unknown.
         elapsed: wall-clock seconds from the first frame to the last.
         seconds: wall-clock seconds of each stage: read, detect, encode, track, write. Stages overlap, so
             their sum may be larger than ``elapsed``.
@@ -54,6 +58,7 @@ class RunResult:
     lag: float | None = None
     max_lag: float | None = None
     started: float | None = None
+    start_time: str | None = None
     elapsed: float
     seconds: Mapping[str, float]
     counts: Counts | None = None
@@ -98,17 +103,55 @@ class Progress:
         frames: tracked so far.
         ids: reported so far.
         persons: person of each track; None until they are known, see ``identities`` of the plan.
+        counting: what lines and zones counted; None where there are none.
     """
 
-    def __init__(self, source: FrameSource, counter: TrackCounter | None) -> None:
-        """Start the clock."""
+    def __init__(
+        self,
+        source: FrameSource,
+        counter: TrackCounter | None,
+        *,
+        count_every: float | None = None,
+        start_time: str | None = None,
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            source: what is tracked.
+            counter: counts at lines and in zones.
+            count_every: seconds of an interval with counts of its own.
+            start_time: date and time of timestamp 0; None: that of a live source.
+        """
         self.frames = 0
         self.ids: set[int] = set()
         self.persons: dict[int, int] | None = None
-        self.source, self.counter = source, counter
+        self.source = source
+        self._start = None if start_time is None else WallClock.parse(start_time)
+        self.counting: CountHistory | None = None
+        if counter is not None:
+            self.counting = CountHistory(counter, every=count_every, phase=self._phase)
         self._lag = self._max_lag = self._sum_lag = 0.0
         self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._began = time.perf_counter()
+
+    def clock(self) -> WallClock | None:
+        """The wall clock, as asked for or of a live source; None when unknown."""
+        if self._start is None and self.source.started is not None:
+            return WallClock.of_epoch(self.source.started)
+        return self._start
+
+    def counts(self) -> Counts | None:
+        """What lines and zones counted; None where there are none."""
+        return None if self.counting is None else self.counting.counts(self.persons)
+
+    def intervals(self) -> tuple[IntervalCounts, ...]:
+        """The same for each interval; the whole run is one where no other was asked for."""
+        return () if self.counting is None else self.counting.intervals(self.persons)
+
+    def _phase(self) -> float:
+        """Seconds from the begin of an interval to timestamp 0: intervals begin at midnight."""
+        clock = self.clock()
+        return 0.0 if clock is None else clock.seconds_of_day()
 
     def add(self, tracked: TrackedFrame, write: float) -> None:
         """Take in one frame and the seconds that its outputs took."""
@@ -155,11 +198,13 @@ class Progress:
     def summary(self) -> dict[str, Any]:
         """The totals, who is who, and what lines and zones counted, as plain values for JSON."""
         persons = {} if self.persons is None else {"person_of_track": self.persons}
-        counts = {} if self.counter is None else {"counts": self.counter.counts().as_dict()}
+        found = self.counts()
+        counts = {} if found is None else {"counts": found.as_dict()}
         return {**self.totals(), **persons, **counts}
 
     def result(self, **known: Any) -> RunResult:
         """The result of the run that ends now; ``known``: fields of `RunResult` from elsewhere."""
+        clock = self.clock()
         return RunResult(
             name=self.source.name,
             frames=self.frames,
@@ -168,8 +213,9 @@ class Progress:
             reconnects=self.source.reconnects,
             elapsed=time.perf_counter() - self._began,
             seconds=dict(self._seconds),
-            counts=None if self.counter is None else self.counter.counts(),
+            counts=self.counts(),
             persons=self.persons,
+            start_time=None if clock is None else clock.iso(0.0),
             **self._live(),
             **known,
         )

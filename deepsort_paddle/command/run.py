@@ -97,7 +97,9 @@ def run_plan(
         notes.release()
 
         run = _Run(plan, source, components, notes, outputs, signals)
-        progress = Progress(source, components.counter)
+        progress = Progress(
+            source, components.counter, count_every=plan.count_every, start_time=plan.start_time
+        )
         recorder = Recorder(keep_embeddings=plan.index is not None or plan.identities)
         check = ConfirmationCheck()
         tracked_frames = check.watch(run.track())

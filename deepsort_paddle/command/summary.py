@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from deepsort_paddle.command.result import RunResult, rates
-from deepsort_paddle.counting.counter import Counts
+from deepsort_paddle.counting.intervals import PlaceCounts
+from deepsort_paddle.counting.places import Counts
+from deepsort_paddle.wall_clock import WallClock, interval_words
 
 __all__ = ["counted", "summary"]
 
@@ -29,13 +33,41 @@ def _live(result: RunResult) -> str:
     )
 
 
-def counted(counts: Counts) -> str:
-    """What each line and zone counted, a line each."""
-    lines = [
-        f"{line.line.name}: {line.to_right} to the right, {line.to_left} to the left" for line in counts.lines
-    ]
-    zones = [
-        f"{zone.zone.name}: {zone.entries} in, {zone.exits} out, {zone.occupancy} inside, at most {zone.peak}"
-        for zone in counts.zones
-    ]
-    return "\n".join([*lines, *zones])
+def counted(counts: Counts, start_time: str | None = None) -> str:
+    """What each line and zone counted, a line each, then a line for each interval.
+
+    Args:
+        counts: of a run.
+        start_time: date and time of timestamp 0; None when unknown.
+    """
+    lines = []
+    for line in counts.lines:
+        right, left = line.line.directions if line.line.is_named else ("to the right", "to the left")
+        people = "" if line.people is None else _people(line.people)
+        lines.append(f"{line.line.name}: {line.to_right} {right}, {line.to_left} {left}{people}")
+    for zone in counts.zones:
+        loiters = "" if zone.loiters is None else f", {zone.loiters} loitered"
+        people = "" if zone.people is None else _people(zone.people)
+        lines.append(
+            f"{zone.zone.name}: {zone.entries} in, {zone.exits} out, {zone.occupancy} inside, "
+            f"at most {zone.peak}{loiters}{people}"
+        )
+    clock = None if start_time is None else WallClock.parse(start_time)
+    for interval in counts.intervals:
+        places = "; ".join(map(_place, interval.places))
+        lines.append(f"{interval_words(clock, interval.start, interval.end)}: {places}")
+    return "\n".join(lines)
+
+
+def _people(people: Mapping[str, int]) -> str:
+    """How many different people went each way."""
+    return f"; {' and '.join(str(count) for count in people.values())} different people"
+
+
+def _place(place: PlaceCounts) -> str:
+    """What a line or zone counted in an interval."""
+    words = {"entry": "in", "exit": "out", "loiter": "loitered"}
+    words |= {"to_right": "to the right", "to_left": "to the left"}
+    flows = ", ".join(f"{count} {words.get(name, name)}" for name, count in place.counts.items())
+    peak = "" if place.peak_inside is None else f", at most {place.peak_inside}"
+    return f"{place.name} {flows}{peak}"

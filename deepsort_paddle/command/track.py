@@ -163,7 +163,7 @@ def print_run(plan: RunPlan) -> int:
     if not plan.quiet:
         print(summary(result))
         if result.counts is not None:
-            print(counted(result.counts))
+            print(counted(result.counts, result.start_time))
         if result.outputs:
             print(f"written: {', '.join(map(str, result.outputs.values()))}")
     for track_id in plan.explain:  # the last, as an unknown id is an error

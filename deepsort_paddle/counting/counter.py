@@ -41,6 +41,9 @@ class _Place:
         passed: signed number of steps across the line since then.
         flows: crossings in both directions by class id.
         dwell: seconds inside by track id.
+        visit: seconds inside since the latest entry.
+        loitered: whether the present visit was reported as too long.
+        loiters: number of visits that were.
         occupancy: tracks inside.
         peak: the largest occupancy.
     """
@@ -49,6 +52,9 @@ class _Place:
     passed: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     flows: dict[int, list[int]] = field(default_factory=dict)
     dwell: dict[int, float] = field(default_factory=dict)
+    visit: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    loitered: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    loiters: int = 0
     occupancy: int = 0
     peak: int = 0
 
@@ -57,6 +63,13 @@ class _Place:
 
     def by_class(self) -> dict[int, ClassFlow]:
         return {class_id: ClassFlow(*flow) for class_id, flow in sorted(self.flows.items())}
+
+    def grow(self, rows: int) -> None:
+        """Add rows for new ids."""
+        self.side = np.concatenate([self.side, np.zeros(rows, np.int8)])
+        self.passed = np.concatenate([self.passed, np.zeros(rows, np.int32)])
+        self.visit = np.concatenate([self.visit, np.zeros(rows)])
+        self.loitered = np.concatenate([self.loitered, np.zeros(rows, bool)])
 
 
 class TrackCounter:
@@ -81,6 +94,7 @@ class TrackCounter:
         anchor: Literal["foot", "center"] = "foot",
         hysteresis: float = 0.05,
         fps: float = 25.0,
+        loiter: float | None = None,
     ) -> None:
         """Start with all counts at zero.
 
@@ -91,6 +105,7 @@ class TrackCounter:
             hysteresis: distance from a line or edge at which a side is certain, as a fraction of the box's
                 height: 0.05 is about 9 cm for a person. 0 counts every change of side.
             fps: frames per second if `update` gets no timestamps, for dwell times.
+            loiter: seconds in a zone from which a visit is an event of its own; None: never.
 
         Raises:
             ValueError: a name is used twice, or an option is out of range.
@@ -112,6 +127,9 @@ class TrackCounter:
             raise ValueError(f"hysteresis must be 0 or more, got {hysteresis}")
         if not 0 < fps < np.inf:
             raise ValueError(f"fps must be positive, got {fps}")
+        if loiter is not None and not 0 < loiter < np.inf:
+            raise ValueError(f"loiter must be positive, got {loiter}")
+        self.loiter = loiter
         self._anchor, self._hysteresis, self._step = anchor, hysteresis, 1 / fps
         self._places = {name: _Place() for name in names}
         self._rows: dict[int, int] = {}
@@ -156,6 +174,15 @@ class TrackCounter:
         self._seen[rows] = self._now
         return tuple(events)
 
+    @property
+    def seconds(self) -> float:
+        """Timestamp of the latest frame."""
+        return self._now or 0.0
+
+    def occupancy(self) -> dict[str, int]:
+        """Return how many are in each zone in the latest frame, by its name."""
+        return {zone.name: self._places[zone.name].occupancy for zone in self.zones}
+
     def counts(self) -> Counts:
         """Return a copy of the counts so far."""
         lines, zones = [], []
@@ -165,7 +192,8 @@ class TrackCounter:
         for zone in self.zones:
             place = self._places[zone.name]
             flows = (place.total(0), place.total(1), place.occupancy, place.peak)
-            zones.append(ZoneCount(zone, *flows, dict(place.dwell), place.by_class()))
+            loiters = None if self.loiter is None else place.loiters
+            zones.append(ZoneCount(zone, *flows, dict(place.dwell), place.by_class(), loiters))
         return Counts(tuple(lines), tuple(zones))
 
     def _rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -177,8 +205,7 @@ class TrackCounter:
             self._points = np.concatenate([self._points, np.zeros((grown, 2))])
             self._seen = np.concatenate([self._seen, np.zeros(grown)])
             for place in self._places.values():
-                place.side = np.concatenate([place.side, np.zeros(grown, np.int8)])
-                place.passed = np.concatenate([place.passed, np.zeros(grown, np.int32)])
+                place.grow(grown)
         return np.array(rows, np.int64)
 
     def _cross(
@@ -220,7 +247,7 @@ class TrackCounter:
         margin: NDArray[np.float64],
         elapsed: NDArray[np.float64],
     ) -> list[CountEvent]:
-        """Update a zone with the anchors ``points``, ``(M, 2)``, and return the entries and exits."""
+        """Update a zone with the anchors ``points``, ``(M, 2)``, and return its events."""
         place = self._places[zone.name]
         inside, distance = _inside(points, np.array(zone.polygon, float))
         side = np.where(inside, 1, -1).astype(np.int8)
@@ -235,21 +262,48 @@ class TrackCounter:
             strict=True,
         ):
             place.dwell[track_id] = place.dwell.get(track_id, 0.0) + seconds
-        return _count(place, "zone", zone.name, tracks[changed], side[changed])
+        place.visit[rows[stayed]] += elapsed[stayed]
+        stays = place.visit[rows]
+        events = _count(place, "zone", zone.name, tracks[changed], side[changed], stays[changed])
+        if self.loiter is not None:
+            long = (place.side[rows] > 0) & (stays >= self.loiter - 1e-9) & ~place.loitered[rows]
+            for row in np.flatnonzero(long).tolist():
+                track_id, class_id = int(tracks.ids[row]), int(tracks.class_id[row])
+                events.append(CountEvent("zone", zone.name, "loiter", track_id, class_id, float(stays[row])))
+            place.loitered[rows[long]] = True
+            place.loiters += int(long.sum())
+        outside = rows[place.side[rows] < 0]
+        place.visit[outside], place.loitered[outside] = 0.0, False
+        return events
 
 
 def _count(
-    place: _Place, kind: Literal["line", "zone"], name: str, tracks: Tracks, side: NDArray[np.int8]
+    place: _Place,
+    kind: Literal["line", "zone"],
+    name: str,
+    tracks: Tracks,
+    side: NDArray[np.int8],
+    stays: NDArray[np.float64] | None = None,
 ) -> list[CountEvent]:
-    """Add one crossing for each of ``tracks`` to ``place`` and return the events."""
+    """Add one crossing for each of ``tracks`` to ``place`` and return the events.
+
+    Args:
+        place: the line or zone.
+        kind: which of the two it is.
+        name: of it.
+        tracks: those that cross.
+        side: ``(M,)`` where they come to.
+        stays: of a zone, ``(M,)`` seconds inside before; only exits have them.
+    """
     directions: tuple[Direction, Direction] = ("to_right", "to_left") if kind == "line" else ("entry", "exit")
     events = []
-    for track_id, class_id, sign in zip(
-        tracks.ids.tolist(), tracks.class_id.tolist(), side.tolist(), strict=True
+    for row, (track_id, class_id, sign) in enumerate(
+        zip(tracks.ids.tolist(), tracks.class_id.tolist(), side.tolist(), strict=True)
     ):
         index = 0 if sign > 0 else 1
         place.flows.setdefault(class_id, [0, 0])[index] += 1
-        events.append(CountEvent(kind, name, directions[index], track_id, class_id))
+        stay = float(stays[row]) if stays is not None and index else None
+        events.append(CountEvent(kind, name, directions[index], track_id, class_id, stay))
     return events
 
 

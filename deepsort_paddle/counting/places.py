@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from typing_extensions import Self
 
+from deepsort_paddle.counting.intervals import IntervalCounts
+
 __all__ = [
     "ClassFlow",
     "CountEvent",
@@ -22,7 +24,8 @@ __all__ = [
 ]
 
 Point = tuple[float, float]
-Direction = Literal["to_right", "to_left", "entry", "exit"]
+Direction = Literal["to_right", "to_left", "entry", "exit", "loiter"]
+_DIRECTIONS = ("to_right", "to_left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +34,25 @@ class Line:
 
     Its right side is on the right of a person who walks across the image from ``start`` to ``end``.
 
+    Attributes:
+        name: of the line.
+        start: its first end.
+        end: its second end.
+        directions: names of a crossing to the right and of one to the left.
+
     Raises:
-        ValueError: the name is empty, a coordinate is not finite, or the length is 0.
+        ValueError: the name is empty, a coordinate is not finite, the length is 0, or the directions are not
+            two different names.
 
     Example:
-        >>> Line.parse("door:100,0,100,200")
-        Line(name='door', start=(100.0, 0.0), end=(100.0, 200.0))
+        >>> Line.parse("door:100,0,100,200:in/out").directions
+        ('in', 'out')
     """
 
     name: str
     start: Point
     end: Point
+    directions: tuple[str, str] = _DIRECTIONS
 
     def __post_init__(self) -> None:
         start, end = _check_points("line", self.name, (self.start, self.end))
@@ -49,19 +60,32 @@ class Line:
         object.__setattr__(self, "end", end)
         if self.start == self.end:
             raise ValueError(f"line {self.name!r} must have two different ends, got {self.start} twice")
+        names = tuple(self.directions)
+        if len(set(names)) != 2 or len(names) != 2 or not all(map(str.strip, names)):
+            raise ValueError(f"line {self.name!r} must have two different directions, got {self.directions}")
+        object.__setattr__(self, "directions", names)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its directions have names of their own."""
+        return self.directions != _DIRECTIONS
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse ``NAME:x1,y1,x2,y2``.
+        """Parse ``NAME:x1,y1,x2,y2``, or ``NAME:x1,y1,x2,y2:RIGHT/LEFT`` with names of the directions.
 
         Raises:
             ValueError: the text has another form.
         """
-        name, points = _parse("line", text, "NAME:x1,y1,x2,y2")
+        form = "NAME:x1,y1,x2,y2 or NAME:x1,y1,x2,y2:RIGHT/LEFT"
+        place, _, last = text.rpartition(":")
+        names = [word.strip() for word in last.split("/")]
+        has_names = len(names) == 2 and "," not in last
+        name, points = _parse("line", place if has_names else text, form)
         if len(points) != 2:
-            raise ValueError(
-                f"expected a line NAME:x1,y1,x2,y2, got {2 * len(points)} coordinates in {text!r}"
-            )
+            raise ValueError(f"expected a line {form}, got {2 * len(points)} coordinates in {text!r}")
+        if has_names:
+            return cls(name, points[0], points[1], (names[0], names[1]))
         return cls(name, points[0], points[1])
 
 
@@ -105,9 +129,10 @@ class CountEvent:
     Attributes:
         kind: line or zone.
         name: of the line or zone.
-        direction: to_right or to_left for a line, entry or exit for a zone.
+        direction: to_right or to_left for a line; entry, exit or loiter for a zone.
         track_id: id of the track.
         class_id: class of the track in this frame.
+        stay: of an exit or a loiterer, seconds of this visit so far; else None.
 
     Example:
         >>> CountEvent("line", "door", "to_left", track_id=7, class_id=0).as_dict()
@@ -119,11 +144,13 @@ class CountEvent:
     direction: Direction
     track_id: int
     class_id: int
+    stay: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         place = {self.kind: self.name, "direction": self.direction}
-        return {**place, "id": self.track_id, "class_id": self.class_id}
+        stay = {} if self.stay is None else {"stay_seconds": round(self.stay, 3)}
+        return {**place, "id": self.track_id, "class_id": self.class_id, **stay}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,25 +175,30 @@ class LineCount:
         to_right: crossings to its right.
         to_left: crossings to its left.
         by_class: both by class id.
+        people: different people in each direction; None where nobody knows who is who.
     """
 
     line: Line
     to_right: int
     to_left: int
     by_class: Mapping[int, ClassFlow]
+    people: Mapping[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        named = {"directions": list(self.line.directions)} if self.line.is_named else {}
         return {
             "name": self.line.name,
             "start": list(self.line.start),
             "end": list(self.line.end),
+            **named,
             "to_right": self.to_right,
             "to_left": self.to_left,
             "by_class": {
                 str(class_id): {"to_right": flow.forward, "to_left": flow.backward}
                 for class_id, flow in self.by_class.items()
             },
+            **({} if self.people is None else {"people": dict(self.people)}),
         }
 
 
@@ -183,6 +215,8 @@ class ZoneCount:
         dwell: seconds inside by track id, the sum of all visits. A visit lasts from the frame of entry to the
             frame of exit (or the track's last frame).
         by_class: entries and exits by class id.
+        loiters: visits that lasted longer than the counter's ``loiter``; None without.
+        people: different people by direction; None where nobody knows who is who.
     """
 
     zone: Zone
@@ -192,6 +226,8 @@ class ZoneCount:
     peak: int
     dwell: Mapping[int, float]
     by_class: Mapping[int, ClassFlow]
+    loiters: int | None = None
+    people: Mapping[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -207,21 +243,32 @@ class ZoneCount:
                 str(class_id): {"entries": flow.forward, "exits": flow.backward}
                 for class_id, flow in self.by_class.items()
             },
+            **({} if self.loiters is None else {"loiters": self.loiters}),
+            **({} if self.people is None else {"people": dict(self.people)}),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Counts of all lines and zones of a `TrackCounter`, in the given order."""
+    """Counts of all lines and zones of a `TrackCounter`, in the given order.
+
+    Attributes:
+        lines: of the whole run.
+        zones: of the whole run.
+        intervals: the same for each interval of time; empty where none were asked for.
+    """
 
     lines: tuple[LineCount, ...] = ()
     zones: tuple[ZoneCount, ...] = ()
+    intervals: tuple[IntervalCounts, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        intervals = {"intervals": [one.as_dict() for one in self.intervals]} if self.intervals else {}
         return {
             "lines": [line.as_dict() for line in self.lines],
             "zones": [zone.as_dict() for zone in self.zones],
+            **intervals,
         }
 
 
@@ -261,5 +308,5 @@ def _parse(kind: str, text: str, form: str) -> tuple[str, tuple[Point, ...]]:
     except ValueError:
         values = []
     if not colon or not values or len(values) % 2:
-        raise ValueError(f"expected a {kind} {form} in pixels, got {text!r}")
+        raise ValueError(f"expected a {kind} {form}, got {text!r}")
     return name.strip(), tuple(zip(values[::2], values[1::2], strict=True))

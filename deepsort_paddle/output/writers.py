@@ -26,7 +26,7 @@ from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.structures import Tracks
 from deepsort_paddle.tracked_frame import TrackedFrame
 
-__all__ = ["CropWriter", "CsvWriter", "JsonWriter", "TrackPainter"]
+__all__ = ["CropWriter", "CsvWriter", "JsonWriter", "TextFile", "TrackPainter"]
 
 CSV_COLUMNS = [
     *("frame", "timestamp", "id", "x1", "y1", "x2", "y2", "confidence", "class_id"),
@@ -34,7 +34,7 @@ CSV_COLUMNS = [
 ]
 
 
-class _TextFile:
+class TextFile:
     """A text file that takes its name when closed."""
 
     def __init__(self, path: str | Path) -> None:
@@ -64,7 +64,7 @@ class _TextFile:
             self._file.close()
 
 
-class CsvWriter(_TextFile):
+class CsvWriter(TextFile):
     """A header, then a row for each track and frame; without a detection its columns are empty."""
 
     def __init__(self, path: str | Path) -> None:
@@ -83,7 +83,7 @@ class CsvWriter(_TextFile):
         self._file.flush()
 
 
-class JsonWriter(_TextFile):
+class JsonWriter(TextFile):
     """One document: ``meta``, then ``frames`` with their tracks, then ``summary``."""
 
     def __init__(

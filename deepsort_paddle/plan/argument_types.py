@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from operator import index
@@ -26,9 +27,12 @@ __all__ = [
     "confidences",
     "count",
     "device",
+    "duration",
+    "event_file",
     "every",
     "ids",
     "line",
+    "moment",
     "number",
     "seconds",
     "switch",
@@ -127,6 +131,38 @@ def seconds(value: str | float) -> float:
     if not fits:
         raise OptionError(f"expected seconds or hh:mm:ss, got {value!r}")
     return float(sum(part * 60.0**place for place, part in enumerate(reversed(numbers))))
+
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"([\d.]+)\s*(s|m|min|h|d|)", re.IGNORECASE)
+
+
+def duration(value: str | float) -> float:
+    """A length of time in seconds: a number, or a text as ``90s``, ``15min``, ``1h``, ``1d``."""
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    words = (found[1], found[2].lower()) if found else (value, "")
+    try:
+        return number(0, open_low=True)(words[0]) * _UNITS[words[1]]
+    except OptionError:
+        raise OptionError(f"expected a time as 15min, 1h or 90s, got {value!r}") from None
+
+
+def moment(value: str) -> str:
+    """A date and time in ISO 8601, as ``2026-05-01T08:00``."""
+    from deepsort_paddle.wall_clock import WallClock
+
+    try:
+        WallClock.parse(text(value))
+    except ValueError as error:
+        raise OptionError(str(error)) from None
+    return text(value)
+
+
+def event_file(value: str | PathLike[str]) -> str:
+    """The name of a file of events, by whose ending its form is known."""
+    if not text(value).lower().endswith((".csv", ".jsonl", ".ndjson")):
+        raise OptionError(f"expected a name that ends in .csv or .jsonl, got {str(value)!r}")
+    return text(value)
 
 
 def ids(value: str | int | Iterable[int]) -> tuple[int, ...]:

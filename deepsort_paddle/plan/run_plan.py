@@ -4,8 +4,8 @@ A plan holds what was asked for. It is never changed: `RunPlan.named` returns a 
 filled in, and what the models and the source decide is in `components.Components`. A plan has no live
 objects, so workers get it as JSON, and two equal plans are equal values.
 
-To add an option, add a field to `input_options`, `output_options` or `tracking_options` and use it in one
-place: the parser, the checks and the digest of a finished video read these fields.
+To add an option, add a field to one of the modules `*_options` beside this one and use it in one place: the
+parser, the checks and the digest of a finished video read these fields.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from deepsort_paddle.part_files import real_path
 from deepsort_paddle.plan.argument_types import text
+from deepsort_paddle.plan.counting_options import CountingOptions
 from deepsort_paddle.plan.input_options import InputOptions
 from deepsort_paddle.plan.option import check_fields, options
 from deepsort_paddle.plan.output_options import OutputOptions
@@ -33,7 +34,7 @@ PLACEHOLDERS = ("{name}", "{stem}", "{folder}", "{source}")
 
 # Fields come in the order of the bases from the last to the first: --help and `as_dict` follow it.
 @dataclass(frozen=True, kw_only=True)
-class RunPlan(TrackingOptions, OutputOptions, InputOptions):
+class RunPlan(TrackingOptions, CountingOptions, OutputOptions, InputOptions):
     """A run over one source. Each field is an option of ``deepsort-track`` by the same name.
 
     A value of None leaves the choice to the run. Paths may be `pathlib.Path`, lists become tuples.
@@ -67,10 +68,13 @@ class RunPlan(TrackingOptions, OutputOptions, InputOptions):
         """A plan whose lines and zones are in pixels of frames of this size; fractions are multiplied."""
         if not (width and height and (self.lines or self.zones)):
             return self
-        from deepsort_paddle.counting.places import Line, Zone, in_pixels
+        from deepsort_paddle.counting.places import in_pixels
 
-        lines = (Line(one.name, *in_pixels((one.start, one.end), width, height)) for one in self.lines)
-        zones = (Zone(one.name, in_pixels(one.polygon, width, height)) for one in self.zones)
+        lines = []
+        for one in self.lines:
+            start, end = in_pixels((one.start, one.end), width, height)
+            lines.append(replace(one, start=start, end=end))
+        zones = [replace(one, polygon=in_pixels(one.polygon, width, height)) for one in self.zones]
         return replace(self, lines=tuple(lines), zones=tuple(zones))
 
     def named(self, name: str, *, has_images: bool) -> RunPlan:

@@ -1,47 +1,22 @@
-"""The options of a run about the tracker and what it counts."""
+"""The options of a run about the tracker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from deepsort_paddle.plan.argument_types import assignment, choice, count, line, number, switch, zone
+from deepsort_paddle.plan.argument_types import assignment, choice, count, number, switch
 from deepsort_paddle.plan.option import option
 from deepsort_paddle.tracking.presets import PRESETS
 
-if TYPE_CHECKING:
-    from deepsort_paddle.counting.places import Line, Zone
-
 __all__ = ["TrackingOptions"]
 
-# Headings of --help.
-_COUNTING = "counting (where the feet are; pixels, or fractions from 0 to 1; repeatable)"
 _TRACKER = "tracker"
 _CAMERA = ("none", "boxes", "pictures", "both")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingOptions:
-    """Lines and zones, and how people are tracked."""
-
-    lines: tuple[Line, ...] = option(
-        (),
-        "count who crosses this line, in each direction",
-        group=_COUNTING,
-        metavar="NAME:x1,y1,x2,y2",
-        flag="--line",
-        kind=line,
-        repeat=True,
-    )
-    zones: tuple[Zone, ...] = option(
-        (),
-        "count who enters and leaves this polygon, and how long they stay",
-        group=_COUNTING,
-        metavar="NAME:x1,y1,x2,y2,x3,y3,...",
-        flag="--zone",
-        kind=zone,
-        repeat=True,
-    )
+    """How people are tracked."""
 
     preset: str | None = option(
         None,

@@ -1,0 +1,77 @@
+"""The options of a run about lines, zones and the time of day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepsort_paddle.plan.argument_types import duration, event_file, line, moment, zone
+from deepsort_paddle.plan.option import option
+
+if TYPE_CHECKING:
+    from deepsort_paddle.counting.places import Line, Zone
+
+__all__ = ["CountingOptions"]
+
+_GROUP = "counting (where the feet are; pixels, or fractions from 0 to 1; lines and zones are repeatable)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountingOptions:
+    """Where people are counted, and how counts are reported."""
+
+    lines: tuple[Line, ...] = option(
+        (),
+        "count who crosses this line, to its right and to its left; IN/OUT names the two",
+        group=_GROUP,
+        metavar="NAME:x1,y1,x2,y2[:IN/OUT]",
+        flag="--line",
+        kind=line,
+        repeat=True,
+    )
+    zones: tuple[Zone, ...] = option(
+        (),
+        "count who enters and leaves this polygon, and how long they stay",
+        group=_GROUP,
+        metavar="NAME:x1,y1,x2,y2,x3,y3,...",
+        flag="--zone",
+        kind=zone,
+        repeat=True,
+    )
+    loiter: float | None = option(
+        None,
+        "report who stays in a zone this long, as 30s or 5min",
+        group=_GROUP,
+        metavar="TIME",
+        kind=duration,
+    )
+    events: str | None = option(
+        None,
+        "every crossing, entry and exit with time, track and person; FILE.jsonl for JSON lines",
+        group=_GROUP,
+        metavar="FILE.csv",
+        role="file",
+        kind=event_file,
+    )
+    count_every: float | None = option(
+        None,
+        "count for each interval as well, as 15min or 1h",
+        group=_GROUP,
+        metavar="TIME",
+        kind=duration,
+    )
+    counts: str | None = option(
+        None,
+        "table of the counts, of each interval with --count-every",
+        group=_GROUP,
+        metavar="FILE.csv",
+        role="file",
+    )
+    start_time: str | None = option(
+        None,
+        "date and time at the start of the file, as 2026-05-01T08:00; results then show the time of day "
+        "[of a camera or stream the present]",
+        group=_GROUP,
+        metavar="TIME",
+        kind=moment,
+    )
