@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepsort_paddle.batch.video_result import VideoResult
-from deepsort_paddle.part_files import check_writable, replacing
+from deepsort_paddle.part_files import check_absent, check_writable, replacing
 from deepsort_paddle.plan.batch_plan import BatchPlan
 
 __all__ = ["check_submission", "write_submission"]
@@ -22,7 +22,7 @@ def check_submission(batch: BatchPlan) -> None:
     """Check before the first frame that there will be an archive.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or it exists and ``overwrite`` is not set.
         ValueError: it has another ending, or the run writes no results that could go into it.
     """
     path = str(batch.submission)
@@ -32,6 +32,8 @@ def check_submission(batch: BatchPlan) -> None:
         raise ValueError("--submission needs the results as text: add --output 'FOLDER/{name}.txt'")
     if batch.run.tracks_several_classes:
         raise ValueError("--submission is for one class: name one with --classes")
+    if not batch.run.overwrite:
+        check_absent(path, "--submission")
     if Path(path).parent.is_dir() or Path(path).parent != batch.folder:
         check_writable(path)
 
