@@ -181,7 +181,7 @@ def run_many(batch: BatchPlan) -> int:
         print(total(results, time.perf_counter() - began))
         print(f"status: {batch.folder / STATUS_FILE}")
     if batch.submission and not code:
-        for note in write_submission(batch.submission, results):
+        for note in write_submission(batch.submission, results, overwrite=batch.run.overwrite):
             sys.stderr.write(f"deepsort-track: note: {note}\n")
         if not batch.run.quiet:
             print(f"written: {batch.submission}")

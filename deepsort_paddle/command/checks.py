@@ -166,6 +166,13 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
     if plan.fps not in (None, source.fps) and not Path(plan.source).is_dir():
         rate = "" if source.fps is None else f" {source.fps:g}"
         warnings.append(f"--fps is for folders of pictures: {source.name} keeps its own rate{rate}")
+    if plan.save_video and not source.live and Path(plan.source).is_file():
+        from deepsort_paddle.media.sound import COPIED_CODECS, sound_codec  # imports PyAV
+
+        codec = sound_codec(plan.source)
+        if codec is not None and codec not in COPIED_CODECS:
+            copied = ", ".join(sorted(COPIED_CODECS))
+            warnings.append(f"the sound of {source.name} is left out: it is {codec}, an mp4 takes {copied}")
     size = (source.width, source.height)
     shapes: list[tuple[str, str, tuple[tuple[float, float], ...]]] = []
     shapes += [("line", line.name, (line.start, line.end)) for line in plan.lines]

@@ -22,8 +22,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = Path("run.yaml")
     path.write_text(
         "source: a.mp4\nstart: 1:30\nstride: 5:2\nreid: none\nno-download: true\nquiet: yes\nend:\n"
-        "line:\n- door:0,0.5,1,0.5\n- gate:0,0,1,1\nzone: yard:0,0,9,0,9,9\nset: {coast: 2, box-margin: 0.1}\n"
-        "min_confidence: {person: 0.4, car: 0.6}\nclasses: [person, car]\nexplain: 3,7\nclass-gate: false\n"
+        "line:\n- door:0,0.5,1,0.5\n- gate:0,0,1,1\nset: {coast: 2, box-margin: 0.1}\n"
+        "zone: yard:0,0,9,0,9,9\nmin_confidence: {person: 0.4, car: 0.6}\n"
+        "classes: [person, car]\nexplain: 3,7\nclass-gate: false\n"
     )
     return path
 
