@@ -54,6 +54,7 @@ class Tally:
         skipped: frames of a live source that came while an earlier one was tracked.
         started: wall clock at the first frame of a live source, seconds since 1970.
         now: seconds of a clock that never falls.
+        origin: seconds on a file's own clock at time 0; None when unknown, or after that clock jumped.
     """
 
     broken: int = 0
@@ -62,6 +63,7 @@ class Tally:
     skipped: int = 0
     started: float | None = None
     now: Callable[[], float] = time.monotonic
+    origin: float | None = None
     _zero: float | None = None
 
     def arrived(self, zero: float) -> None:
@@ -250,6 +252,11 @@ class FrameSource:
     def started(self) -> float | None:
         """Wall clock at the first frame of a live source, seconds since 1970."""
         return self._tally.started
+
+    @property
+    def origin(self) -> float | None:
+        """Seconds on a file's own clock at time 0; None when unknown, or after that clock jumped."""
+        return self._tally.origin
 
     def lag(self, frame: Frame) -> float | None:
         """Seconds between a frame's arrival, at best, and now; None where the source is not live."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 __all__ = [
+    "check_absent",
     "check_writable",
     "commit",
     "lock",
@@ -54,6 +55,21 @@ def commit(path: str | Path) -> None:
     final = real_path(path)
     if temporary != final:
         temporary.replace(final)
+
+
+def check_absent(path: str | Path, flag: str) -> None:
+    """Check that no file with content would be replaced; an empty file, a device or a pipe may be there.
+
+    Args:
+        path: the file to write.
+        flag: the option that names it, for the error.
+
+    Raises:
+        FileExistsError: there is such a file.
+    """
+    final = real_path(path)
+    if final.is_file() and not _is_empty(final):
+        raise FileExistsError(f"{flag} {path} exists: choose another name, or add --overwrite to replace it")
 
 
 def check_writable(path: str | Path) -> None:

@@ -9,13 +9,14 @@ from deepsort_paddle.extras import needs
 __all__ = ["parse_yaml"]
 
 
-def parse_yaml(name: str, content: bytes, expected: str = "fields") -> dict[str, Any]:
+def parse_yaml(name: str, content: bytes, expected: str = "fields", *, words: bool = False) -> dict[str, Any]:
     """Parse a YAML mapping.
 
     Args:
         name: of the file, for errors.
         content: its bytes.
         expected: what the file should hold, for errors.
+        words: leave every scalar as text; without, numbers, truths and dates become objects.
 
     Returns:
         the fields at the top.
@@ -27,7 +28,7 @@ def parse_yaml(name: str, content: bytes, expected: str = "fields") -> dict[str,
     with needs("cpu"):
         import yaml
     try:
-        fields = yaml.safe_load(content)
+        fields = yaml.load(content, Loader=yaml.BaseLoader if words else yaml.SafeLoader)
     # Deep nesting ends in RecursionError, a date of month 13 in ValueError.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{name}: not YAML: {' '.join(str(error).split()):.200}") from error

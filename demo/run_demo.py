@@ -51,7 +51,7 @@ def main() -> int:
     commands[-1] += ["--save-video", str(video)]
 
     for command in commands:
-        arguments = [str(clip), "--detections", str(sequence / "det" / "det.txt"), *command]
+        arguments = [str(clip), "--detections", str(sequence / "det" / "det.txt"), *command, "--overwrite"]
         say(f"deepsort-track {' '.join(arguments)}")
         code = track(arguments)
         if code:

@@ -25,8 +25,8 @@ FLOORS = {
         {"output", "pipeline"},
         {"detection", "tracking", "media"},
         {"appearance", "motchallenge", "counting", "tracked_frame", "converters"},
-        {"frames", "structures", "inference", "yaml_file"},
-        {"console", "boxes", "arguments", "extras", "part_files", "wall_clock"},
+        {"frames", "structures", "inference", "yaml_file", "console"},
+        {"boxes", "arguments", "extras", "part_files", "wall_clock"},
     ),
     "reid_train": (
         {"command_line"},

@@ -181,7 +181,7 @@ def run_many(batch: BatchPlan) -> int:
         print(total(results, time.perf_counter() - began))
         print(f"status: {batch.folder / STATUS_FILE}")
     if batch.submission and not code:
-        for note in write_submission(batch.submission, results):
+        for note in write_submission(batch.submission, results, overwrite=batch.run.overwrite):
             sys.stderr.write(f"deepsort-track: note: {note}\n")
         if not batch.run.quiet:
             print(f"written: {batch.submission}")
@@ -198,6 +198,10 @@ def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
     with StatusFile(batch.folder / STATUS_FILE) as status:
         jobs = make_jobs(batch, sources, kept_names(status, sources))
         ledger = Ledger(status, jobs)
+        if ledger.changed:
+            _LOGGER.info(
+                "tracked again, as options, inputs or results changed: %s", ", ".join(ledger.changed)
+            )
         results = {job.name: VideoResult(job.name, job.source, "not tracked") for job in jobs}
         for name, record in ledger.done.items():
             results[name] = _done_before(results[name], record, status)

@@ -20,6 +20,7 @@ from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import without_password
+from deepsort_paddle.part_files import check_absent
 from deepsort_paddle.plan.option import options
 from deepsort_paddle.plan.run_plan import INPUTS, OUTPUTS, RunPlan
 
@@ -37,15 +38,23 @@ class Ledger:
         """Compare.
 
         Raises:
+            FileExistsError: a video's result exists, is not from an earlier run and may not be replaced.
             ValueError: pictures would go into a folder that has content and is not from an earlier run.
         """
         self._status = status
         self._files = cache(fingerprint)
         self._digests = {job.name: self._digest(job) for job in jobs}
         self.done = {job.name: record for job in jobs if (record := self._record_if_done(job)) is not None}
+        self._outdated = [job.name for job in jobs if self._last(job).get("status") == "done"]
         for job in jobs:
             if job.name not in self.done:
                 self._check_crops(job)
+                self._check_files(job)
+
+    @property
+    def changed(self) -> list[str]:
+        """Names of the videos that were done, but with other options, inputs or results than now."""
+        return [name for name in self._outdated if name not in self.done]
 
     def started(self, job: Job, attempt: int) -> None:
         """Write down that a video was handed to a worker."""
@@ -66,6 +75,8 @@ class Ledger:
         record = {"video": job.name, "source": _place(self._status, job.source), "status": what}
         if job.plan.save_crops:
             facts["crops"] = self._status.place(job.plan.save_crops)
+        if what != "done":
+            facts["outputs"] = [self._status.place(path) for path in _results(job)]
         self._status.add({**record, "attempt": attempt, **facts})
 
     def _last(self, job: Job) -> Record:
@@ -90,12 +101,28 @@ class Ledger:
         text = json.dumps([__version__, job.name, known, files], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def _check_files(self, job: Job) -> None:
+        """Raise where a result exists that the status file does not know."""
+        if job.plan.overwrite:
+            return
+        last = self._last(job)
+        own = {*last.get("outputs", ()), *last.get("files", ())}
+        for path in _results(job):
+            if self._status.place(path) not in own:
+                check_absent(path, f"{job.source}: result")
+
     def _check_crops(self, job: Job) -> None:
         crops = job.plan.save_crops
         if crops is None or self._last(job).get("crops") == self._status.place(crops):
             return
         if Path(crops).exists() and not (Path(crops).is_dir() and not any(Path(crops).iterdir())):
             raise ValueError(f"--save-crops wants new or empty folders, {crops} has content")
+
+
+def _results(job: Job) -> list[str]:
+    """The files that a job may write; the video also for a source without images."""
+    plan = job.plan.named(job.name, has_images=True)
+    return [path for option, path in plan.files().items() if option != "save_crops"]
 
 
 def kept_names(status: StatusFile, sources: Sequence[str]) -> Mapping[str, str]:

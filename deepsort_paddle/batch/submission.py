@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from deepsort_paddle.batch.video_result import VideoResult
-from deepsort_paddle.part_files import check_writable, replacing
+from deepsort_paddle.part_files import check_absent, check_writable, replacing
 from deepsort_paddle.plan.batch_plan import BatchPlan
 
 __all__ = ["check_submission", "write_submission"]
@@ -22,7 +23,7 @@ def check_submission(batch: BatchPlan) -> None:
     """Check before the first frame that there will be an archive.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or it exists and ``overwrite`` is not set.
         ValueError: it has another ending, or the run writes no results that could go into it.
     """
     path = str(batch.submission)
@@ -32,24 +33,29 @@ def check_submission(batch: BatchPlan) -> None:
         raise ValueError("--submission needs the results as text: add --output 'FOLDER/{name}.txt'")
     if batch.run.tracks_several_classes:
         raise ValueError("--submission is for one class: name one with --classes")
+    if not (batch.run.overwrite or zipfile.is_zipfile(path)):
+        check_absent(path, "--submission")
     if Path(path).parent.is_dir() or Path(path).parent != batch.folder:
         check_writable(path)
 
 
-def write_submission(path: str | Path, results: Sequence[VideoResult]) -> list[str]:
-    """Write the archive.
+def write_submission(
+    path: str | Path, results: Sequence[VideoResult], *, overwrite: bool = False
+) -> list[str]:
+    """Write the archive; one that holds the same results stays.
 
     A result of ``MOT17-01``, of a detector of one's own, goes in as that of all three detectors.
 
     Args:
         path: the ``.zip`` file.
         results: of all sequences.
+        overwrite: whether an archive of other results may be replaced.
 
     Returns:
         What the server may reject, a line each.
 
     Raises:
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read or written, or the archive exists and holds other results.
         ValueError: a sequence has no results.
     """
     failed = [result.name for result in results if not result.status.startswith("done")]
@@ -62,10 +68,15 @@ def write_submission(path: str | Path, results: Sequence[VideoResult]) -> list[s
             raise ValueError(f"{path} is not written: {result.name} has no results as text")
         for name in _names(result.name):
             files[f"{name}.txt"] = text
-    with replacing(path) as target, zipfile.ZipFile(target, "w") as archive:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
         for name, file in sorted(files.items()):
             # ZipInfo has a fixed date: the same results give the same archive.
             archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+    if not overwrite and not (Path(path).is_file() and Path(path).read_bytes() == content.getvalue()):
+        check_absent(path, "--submission")
+    with replacing(path) as target:
+        target.write(content.getvalue())
     return _notes(files)
 
 

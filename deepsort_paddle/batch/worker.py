@@ -46,7 +46,7 @@ def _track(job: Job, notes: list[str]) -> Outcome:
     if not Path(job.folder).is_dir():
         raise FileNotFoundError(f"this machine has no folder {job.folder}: all must see the same files")
     os.chdir(job.folder)
-    plan = job.plan
+    plan = replace(job.plan, overwrite=True)  # checked before the first job; a retry may find its own files
     cv2.setNumThreads(plan.threads or 1)
     crops = plan.save_crops
     for option, path in plan.files().items():

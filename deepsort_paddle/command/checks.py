@@ -19,7 +19,7 @@ from deepsort_paddle.detection.named_models import NAMED_MODELS, named_model
 from deepsort_paddle.detection.saved_detections import SUFFIX
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.addresses import is_address
-from deepsort_paddle.part_files import check_writable, real_path
+from deepsort_paddle.part_files import check_absent, check_writable, real_path
 from deepsort_paddle.plan.run_plan import FILES, RunPlan
 from deepsort_paddle.plan.tracker_settings import tracker_options
 
@@ -128,10 +128,10 @@ def check_source(plan: RunPlan, source: FrameSource) -> None:
 
 
 def check_outputs(plan: RunPlan) -> None:
-    """Check that every output can be written, and replaces neither an input nor another output.
+    """Check that every output can be written, and replaces no input, no other output and no existing file.
 
     Raises:
-        OSError: a folder is missing, or a file cannot be written.
+        OSError: a folder is missing, a file cannot be written, or it exists and ``overwrite`` is not set.
         ValueError: a file would be replaced, or a name has the wrong ending.
     """
     inputs = [real_path(path) for path in (plan.source, plan.detections) if path]
@@ -147,6 +147,8 @@ def check_outputs(plan: RunPlan) -> None:
             raise ValueError(f"{_flag(name)} and {seen[path]} name the same file {text}")
         if path.is_file() or not path.exists():
             seen[path] = _flag(name)
+        if not plan.overwrite:
+            check_absent(text, _flag(name))
         if name == "save_video":
             _check_video_name(text)
         if path.parent.exists():
@@ -169,6 +171,13 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
     if plan.fps not in (None, source.fps) and not Path(plan.source).is_dir():
         rate = "" if source.fps is None else f" {source.fps:g}"
         warnings.append(f"--fps is for folders of pictures: {source.name} keeps its own rate{rate}")
+    if plan.save_video and not source.live and Path(plan.source).is_file():
+        from deepsort_paddle.media.sound import COPIED_CODECS, sound_codec  # imports PyAV
+
+        codec = sound_codec(plan.source)
+        if codec is not None and codec not in COPIED_CODECS:
+            copied = ", ".join(sorted(COPIED_CODECS))
+            warnings.append(f"the sound of {source.name} is left out: it is {codec}, an mp4 takes {copied}")
     size = (source.width, source.height)
     shapes: list[tuple[str, str, tuple[tuple[float, float], ...]]] = []
     shapes += [("line", line.name, (line.start, line.end)) for line in plan.lines]

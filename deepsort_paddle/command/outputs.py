@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -22,6 +24,7 @@ from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.counting.history import CountHistory
 from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.media.sound import COPIED_CODECS, Sound, sound_codec
 from deepsort_paddle.media.source import without_password
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import TrackWriter
@@ -36,6 +39,7 @@ from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["open_outputs"]
 
+_LOGGER = logging.getLogger("deepsort_paddle")
 _UNKNOWN_FPS = 25.0  # of a video written from images of unknown frame rate
 
 
@@ -162,16 +166,29 @@ def _open_images(plan: RunPlan, source: FrameSource, components: Components, sta
     labels = components.detector.labels if plan.tracks_several_classes else ()
     painter = TrackPainter(source.height or 1, source.width or 1, labels)
     targets: list[Callable[[NDArray[np.uint8], float | None], None]] = []
+    annotated = _Annotated(painter, components.counter, targets)
     if plan.save_video:
         video = stack.enter_context(
             VideoWriter(plan.save_video, fps=source.fps or _UNKNOWN_FPS, pixel_aspect=source.pixel_aspect)
         )
+        video.find_sound = partial(_sound, plan, source, annotated)
         targets.append(video.write)
     if plan.show:
         window = _Window()
         stack.callback(window.close)
         targets.append(window.write)
-    return _Annotated(painter, components.counter, targets)
+    return annotated
+
+
+def _sound(plan: RunPlan, source: FrameSource, annotated: _Annotated) -> Sound | None:
+    """The sound of the frames that were written; None where they have none that can be copied."""
+    path = Path(plan.source)
+    if source.live or not path.is_file() or sound_codec(path) not in COPIED_CODECS:
+        return None
+    if source.origin is None or annotated.first is None:
+        _LOGGER.warning("%s: sound is left out, as the clock of the file jumps", plan.save_video)
+        return None
+    return Sound(path, source.origin + annotated.first)
 
 
 class _Annotated:
@@ -184,17 +201,17 @@ class _Annotated:
         targets: Sequence[Callable[[NDArray[np.uint8], float | None], None]],
     ) -> None:
         self._painter, self._counter, self._targets = painter, counter, targets
-        self._first: float | None = None
+        self.first: float | None = None  # seconds of the first frame
 
     def write(self, tracked: TrackedFrame) -> None:
         image = self._painter.paint(tracked)
         if self._counter is not None:
             image = draw_counts(image, self._counter.counts())
         timestamp = tracked.frame.timestamp
-        if self._first is None:
-            self._first = timestamp
-        if timestamp is not None and self._first is not None:
-            timestamp -= self._first  # a video that begins in the middle of the source begins at 0
+        if self.first is None:
+            self.first = timestamp
+        if timestamp is not None and self.first is not None:
+            timestamp -= self.first  # a video that begins in the middle of the source begins at 0
         for target in self._targets:
             target(image, timestamp)
 

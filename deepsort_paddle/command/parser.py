@@ -61,14 +61,16 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
         plain = words[words.index("--") + 1 :]
         words = words[: words.index("--")]
     given = vars(parser.parse_intermixed_args(words))
-    sources, plain = _matched(given.pop("source")), _matched(plain)
-    listed = len(sources) + len(plain)
-    sources += [*plain, *(old for name in _OLD_SOURCES if (old := given.pop(name, None)) is not None)]
+    sources = [*_matched(given.pop("source")), *_matched(plain)]
+    if (config := given.pop("config", None)) is not None:
+        given, sources = _with_config(config, given, sources)
+    listed = len(sources)
+    sources += [*(old for name in _OLD_SOURCES if (old := given.pop(name, None)) is not None)]
     if given.pop("use_gpu", False):
         given["device"] = "gpu"
     if "submission" in given and not ({"output", "save_dir"} & given.keys()):
         given["output"] = "output/{name}.txt"
-    if not any(name in given for name in (*OUTPUTS, "show")):
+    if not any(given.get(name) for name in (*OUTPUTS, "show")):
         given.setdefault("save_dir", "output")
     many = {name: given.pop(name) for name in options(BatchPlan) if name in given}
     paths = [str(given.get(name, "")) for name in ("detections", *OUTPUTS)]
@@ -79,6 +81,17 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     if is_many:
         return BatchPlan(run=RunPlan(source="{source}", **given), sources=tuple(sources), **many)
     return RunPlan(source=sources[0], **given)
+
+
+def _with_config(path: str, given: dict[str, Any], sources: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """Options and sources with those of a file of ``--config`` where the command line has none."""
+    from deepsort_paddle.plan.config_file import read_config  # most runs do not need it
+
+    known = read_config(path)
+    named = known.pop("source", [])
+    if not sources and not any(name in given for name in _OLD_SOURCES):
+        sources = _matched(named)
+    return {**known, **given}, sources
 
 
 def _matched(sources: Sequence[str]) -> list[str]:
@@ -94,7 +107,8 @@ def _matched(sources: Sequence[str]) -> list[str]:
 def normalise(arguments: Sequence[str]) -> list[str]:
     """Spell options one way: hyphens for underscores, the predecessor's names, bare switches.
 
-    ``--use_gpu=True`` and ``--use_gpu True`` become ``--use-gpu``; with a false value they vanish.
+    ``--show=True`` and ``--show True`` become ``--show``, with a false value ``--no-show``. A false
+    ``--use_gpu`` vanishes.
     """
     result: list[str] = []
     rest = list(arguments)
@@ -113,10 +127,16 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             if not equals and rest and rest[0].lower() in ("true", "false"):
                 value = rest.pop(0)
             if value.lower() in ("false", "0"):
+                result += [] if name == "--use-gpu" else [_opposite(name)]
                 continue
             equals = "" if value.lower() in ("true", "1") else equals
         result.append(f"{name}={value}" if equals else name)
     return result
+
+
+def _opposite(switch: str) -> str:
+    """The flag that turns a switch off, as ``--no-show``; ``--download`` for ``--no-download``."""
+    return f"--{switch[5:]}" if switch.startswith("--no-") else f"--no-{switch[2:]}"
 
 
 class _Parser(OneLineParser):
@@ -166,6 +186,12 @@ def make_parser() -> argparse.ArgumentParser:
     for name in _OLD_SOURCES:
         parser.add_argument("--" + name.replace("_", "-"), help=argparse.SUPPRESS, default=argparse.SUPPRESS)
     parser.add_argument("--use-gpu", action="store_true", help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+    parser.add_argument(
+        "--config",
+        metavar="FILE.yaml",
+        default=argparse.SUPPRESS,
+        help="options by their names here, as stride: 5; the command line goes before them",
+    )
     groups: dict[str, argparse._ArgumentGroup] = {}
     for plan in (RunPlan, BatchPlan):
         for field in fields(plan):
@@ -185,6 +211,10 @@ def _add(group: argparse._ArgumentGroup, field: Field[Any], known: Option) -> No
     details: dict[str, Any] = {"dest": field.name, "help": text, "default": argparse.SUPPRESS}
     if known.is_switch:
         group.add_argument(flag, action="store_false" if field.default else "store_true", **details)
+        details["help"] = argparse.SUPPRESS  # against a file of --config
+        group.add_argument(
+            _opposite(flag), action="store_true" if field.default else "store_false", **details
+        )
     else:
         details["metavar"] = known.metavar or "{" + ",".join(known.choices) + "}"
         group.add_argument(flag, action="append" if known.repeat else "store", type=known.kind, **details)

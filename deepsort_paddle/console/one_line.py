@@ -1,20 +1,58 @@
-"""What the commands have in common: parsers and errors of one line, and ``--version``."""
+"""What the commands have in common: errors of one line, ``--version``, ``--print-completion``."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any, NoReturn
 from unicodedata import combining, east_asian_width
 
 from deepsort_paddle._version import __version__
+from deepsort_paddle.extras import needs
 
 __all__ = ["OneLineParser", "columns", "in_one_line", "padded"]
 
 _UNKNOWN = "unrecognized arguments: "
+_SHELLS = ("bash", "zsh", "fish")
+
+
+class _PrintCompletion(argparse.Action):
+    """``--print-completion SHELL``: print what shtab makes of the parser, and exit.
+
+    What an option takes is read from its placeholder: FILE and SOURCE stand for paths, DIR for folders,
+    ``{a,b}`` for a choice.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if values not in _SHELLS:
+            parser.error(f"--print-completion: expected {', '.join(_SHELLS)}, got {values!r}")
+        try:
+            with needs("completion"):
+                import shtab
+        except ImportError as error:
+            parser.error(str(error))
+        for action in parser._actions:
+            if action.nargs == argparse.SUPPRESS:  # parse_intermixed_args hides the positional ones
+                action.nargs = "*"
+            placeholder = str(action.metavar or action.dest)
+            if placeholder.startswith("{"):
+                action.choices = placeholder.strip("{}").split(",")
+            elif placeholder.startswith("DIR"):
+                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+            elif placeholder.startswith(("FILE", "SOURCE", "INDEX", "GT")):
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+        print(shtab.complete(parser, shell=str(values)))
+        parser.exit()
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage in front, and which knows ``--version``."""
+    """A parser with errors of one line, without the usage, and the options that all commands have."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -23,6 +61,13 @@ class OneLineParser(argparse.ArgumentParser):
             action="version",
             version=f"deepsort-paddle {__version__}",
             help="show the version and exit",
+        )
+        self.add_argument(
+            "--print-completion",
+            action=_PrintCompletion,
+            metavar="{" + ",".join(_SHELLS) + "}",
+            default=argparse.SUPPRESS,
+            help="print the script that completes options in this shell and exit",
         )
 
     def error(self, message: str) -> NoReturn:

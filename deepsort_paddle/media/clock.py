@@ -61,6 +61,11 @@ class FrameClock:
         self.now = max(self.now, elapsed)
         return self.now
 
+    @property
+    def origin(self) -> float | None:
+        """Seconds that the file shows at time 0; None before the first frame and after a jump."""
+        return None if self.jumps or self._offset is None else -self._offset
+
     def skip(self) -> float:
         """Seconds since the first frame of one without a time stamp, an interval after the last frame."""
         self.now += self.interval

@@ -125,6 +125,7 @@ def read_file(
                 tally.broken += picture.is_corrupt
                 if picture.time is not None and not raw:
                     seconds: float | None = clock.elapsed(picture.time)
+                    tally.origin = clock.origin
                 else:
                     seconds = None if not fps else clock.skip() if number > 1 else 0.0
                 yield Frame(number, _image(picture), seconds)

@@ -3,11 +3,15 @@
 H.264 with 4:2:0 colour is what every browser plays, and the index goes to the front (faststart) so that
 playing starts before the download ends. No OpenCV wheel can write it; PyAV brings libx264. While it
 grows, the file is a fragmented mp4 in ``NAME.part``: after ``kill -9`` or a crash it still
-plays up to the last two seconds. Closing copies the packets, not encoded again, into the final layout.
+plays up to the last two seconds. Closing copies the packets, not encoded again, into the final layout, and
+with them the sound of another file.
 """
 
 from __future__ import annotations
 
+import heapq
+import logging
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from deepsort_paddle.media.sound import Sound
 from deepsort_paddle.part_files import commit, temporary_path
 
 __all__ = ["VideoWriter"]
+
+_LOGGER = logging.getLogger("deepsort_paddle")
 
 _SQUARE = Fraction(1)
 _SUFFIXES = (".mp4", ".m4v", ".mov")
@@ -33,6 +40,9 @@ class VideoWriter:
     The size is that of the first frame; an odd side gets one more row or column, as 4:2:0 wants even ones,
     and a later frame of another size is fitted into it. As a context manager the file takes its
     name also after Ctrl-C; after any other error ``NAME.part`` stays.
+
+    Attributes:
+        find_sound: called when the file is closed; returns its sound, or None for a silent video.
     """
 
     def __init__(
@@ -57,6 +67,7 @@ class VideoWriter:
             ValueError: the file name's ending, or fps is not positive.
         """
         self.path = Path(path)
+        self.find_sound: Callable[[], Sound | None] = lambda: None
         if self.path.suffix.lower() not in _SUFFIXES:
             raise ValueError(f"a video is written as {', '.join(_SUFFIXES)}, got {self.path.name}")
         if not 0 < fps < float("inf"):
@@ -145,16 +156,41 @@ class VideoWriter:
         """Copy the packets of the fragmented file into one with its index in front."""
         part = temporary_path(self.path)
         whole = part.with_name(part.name + ".mp4")
+        sound = self.find_sound()
+        try:
+            self._copy(part, whole, sound)
+        except av.error.FFmpegError as error:
+            if sound is None or isinstance(error, OSError):
+                raise
+            _LOGGER.warning("%s: sound is left out: %s", self.path, error.strerror)
+            self._copy(part, whole, None)
+        whole.replace(part)
+
+    def _copy(self, part: Path, whole: Path, sound: Sound | None) -> None:
+        """Copy the packets of ``part`` to ``whole``, with those of the sound between them."""
         with av.open(str(part)) as source:
             stream = source.streams.video[0]
             with av.open(str(whole), "w", format="mp4", options={"movflags": "faststart"}) as target:
                 copy = target.add_stream_from_template(stream)
                 copy.time_base = stream.time_base
-                for packet in source.demux(stream):
-                    if packet.dts is not None:
-                        packet.stream = copy
-                        target.mux(packet)
-        whole.replace(part)
+
+                def images() -> Iterator[Any]:
+                    first: int | None = None  # a fragmented file begins later by what x264 reorders
+                    for packet in source.demux(stream):
+                        if packet.dts is not None and packet.pts is not None:
+                            first = packet.pts if first is None else first
+                            packet.pts -= first
+                            packet.dts -= first
+                            packet.stream = copy
+                            yield packet
+
+                tracks = [images()]
+                if sound is not None:
+                    assert self._last is not None
+                    step = 1 / (self._rate * self._time_base)
+                    tracks.append(sound.packets(target, float((self._last + step) * self._time_base)))
+                for packet in heapq.merge(*tracks, key=lambda packet: packet.dts * packet.time_base):
+                    target.mux(packet)
 
     def __enter__(self) -> Self:
         return self

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePath
 
 from deepsort_paddle.plan.argument_types import choice, count, text
 from deepsort_paddle.plan.option import check_fields, option
-from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.plan.run_plan import PLACEHOLDERS, RunPlan
 
 __all__ = ["BatchPlan"]
 
@@ -67,5 +68,9 @@ class BatchPlan:
 
     @property
     def folder(self) -> Path:
-        """Where the status file is."""
-        return Path(self.run.save_dir or "output")
+        """Where the status file is: ``save_dir``, or the fixed part of the first named output's folder."""
+        if self.run.save_dir is not None:
+            return Path(self.run.save_dir)
+        parents = PurePath(next(iter(self.run.files().values()), "output/{name}")).parts[:-1]
+        fixed = takewhile(lambda part: not any(name in part for name in PLACEHOLDERS), parents)
+        return Path(*fixed)

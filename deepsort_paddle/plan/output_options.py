@@ -62,7 +62,11 @@ class OutputOptions:
         decides=False,
     )
     overwrite: bool = option(
-        False, "replace results in DIR of --save-dir", group=_GROUP, kind=switch, decides=False
+        False,
+        "replace files that exist; without it a named output that exists is an error",
+        group=_GROUP,
+        kind=switch,
+        decides=False,
     )
     show: bool = option(
         False, "show the video while it runs; q or Esc ends", group=_GROUP, kind=switch, decides=False

@@ -159,7 +159,7 @@ def test_encoding_what_is_needed_encodes_fewer_crops_and_keeps_the_ids(
 def test_options_of_the_model_say_when_there_is_none(
     option: str, scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = ["--output", str(scene.folder / "o.txt")]
+    output = ["--output", str(scene.folder / "o.txt"), "--overwrite"]
     arguments = [scene.video, "--detections", scene.det, *output, *option.split()]
     assert track([*arguments, "--reid", "none"]) == 0
     told = f"note: {option} changes nothing: there is no appearance model"
@@ -317,7 +317,14 @@ def test_clipped_scores_are_a_note_and_quiet_is_silent(
 ) -> None:
     high = scene.folder / "high.txt"
     high.write_text("".join(f"{number},-1,1,1,20,40,7\n" for number in range(1, 9)))
-    arguments = [scene.video, "--detections", str(high), "--output", str(scene.folder / "o.txt")]
+    arguments = [
+        scene.video,
+        "--detections",
+        str(high),
+        "--output",
+        str(scene.folder / "o.txt"),
+        "--overwrite",
+    ]
     assert track(arguments) == 0
     assert "note: " + str(high) + ": 8 of 8 confidences" in capsys.readouterr().err
     assert track([*arguments, "--quiet"]) == 0
@@ -351,7 +358,7 @@ def test_the_encoders_calibrated_distance_is_used_unless_one_is_given(
         str(scene.folder / "o.json"),
     ]
     for extra, wanted in (([], 0.125), (["--max_cosine_distance", "0.5"], 0.5)):
-        assert track([*arguments, *extra]) == 0
+        assert track([*arguments, "--overwrite", *extra]) == 0
         settings = json.loads((scene.folder / "o.json").read_text())["meta"]["settings"]
         assert settings["max_cosine_distance"] == wanted
         assert settings["preset"] == "strong"

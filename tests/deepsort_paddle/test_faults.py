@@ -81,7 +81,7 @@ def wait_for(path: Path, size: int) -> None:
 @posix
 def test_a_full_disk_is_one_line_and_keeps_what_was_there(scene: SimpleNamespace) -> None:
     (scene.out / "o.txt").write_text("1,1,1,1,1,1,1,-1,-1,-1\n")
-    process = start([*scene.options, "--quiet"], limit=30_000)
+    process = start([*scene.options, "--quiet", "--overwrite"], limit=30_000)
     message = process.communicate(timeout=120)[1]
     assert process.returncode == 2
     (line,) = message.splitlines()

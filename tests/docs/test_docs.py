@@ -120,6 +120,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text("".join(f"{','.join(map(str, row))},{tail}\n" for row in rows))
     save_detector(tmp_path / "yolox_nano.onnx")
     save_named_detectors(tmp_path, monkeypatch)
+    (config,) = re.findall(
+        r"^```yaml\n(source:.*?)^```", (ROOT / "docs" / "track.md").read_text("utf-8"), re.M | re.S
+    )
+    (tmp_path / "street.yaml").write_text(config)
     save_reid(tmp_path / "weights" / "resnet50vd")
     embeddings = np.eye(3, dtype=np.float32)
     np.savez("features.npz", names=np.array(["a.jpg", "b.jpg", "c.jpg"]), embeddings=embeddings)

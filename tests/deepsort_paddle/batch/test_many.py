@@ -23,6 +23,8 @@ from deepsort_paddle.cli import track
 from deepsort_paddle.command.track import track_video
 from deepsort_paddle.counting.places import Line
 from deepsort_paddle.media.source import VideoWriter
+from deepsort_paddle.plan.batch_plan import BatchPlan
+from deepsort_paddle.plan.run_plan import RunPlan
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and locks are POSIX")
 COMMAND = "import sys; from deepsort_paddle.cli import track; sys.exit(track())"
@@ -188,7 +190,9 @@ def test_two_workers_write_what_one_by_one_does_and_nothing_is_done_twice(
 
 
 @pytest.mark.usefixtures("inline")
-def test_what_has_changed_is_tracked_again_and_only_that(desk: SimpleNamespace) -> None:
+def test_what_has_changed_is_tracked_again_and_only_that(
+    desk: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
     def run(*more: str) -> str:
         assert track([*desk.words, "--quiet", *more]) == 0
         return "".join(name for name, _, _ in states(desk.folder / "out"))
@@ -206,7 +210,51 @@ def test_what_has_changed_is_tracked_again_and_only_that(desk: SimpleNamespace) 
     assert run() == "aaabbcc"
     assert run("--n-init", "4") == "aaaabbbccc"
     assert run("--n-init", "4") == "aaaabbbccc"
+    (desk.folder / "out" / "c.txt").unlink()
+    assert track([*desk.words, "--n-init", "4"]) == 0
+    assert "tracked again, as options, inputs or results changed: c\n" in capsys.readouterr().err
     assert not list(desk.folder.rglob("*.part"))
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_file_that_is_no_result_of_these_runs_stays(
+    desk: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk.folder / "out").mkdir()
+    path = desk.folder / "out" / "b.txt"
+    path.write_text("mine")
+    expected = "b.mp4: result out/b.txt exists: choose another name, or add --overwrite to replace it"
+    assert error_of(capsys, desk.words) == expected
+    assert path.read_text() == "mine"
+    assert track([*desk.words, "--quiet", "--overwrite"]) == 0
+    assert path.read_text() != "mine"
+    assert track([*desk.words, "--quiet", "--csv", "out/{name}.csv"]) == 0  # its own results again
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_result_of_an_attempt_that_was_cut_off_is_replaced(desk: SimpleNamespace) -> None:
+    (desk.folder / "out").mkdir()
+    (desk.folder / "out" / "a.txt").write_text("complete, but the video is not")
+    with StatusFile(desk.folder / "out" / STATUS_FILE) as status:
+        record = {"video": "a", "source": "../a.mp4", "status": "started", "attempt": 1}
+        status.add({**record, "outputs": ["a.txt", "a.mp4"]})
+    assert track([*desk.words, "--quiet"]) == 0
+    assert (desk.folder / "out" / "a.txt").read_text().startswith("2,1,")
+
+
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        ({}, "output"),
+        ({"save_dir": "d", "csv": "x/{name}.csv"}, "d"),
+        ({"csv": "x/y/{name}.csv"}, "x/y"),
+        ({"csv": "x/{name}/{name}.csv"}, "x"),
+        ({"csv": "{folder}/{stem}.csv"}, "."),
+        ({"csv": "/x/{name}.csv"}, "/x"),
+    ],
+)
+def test_the_status_file_is_in_a_folder_that_the_user_named(names: dict[str, str], folder: str) -> None:
+    assert BatchPlan(run=RunPlan(source="{source}", **names)).folder == Path(folder)
 
 
 def test_a_killed_worker_is_reported_and_its_video_tried_again(
@@ -321,11 +369,16 @@ def test_sources_come_from_a_list_or_from_stdin(
     ]
     assert track(["--sources", "list.txt", *options]) == 0
     assert "2 videos: 2 done" in capsys.readouterr().out
-    assert (desk.folder / "output" / STATUS_FILE).exists()
+    assert not (desk.folder / "output").exists()
     monkeypatch.setattr(sys, "stdin", io.StringIO("b.mp4\nc.mp4\n"))
     assert track(["a.mp4", "--sources", "-", *options]) == 0
     assert "3 videos: 1 done, 2 done before" in capsys.readouterr().out
-    assert sorted(path.name for path in (desk.folder / "o").iterdir()) == ["a.txt", "b.txt", "c.txt"]
+    assert sorted(path.name for path in (desk.folder / "o").iterdir()) == [
+        "a.txt",
+        "b.txt",
+        "c.txt",
+        STATUS_FILE,
+    ]
 
 
 @pytest.mark.usefixtures("inline")
@@ -364,9 +417,14 @@ def test_track_videos_writes_for_each_what_track_video_writes(desk: SimpleNamesp
     ]
     for name in "ab":
         alone = track_video(
-            f"{name}.mp4", detections=f"det/{name}.txt", reid="none", lines=[line], csv="one.csv", max_age=9
+            f"{name}.mp4",
+            detections=f"det/{name}.txt",
+            reid="none",
+            lines=[line],
+            csv=f"1{name}.csv",
+            max_age=9,
         )
-        assert Path("one.csv").read_bytes() == Path("out", f"{name}.csv").read_bytes()
+        assert Path(f"1{name}.csv").read_bytes() == Path("out", f"{name}.csv").read_bytes()
         assert results["ab".index(name)].ids == len(alone.ids)
     again = track_videos(
         ["a.mp4", "b.mp4"], detections="det", reid="none", lines=[line], csv="out/{name}.csv", save_dir="out"

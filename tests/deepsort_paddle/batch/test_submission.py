@@ -54,7 +54,7 @@ def test_a_folder_of_sequences_gives_a_text_for_each_and_an_archive(
         make_sequence(tmp_path / "root" / "train" / name, number)
     words = ["root", "--detections", "{source}/det/det.txt", "--output", "results/{name}.txt"]
     assert track([*words, "--submission", "all.zip", "--workers", "1", "--quiet"]) == 0
-    texts = {path.name: path.read_bytes() for path in sorted(Path("results").iterdir())}
+    texts = {path.name: path.read_bytes() for path in sorted(Path("results").glob("*.txt"))}
     assert list(texts) == ["a.txt", "b.txt"]
     with zipfile.ZipFile("all.zip") as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == texts

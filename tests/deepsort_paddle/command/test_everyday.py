@@ -59,6 +59,36 @@ def test_only_what_a_run_would_write_counts_as_there(tmp_path: Path) -> None:
     assert batch.named("a", has_images=True).output == str(tmp_path / "a.txt")
 
 
+@pytest.mark.parametrize("option", ["output", "csv", "json", "save-video", "explain-csv"])
+def test_a_named_output_that_exists_is_an_error(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    name = "old.mp4" if option == "save-video" else "old"
+    Path(name).write_text("mine")
+    words = [*scene.words, f"--{option}", name]
+    assert track(words) == 2
+    error = f"deepsort-track: error: --{option} {name} exists: choose another name, or add --overwrite to"
+    assert capsys.readouterr().err == f"{error} replace it\n"
+    assert Path(name).read_text() == "mine"
+    assert track([*words, "--overwrite"]) == 0
+    assert Path(name).read_bytes() != b"mine"
+
+
+def test_the_video_of_a_report_does_not_replace_one_that_exists(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("page.mp4").write_text("mine")
+    assert track([*scene.words, "--report", "page.html"]) == 2
+    assert "--save-video page.mp4 exists" in capsys.readouterr().err
+    assert not Path("page.html").exists()
+
+
+def test_an_empty_file_holds_nothing_to_lose(scene: SimpleNamespace) -> None:
+    Path("new.txt").touch()  # as mktemp makes it
+    assert track([*scene.words, "--output", "new.txt"]) == 0
+    assert Path("new.txt").stat().st_size > 0
+
+
 def test_folders_of_named_outputs_are_made(scene: SimpleNamespace) -> None:
     assert track([*scene.words, "--csv", "new/table/o.csv", "--save-crops", "new/crops"]) == 0
     assert Path("new/table/o.csv").stat().st_size > 0

@@ -29,7 +29,10 @@ def run(folder: Path, *arguments: str) -> dict[str, object]:
     """Track and return the JSON document."""
     output = folder / "out.json"
     det = str(folder / "det" / "det.txt")
-    assert track([str(folder), "--detections", det, "--json", str(output), "--quiet", *arguments]) == 0
+    assert (
+        track([str(folder), "--detections", det, "--json", str(output), "--quiet", "--overwrite", *arguments])
+        == 0
+    )
     document: dict[str, object] = json.loads(output.read_text())
     return document
 
@@ -46,7 +49,7 @@ def test_without_preset_a_sequence_without_pictures_is_tracked_with_motion(
     assert found["preset"] == "motion"
     det, output = str(sequence / "det" / "det.txt"), str(sequence / "out.csv")
     for more, notes in (([], 1), (["--preset", "motion"], 0)):
-        assert track([str(sequence), "--detections", det, "--csv", output, *more]) == 0
+        assert track([str(sequence), "--detections", det, "--csv", output, "--overwrite", *more]) == 0
         assert capsys.readouterr().err.count("--preset deepsort is DeepSORT as published") == notes
 
 

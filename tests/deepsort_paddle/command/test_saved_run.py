@@ -223,6 +223,6 @@ def test_a_run_that_ends_early_saves_what_it_saw_and_one_that_fails_keeps_the_ol
         return Detector()(frame, image)
 
     with pytest.raises(OSError, match="the detector is gone"):
-        track_video(clip, detector=failing, reid="none", save_detections=npz)
+        track_video(clip, detector=failing, reid="none", save_detections=npz, overwrite=True)
     assert npz.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
