@@ -63,6 +63,8 @@ def check_plan(plan: RunPlan) -> None:
         raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")
     if plan.save_detections and (plan.start is not None or plan.end is not None):
         raise ValueError("--save-detections is for whole files: leave out --start and --end")
+    if plan.output_ids == "person" and not plan.identities:
+        raise ValueError("--output-ids person needs --identities, which finds the persons")
     TrackCounter(plan.lines, plan.zones)  # finds names that come twice
     for name in ("events", "count_every", "counts") if not (plan.lines or plan.zones) else ():
         if getattr(plan, name) is not None:

@@ -30,7 +30,7 @@ from deepsort_paddle.plan.tracker_settings import camera_motion, preset_of, thre
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.tracker import DeepSort
 
-__all__ = ["Components", "about_run", "open_components"]
+__all__ = ["Components", "about_run", "open_components", "open_counter"]
 
 # Without appearance a lost track comes back through the IoU stage only. On MOT17 02, 05, 10, 13 (half-val)
 # and PETS09 HOTA is 1.5 to 7 points above that of DeepSORT's 1; 15 and 30 hardly differ.
@@ -112,9 +112,7 @@ def open_components(
         ValueError: a file, or a value for it, is wrong.
         ImportError: a library is not installed.
     """
-    counter = None
-    if plan.lines or plan.zones:
-        counter = TrackCounter(plan.lines, plan.zones, fps=source.fps or _UNKNOWN_FPS, loiter=plan.loiter)
+    counter = open_counter(plan, source)
     if detector is not None:
         opened = _given(detector, plan, source)
     else:
@@ -172,6 +170,13 @@ def open_components(
         settings=settings,
         appearance=known,
     )
+
+
+def open_counter(plan: RunPlan, source: FrameSource) -> TrackCounter | None:
+    """A fresh counter of the plan's lines and zones; None where there are none."""
+    if not (plan.lines or plan.zones):
+        return None
+    return TrackCounter(plan.lines, plan.zones, fps=source.fps or _UNKNOWN_FPS, loiter=plan.loiter)
 
 
 def about_run(plan: RunPlan, source: FrameSource, components: Components) -> AboutDetections:

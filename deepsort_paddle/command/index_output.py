@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from typing_extensions import Self
 
 from deepsort_paddle.command.components import Components
+from deepsort_paddle.command.remembered_plan import remembered
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.people.identities import find_identities
@@ -31,6 +34,7 @@ class IndexOutput:
         components: Components,
         progress: Progress,
         *,
+        about: Mapping[str, Any],
         complete: bool = True,
     ) -> None:
         """Start the index.
@@ -41,6 +45,7 @@ class IndexOutput:
             source: what is tracked.
             components: of the run.
             progress: learns which track is which person.
+            about: the run, as the JSON output describes it.
             complete: False when the run was stopped before its tracks are written.
         """
         self._path, self._join, self._progress, self._complete = path, plan.identities, progress, complete
@@ -53,6 +58,7 @@ class IndexOutput:
             height=source.height,
             live=source.live,
             start_time=plan.start_time,
+            run={} if source.live else {"plan": remembered(plan, Path(path)), "about": about},
         )
 
     def write(self, tracked: TrackedFrame) -> None:
@@ -64,7 +70,7 @@ class IndexOutput:
         self._finish(complete=self._complete)
 
     def _finish(self, *, complete: bool) -> None:
-        self._writer.close(finished=complete)
+        self._writer.close(finished=complete, broken=self._progress.broken)
         if self._join:
             index = TrackIndex.read(self._path, unfinished=True)
             found = find_identities(index)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import cv2
@@ -31,13 +30,14 @@ from deepsort_paddle.motchallenge.text import TrackWriter
 from deepsort_paddle.output.draw_counts import draw_counts
 from deepsort_paddle.output.event_writer import CountWriter, EventWriter
 from deepsort_paddle.output.html_report import HtmlReport
+from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
-from deepsort_paddle.part_files import lock_output, name_disk_errors
-from deepsort_paddle.plan.run_plan import FILES, RunPlan
+from deepsort_paddle.part_files import name_disk_errors
+from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 
-__all__ = ["open_outputs"]
+__all__ = ["about_outputs", "entered", "open_outputs"]
 
 _LOGGER = logging.getLogger("deepsort_paddle")
 _UNKNOWN_FPS = 25.0  # of a video written from images of unknown frame rate
@@ -46,65 +46,59 @@ _UNKNOWN_FPS = 25.0  # of a video written from images of unknown frame rate
 def open_outputs(
     plan: RunPlan,
     source: FrameSource,
-    components: Components,
+    about: Mapping[str, Any],
     progress: Progress,
     stack: ExitStack,
-    *,
-    complete: bool = True,
 ) -> list[Output]:
     """Open the outputs that a plan asks for, in the order in which they take a frame.
 
     Args:
-        plan: with all file names filled in.
+        plan: with all file names filled in, each of them locked.
         source: what is tracked.
-        components: of the run.
-        progress: the figures that reports end with.
+        about: the run, as `about_outputs` describes it.
+        progress: the figures that reports end with, the counter, and who is who where that is known.
         stack: closes them; after an error unfinished files stay as ``NAME.part``.
-        complete: False when the run was stopped before its tracks are written.
 
     Raises:
-        OSError: a file cannot be written, or another run is writing it.
+        OSError: a file cannot be written.
     """
-    for name in FILES:
-        if (path := getattr(plan, name)) and name != "save_detections":  # held since before the first frame
-            stack.enter_context(lock_output(path))
+    persons = progress.who_is_who()
     outputs: list[Output] = []
     history = progress.counting
     if history is not None:  # first: the others ask it for the events of the frame
         outputs.append(_Counting(history))
     if history is not None and plan.events:
         events = EventWriter(plan.events, history, clock=progress.clock, persons=lambda: progress.persons)
-        outputs.append(_Named(plan.events, _entered(stack, plan.events, events)))
+        outputs.append(_Named(plan.events, entered(stack, plan.events, events)))
     if plan.counts:
         table = CountWriter(plan.counts, progress.intervals, clock=progress.clock)
-        outputs.append(_entered(stack, plan.counts, table))
+        outputs.append(entered(stack, plan.counts, table))
     if plan.report:  # entered before the video, so closed after it
         page = HtmlReport(
             plan.report,
-            _meta(plan, source, components),
+            about,
             video=plan.save_video,
             inline_limit=plan.report_inline,
             summarise=progress.totals,
             speed=progress.speed,
             counts=lambda: progress.counts() or Counts(),
         )
-        outputs.append(_entered(stack, plan.report, page))
+        outputs.append(entered(stack, plan.report, page))
     if plan.output:
         text = TrackWriter(plan.output, classes=plan.tracks_several_classes)
-        outputs.append(_Named(plan.output, _MotText(_entered(stack, plan.output, text))))
+        renamed = persons if plan.output_ids == "person" else None
+        outputs.append(_Named(plan.output, _MotText(entered(stack, plan.output, text), renamed)))
     if plan.csv:
-        outputs.append(_Named(plan.csv, _entered(stack, plan.csv, CsvWriter(plan.csv))))
+        outputs.append(_Named(plan.csv, entered(stack, plan.csv, CsvWriter(plan.csv, persons))))
     if plan.json:
-        document = JsonWriter(plan.json, _meta(plan, source, components), progress.summary)
-        outputs.append(_Named(plan.json, _entered(stack, plan.json, document)))
+        document = JsonWriter(plan.json, dict(about), progress.summary, persons)
+        outputs.append(_Named(plan.json, entered(stack, plan.json, document)))
     if plan.save_crops:
-        outputs.append(_Named(plan.save_crops, CropWriter(plan.save_crops)))
+        outputs.append(_Named(plan.save_crops, CropWriter(plan.save_crops, persons)))
     if plan.save_video or plan.show:
-        outputs.append(_open_images(plan, source, components, stack))
-    if plan.index or plan.identities:  # entered last, so closed first: the others say who is who
-        path = plan.index or str(Path(stack.enter_context(TemporaryDirectory())) / "index.sqlite")
-        index = IndexOutput(path, plan, source, components, progress, complete=complete)
-        outputs.append(_Named(path, _entered(stack, path, index)))
+        labels = about["class_names"] if plan.tracks_several_classes else ()
+        painter = TrackPainter(source.height or 1, source.width or 1, labels, persons)
+        outputs.append(_open_images(plan, source, painter, progress, stack))
     return outputs
 
 
@@ -113,7 +107,7 @@ _Writer = TypeVar(
 )
 
 
-def _entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
+def entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
     """Enter a writer; a full disk when it is closed names its file."""
     stack.enter_context(name_disk_errors(path))
     stack.enter_context(writer)
@@ -149,24 +143,30 @@ class _Counting:
 
 
 class _MotText:
-    """MOTChallenge text, as an output."""
+    """MOTChallenge text, as an output; with ``persons`` under their ids."""
 
-    def __init__(self, writer: TrackWriter) -> None:
-        self._writer = writer
+    def __init__(self, writer: TrackWriter, persons: Persons | None) -> None:
+        self._writer, self._persons = writer, persons
 
     def write(self, tracked: TrackedFrame) -> None:
-        self._writer.write(tracked.frame.number, tracked.tracks)
+        tracks = tracked.tracks if self._persons is None else self._persons.relabelled(tracked.tracks)
+        self._writer.write(tracked.frame.number, tracks)
 
     def close(self) -> None:
         self._writer.close()
 
 
-def _open_images(plan: RunPlan, source: FrameSource, components: Components, stack: ExitStack) -> Output:
+def _open_images(
+    plan: RunPlan,
+    source: FrameSource,
+    painter: TrackPainter,
+    progress: Progress,
+    stack: ExitStack,
+) -> Output:
     """The annotated frames, to a video file, a window or both."""
-    labels = components.detector.labels if plan.tracks_several_classes else ()
-    painter = TrackPainter(source.height or 1, source.width or 1, labels)
     targets: list[Callable[[NDArray[np.uint8], float | None], None]] = []
-    annotated = _Annotated(painter, components.counter, targets)
+    counter = None if progress.counting is None else progress.counting.counter
+    annotated = _Annotated(painter, counter, targets)
     if plan.save_video:
         video = stack.enter_context(
             VideoWriter(plan.save_video, fps=source.fps or _UNKNOWN_FPS, pixel_aspect=source.pixel_aspect)
@@ -232,7 +232,7 @@ class _Window:
             cv2.destroyAllWindows()
 
 
-def _meta(plan: RunPlan, source: FrameSource, components: Components) -> dict[str, Any]:
+def about_outputs(plan: RunPlan, source: FrameSource, components: Components) -> dict[str, Any]:
     """What a reader of the JSON needs to know about the run."""
     versions = {"deepsort_paddle": __version__, "python": platform.python_version(), "numpy": np.__version__}
     versions["opencv"] = cv2.__version__

@@ -12,6 +12,7 @@ from deepsort_paddle.counting.counter import Counts, TrackCounter
 from deepsort_paddle.counting.history import CountHistory
 from deepsort_paddle.counting.intervals import IntervalCounts
 from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.explain import explain
@@ -47,6 +48,7 @@ class RunResult:
         decisions: why tracks were born, matched and lost, where ``explain`` or ``explain_csv`` asked for it.
         linked: ids that ``offline`` has joined to others: id of the tracker to id of the results.
         persons: person of each track, its first track's id; None without ``identities``.
+        names: of persons who were given one in corrections.
     """
 
     name: str
@@ -68,6 +70,7 @@ class RunResult:
     decisions: Journal | None = field(default=None, repr=False)
     linked: Mapping[int, int] = field(default_factory=dict)
     persons: Mapping[int, int] | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def people(self) -> int | None:
@@ -103,7 +106,9 @@ class Progress:
         frames: tracked so far.
         ids: reported so far.
         persons: person of each track; None until they are known, see ``identities`` of the plan.
+        names: of persons who were given one.
         counting: what lines and zones counted; None where there are none.
+        broken: frames that could not be read.
     """
 
     def __init__(
@@ -125,14 +130,21 @@ class Progress:
         self.frames = 0
         self.ids: set[int] = set()
         self.persons: dict[int, int] | None = None
+        self.names: dict[int, str] = {}
         self.source = source
         self._start = None if start_time is None else WallClock.parse(start_time)
+        self._every = count_every
         self.counting: CountHistory | None = None
-        if counter is not None:
-            self.counting = CountHistory(counter, every=count_every, phase=self._phase)
+        self.start_counting(counter)
         self._lag = self._max_lag = self._sum_lag = 0.0
         self._seconds = dict.fromkeys(_STAGES, 0.0)
         self._began = time.perf_counter()
+
+    def start_counting(self, counter: TrackCounter | None) -> None:
+        """Count from the first frame on, in place of what was counted."""
+        self.counting = None
+        if counter is not None:
+            self.counting = CountHistory(counter, every=self._every, phase=self._phase)
 
     def clock(self) -> WallClock | None:
         """The wall clock, as asked for or of a live source; None when unknown."""
@@ -164,6 +176,19 @@ class Progress:
         self._sum_lag += self._lag
         self._max_lag = max(self._max_lag, self._lag)
 
+    def add_write(self, seconds: float) -> None:
+        """Take in what the outputs of a frame took that was counted before."""
+        self._seconds["write"] += seconds
+
+    @property
+    def broken(self) -> int:
+        """Frames that could not be read."""
+        return self.source.broken
+
+    def who_is_who(self) -> Persons | None:
+        """Which person each track is; None until that is known."""
+        return None if self.persons is None else Persons(self.persons, self.names)
+
     def rates(self) -> dict[str, float]:
         """Frames a second of each stage that took any time."""
         return rates(self.frames, self._seconds)
@@ -182,7 +207,7 @@ class Progress:
         """Frames, tracks, people where they are known, and broken frames; of a live source also its lag."""
         people = {} if self.persons is None else {"people": len(set(self.persons.values()))}
         tracks = {"frames": self.frames, "tracks": len(self.ids)}
-        return {**tracks, **people, "broken_frames": self.source.broken, **self._live()}
+        return {**tracks, **people, "broken_frames": self.broken, **self._live()}
 
     def _live(self) -> dict[str, Any]:
         """Skipped frames, lag in seconds and start of a live source."""
@@ -197,7 +222,9 @@ class Progress:
 
     def summary(self) -> dict[str, Any]:
         """The totals, who is who, and what lines and zones counted, as plain values for JSON."""
-        persons = {} if self.persons is None else {"person_of_track": self.persons}
+        persons: dict[str, Any] = {} if self.persons is None else {"person_of_track": self.persons}
+        if self.names:
+            persons["names"] = self.names
         found = self.counts()
         counts = {} if found is None else {"counts": found.as_dict()}
         return {**self.totals(), **persons, **counts}
@@ -209,13 +236,14 @@ class Progress:
             name=self.source.name,
             frames=self.frames,
             ids=tuple(sorted(self.ids)),
-            broken_frames=self.source.broken,
+            broken_frames=self.broken,
             reconnects=self.source.reconnects,
             elapsed=time.perf_counter() - self._began,
             seconds=dict(self._seconds),
             counts=self.counts(),
             persons=self.persons,
             start_time=None if clock is None else clock.iso(0.0),
+            names=self.names,
             **self._live(),
             **known,
         )

@@ -7,14 +7,13 @@ outputs, the detector and the appearance model are opened.
 from __future__ import annotations
 
 import signal
-import sys
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, cast
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn, cast
 
 from tqdm import tqdm
 
@@ -25,21 +24,23 @@ from deepsort_paddle.command.checks import (
     expect_video,
     option_warnings,
 )
-from deepsort_paddle.command.components import Components, about_run, open_components
+from deepsort_paddle.command.components import Components, about_run, open_components, open_counter
+from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.notes import Notes
-from deepsort_paddle.command.outputs import open_outputs
+from deepsort_paddle.command.outputs import about_outputs, entered, open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import is_saved, open_frames, open_saved
+from deepsort_paddle.command.write_frames import can_be_read_again, progress_bar, replayed, write_frames
 from deepsort_paddle.console.signals import Stop
 from deepsort_paddle.frames import Frame, FrameSource
 from deepsort_paddle.output.detection_writer import DetectionWriter
-from deepsort_paddle.output.protocol import Output, StopTracking
+from deepsort_paddle.output.protocol import Output
 from deepsort_paddle.part_files import lock_output, name_disk_errors
 from deepsort_paddle.pipeline.confirmation import ConfirmationCheck
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
 from deepsort_paddle.pipeline.stages import Detect, Encode, track_frames
-from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.plan.run_plan import FILES, RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.camera.image_motion import ImageMotion
 from deepsort_paddle.tracking.explain import write_table
@@ -48,7 +49,8 @@ __all__ = ["run_plan"]
 
 # Batches: enough to even out frames that take longer; more only holds more frames.
 _READ_AHEAD = 2
-_BAR_FRAMES = 5  # between two changes of the bar's text
+# Outputs that show who is who.
+_WITH_PEOPLE = ("output", "csv", "json", "events", "counts", "save_video", "save_crops", "report")
 
 
 def run_plan(
@@ -96,16 +98,18 @@ def run_plan(
         components = open_components(plan, source, notes, detector=detector, encoder=encoder, saved=saved)
         notes.release()
 
-        run = _Run(plan, source, components, notes, outputs, signals)
+        for path in (path for name in FILES if (path := getattr(plan, name))):
+            stack.enter_context(lock_output(path))
+        first, second = _passes(plan, source, stack)
+        run = _Run(plan, first, source, components, notes, outputs, signals)
         progress = Progress(
             source, components.counter, count_every=plan.count_every, start_time=plan.start_time
         )
-        recorder = Recorder(keep_embeddings=plan.index is not None or plan.identities)
+        recorder = Recorder(keep_embeddings=first.index is not None)
         check = ConfirmationCheck()
         tracked_frames = check.watch(run.track())
         if plan.save_detections:  # before --offline, which drops the embeddings
             about = partial(about_run, plan, source, components)
-            stack.enter_context(lock_output(plan.save_detections))
             saving = stack.enter_context(DetectionWriter(plan.save_detections, about))
             tracked_frames = saving.watch(tracked_frames)
         stack.enter_context(closing(tracked_frames))  # ends its threads before the source is closed
@@ -117,6 +121,10 @@ def run_plan(
         else:
             stopped_by = run.write(tracked_frames, progress)
         tracked_frames.close()  # the tracker may have been at work in a thread
+        if second is not None:
+            if stopped_by and not plan.offline:
+                notes(f"stopped after {progress.frames} frames; writing what was tracked")
+            stopped_by = run.write_again(second, progress, stack) or stopped_by
 
         for remark in (source.note, check.warning(components.tracker.options.n_init)):
             if remark:
@@ -140,6 +148,7 @@ class _Run:
 
     Attributes:
         plan: with all file names filled in.
+        first: the plan of what is written while the source is tracked.
         source: its frames.
         components: detector, appearance model and tracker.
         notes: takes what is worth knowing.
@@ -148,6 +157,7 @@ class _Run:
     """
 
     plan: RunPlan
+    first: RunPlan
     source: FrameSource
     components: Components
     notes: Notes
@@ -177,34 +187,51 @@ class _Run:
         )
 
     def write(self, frames: Iterable[TrackedFrame], progress: Progress, *, complete: bool = True) -> int:
-        """Hand each frame to all outputs; returns the signal that ended it early, or 0.
+        """Hand each frame to all outputs of the first pass; returns the signal that ended it early, or 0.
 
         Args:
             frames: in order.
             progress: counts them.
             complete: False when the frames end before the source does.
         """
-        stop = Stop(self.signals)
-        try:
-            with stop, self.bar() as bar, ExitStack() as opened:
-                outputs = open_outputs(
-                    self.plan, self.source, self.components, progress, opened, complete=complete
+
+        def open_all(stack: ExitStack) -> list[Output]:
+            about = about_outputs(self.plan, self.source, self.components)
+            opened = open_outputs(self.first, self.source, about, progress, stack)
+            if self.first.index:
+                index = IndexOutput(
+                    self.first.index,
+                    self.plan,
+                    self.source,
+                    self.components,
+                    progress,
+                    about=about,
+                    complete=complete,
                 )
-                outputs += self.outputs
-                for tracked in frames:
-                    began = time.perf_counter()
-                    with stop.held():
-                        ends = [_wants_no_more(output, tracked) for output in outputs]
-                        progress.add(tracked, time.perf_counter() - began)
-                        bar.update()
-                    self.notes.collect()
-                    if not bar.disable and progress.frames % _BAR_FRAMES == 0:
-                        bar.set_postfix_str(f"{len(tracked.tracks)} tracked, {progress.line()}")
-                    if any(ends):
-                        break
-        except KeyboardInterrupt:
-            return stop.signal or signal.SIGINT
-        return 0
+                opened.append(entered(stack, self.first.index, index))
+            return [*opened, *self.outputs]
+
+        return write_frames(frames, open_all, progress, self.notes, bar=self.bar(), signals=self.signals)
+
+    def write_again(self, second: RunPlan, progress: Progress, stack: ExitStack) -> int:
+        """Write the outputs that waited for the people; returns the signal that ended it early, or 0.
+
+        Args:
+            second: the plan of these outputs.
+            progress: of the first pass.
+            stack: closes what is opened.
+        """
+        progress.start_counting(open_counter(self.plan, self.source))
+        about = about_outputs(self.plan, self.source, self.components)
+        return write_frames(
+            replayed(second, self.source, str(self.first.index), stack),
+            partial(open_outputs, second, self.source, about, progress),
+            progress,
+            self.notes,
+            bar=progress_bar(self.plan, progress.frames),
+            signals=self.signals,
+            again=True,
+        )
 
     def record(self, frames: Iterable[TrackedFrame], recorder: Recorder) -> int:
         """Track everything before anything is written; returns the signal that ended it early, or 0."""
@@ -225,7 +252,7 @@ class _Run:
 
     def refine(self, recorder: Recorder, stack: ExitStack) -> Iterator[TrackedFrame]:
         """The recorded frames with refined tracks; images are read once more where an output needs them."""
-        plan, images = self.plan, cast(Iterable[Frame], ())
+        plan, images = self.first, cast(Iterable[Frame], ())
         of_images = plan.save_video or plan.save_crops or plan.report or plan.index
         if self.source.has_images and (self.outputs or of_images):
             images = stack.enter_context(open_frames(plan))
@@ -237,14 +264,27 @@ class _Run:
 
     def bar(self) -> tqdm[NoReturn]:
         """The progress bar, on a terminal only."""
-        hidden = True if self.plan.quiet else None
-        return tqdm(total=self.source.frame_count, unit="frame", disable=hidden, file=sys.stderr)
+        return progress_bar(self.plan, self.source.frame_count)
 
 
-def _wants_no_more(output: Output, tracked: TrackedFrame) -> bool:
-    """Let an output take a frame; returns whether it is to be the last one."""
-    try:
-        output.write(tracked)
-    except StopTracking:
-        return True
-    return False
+def _passes(plan: RunPlan, source: FrameSource, stack: ExitStack) -> tuple[RunPlan, RunPlan | None]:
+    """The plan whose outputs take the frames while they are tracked, and that of those that wait.
+
+    Who is who is known at the end only. So with ``identities`` the first pass writes an index, and the other
+    outputs are written from it, where the source can be read twice.
+
+    Args:
+        plan: with all file names filled in.
+        source: opened.
+        stack: removes an index that nobody asked for.
+    """
+    first = plan
+    if plan.identities and plan.index is None:
+        folder = stack.enter_context(TemporaryDirectory())
+        first = replace(plan, index=str(Path(folder) / "index.sqlite"))
+    waiting = [name for name in _WITH_PEOPLE if getattr(plan, name)]
+    if not (plan.identities and waiting and can_be_read_again(plan, source)):
+        return first, None
+    second = replace(plan, index=None, show=False)
+    left_out: dict[str, Any] = dict.fromkeys(waiting)
+    return replace(first, **left_out), second

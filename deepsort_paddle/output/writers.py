@@ -22,6 +22,7 @@ from typing_extensions import Self
 
 from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.output.draw import Trails, draw_tracks
+from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.structures import Tracks
 from deepsort_paddle.tracked_frame import TrackedFrame
@@ -67,18 +68,28 @@ class TextFile:
 class CsvWriter(TextFile):
     """A header, then a row for each track and frame; without a detection its columns are empty."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, persons: Persons | None = None) -> None:
+        """Write the header.
+
+        Args:
+            path: of the table.
+            persons: of the run; adds the column ``person`` after ``id``.
+        """
         super().__init__(path)
+        self._persons = persons
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(CSV_COLUMNS)
+        self._rows.writerow(
+            CSV_COLUMNS if persons is None else [*CSV_COLUMNS[:3], "person", *CSV_COLUMNS[3:]]
+        )
 
     def write(self, tracked: TrackedFrame) -> None:
         """Append one frame."""
-        for track in track_records(tracked):
+        for track in track_records(tracked, self._persons):
             detection = track["detection"]
             own = ["", "", "", "", ""] if detection is None else [*detection["box"], detection["confidence"]]
             stamp = "" if tracked.frame.timestamp is None else round(tracked.frame.timestamp, 6)
-            place = [tracked.frame.number, stamp, track["id"], *track["box"]]
+            who = [track["id"]] if self._persons is None else [track["id"], track["person"]]
+            place = [tracked.frame.number, stamp, *who, *track["box"]]
             self._rows.writerow([*place, track["confidence"], track["class_id"], *own])
         self._file.flush()
 
@@ -87,11 +98,22 @@ class JsonWriter(TextFile):
     """One document: ``meta``, then ``frames`` with their tracks, then ``summary``."""
 
     def __init__(
-        self, path: str | Path, meta: dict[str, Any], summarise: Callable[[], dict[str, Any]]
+        self,
+        path: str | Path,
+        meta: dict[str, Any],
+        summarise: Callable[[], dict[str, Any]],
+        persons: Persons | None = None,
     ) -> None:
-        """Start the document with ``meta``; ``summarise`` is called when it is closed."""
+        """Start the document.
+
+        Args:
+            path: of the document.
+            meta: of the run.
+            summarise: called when it is closed.
+            persons: of the run; adds the field ``person`` to each track.
+        """
         super().__init__(path)
-        self._summarise = summarise
+        self._summarise, self._persons = summarise, persons
         self._separator = "\n"
         self._file.write(f'{{"format": 1,\n"meta": {json.dumps(meta)},\n"frames": [')
 
@@ -101,7 +123,7 @@ class JsonWriter(TextFile):
         record = {
             "frame": tracked.frame.number,
             "timestamp": None if stamp is None else round(stamp, 6),
-            "tracks": track_records(tracked),
+            "tracks": track_records(tracked, self._persons),
         }
         self._file.write(self._separator + json.dumps(record))
         self._file.flush()
@@ -111,7 +133,7 @@ class JsonWriter(TextFile):
         self._file.write(f'\n],\n"summary": {json.dumps(self._summarise())}}}\n')
 
 
-def track_records(tracked: TrackedFrame) -> list[dict[str, Any]]:
+def track_records(tracked: TrackedFrame, persons: Persons | None = None) -> list[dict[str, Any]]:
     """The tracks of a frame as plain values; boxes are x1, y1, x2, y2 pixels, 0-based."""
     tracks, detections = tracked.tracks, tracked.detections
     records = []
@@ -122,9 +144,12 @@ def track_records(tracked: TrackedFrame) -> list[dict[str, Any]]:
                 "box": _rounded(detections.boxes[index], 3),
                 "confidence": round(float(detections.confidence[index]), 6),
             }
+        track_id = int(tracks.ids[row])
+        person = {} if persons is None else {"person": persons.of(track_id)}
         records.append(
             {
-                "id": int(tracks.ids[row]),
+                "id": track_id,
+                **person,
                 "box": _rounded(tracks.boxes[row], 3),
                 "confidence": round(float(tracks.confidence[row]), 6),
                 "class_id": int(tracks.class_id[row]),
@@ -141,38 +166,64 @@ def _rounded(values: NDArray[np.float64], digits: int) -> list[float]:
 class TrackPainter:
     """Draws the tracks of one frame after the other; a broken frame shows the last picture again."""
 
-    def __init__(self, height: int, width: int, class_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        class_names: Sequence[str] = (),
+        persons: Persons | None = None,
+    ) -> None:
         """Frames are ``height`` x ``width`` pixels, black until there is a picture.
 
         Args:
             height: of the frames.
             width: of the frames.
             class_names: by class number, shown beside the id; ids alone when left out.
+            persons: of the run; they give colours, trails and labels.
         """
         self._trails = Trails()
-        self._class_names = class_names
+        self._class_names, self._persons = class_names, persons
         self._image = np.zeros((height, width, 3), np.uint8)
 
     def paint(self, tracked: TrackedFrame) -> NDArray[np.uint8]:
         """The annotated frame, ``(H, W, 3)`` BGR; must be called on every frame."""
         if tracked.frame.image is not None:
             self._image = tracked.frame.image
-        trails = self._trails.update(tracked.tracks)
-        return draw_tracks(
-            self._image, tracked.tracks, trails=trails, label=self._label if self._class_names else None
-        )
+        tracks = tracked.tracks
+        labels = [self._label(tracks, row) for row in range(len(tracks))]
+        shown = tracks if self._persons is None else self._persons.relabelled(tracks)
+        trails = self._trails.update(shown)
+        return draw_tracks(self._image, shown, trails=trails, label=lambda _, row: labels[row])
 
     def _label(self, tracks: Tracks, row: int) -> str:
-        class_id = int(tracks.class_id[row])
+        track_id, class_id = int(tracks.ids[row]), int(tracks.class_id[row])
+        who = str(track_id) if self._persons is None else _drawable(self._persons, track_id)
+        if not self._class_names:
+            return who
         known = 0 <= class_id < len(self._class_names)
-        return f"{tracks.ids[row]} {self._class_names[class_id] if known else class_id}"
+        return f"{who} {self._class_names[class_id] if known else class_id}"
+
+
+def _drawable(persons: Persons, track_id: int) -> str:
+    """The label of a track; OpenCV's font has ASCII letters only, so other names give way to the number."""
+    label = persons.label(track_id)
+    return label if label.isascii() else Persons(persons.of_track).label(track_id)
 
 
 class CropWriter:
-    """Pictures of the tracked people: ``DIRECTORY/ID/FRAME.jpg``, cut out at the detection's own box."""
+    """Crops of the tracked people: ``DIRECTORY/ID/FRAME.jpg``, cut out at the detection's own box.
 
-    def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
+    With persons it is ``DIRECTORY/PERSON/ID/FRAME.jpg``.
+    """
+
+    def __init__(self, directory: str | Path, persons: Persons | None = None) -> None:
+        """Make the folder.
+
+        Args:
+            directory: to write to.
+            persons: of the run.
+        """
+        self.directory, self._persons = Path(directory), persons
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def write(self, tracked: TrackedFrame) -> None:
@@ -190,8 +241,11 @@ class CropWriter:
         for track_id, (left, top, right, bottom) in zip(matched.ids.tolist(), corners.tolist(), strict=True):
             crop = image[top:bottom, left:right]
             if crop.size:
-                folder = self.directory / str(track_id)
-                folder.mkdir(exist_ok=True)
+                folder = self.directory
+                if self._persons is not None:
+                    folder /= str(self._persons.of(track_id))
+                folder /= str(track_id)
+                folder.mkdir(exist_ok=True, parents=True)
                 _, content = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
                 (folder / f"{tracked.frame.number:06d}.jpg").write_bytes(content.tobytes())
 

@@ -9,14 +9,15 @@ fraction of a second, exactly (``benchmarks/people/index_speed.py``). Nothing in
 read: no pickle.
 
 Embeddings are float16, which changes a cosine distance by less than 0.001. Thumbnails have a table of their
-own, so that a search reads over none of them.
+own, so that a search reads over none of them; so have the tracked boxes of every frame,
+from which all outputs are written once more (`frame_rows`).
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +30,10 @@ from typing_extensions import Self
 from deepsort_paddle.people.model import ReidModel
 from deepsort_paddle.structures import unit_rows
 
-__all__ = ["APPLICATION_ID", "FORMAT", "SCHEMA", "IndexMeta", "TrackIndex", "save_people"]
+__all__ = ["APPLICATION_ID", "FORMAT", "SCHEMA", "IndexMeta", "TrackIndex", "connect", "save_people"]
 
 APPLICATION_ID = 0x44535449  # "DSTI", in the file's header
-FORMAT = 1
+FORMAT = 2
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tracks (
@@ -52,6 +53,7 @@ CREATE TABLE thumbnails (
 CREATE TABLE people (
     track INTEGER PRIMARY KEY REFERENCES tracks, person INTEGER NOT NULL, probability REAL
 );
+CREATE TABLE frames (place INTEGER PRIMARY KEY, number INTEGER NOT NULL, seconds REAL, rows BLOB NOT NULL);
 """
 
 
@@ -69,6 +71,9 @@ class IndexMeta:
         frames: number of frames seen.
         start_time: ISO 8601 time of the first frame; None when unknown.
         finished: False when the run was stopped before the end of its source.
+        broken: frames that could not be read.
+        run: ``plan``, the fields of the `RunPlan`; and ``about``, what the JSON output says of the run. Both
+            are what writes the outputs once more; empty for a live source.
     """
 
     name: str
@@ -80,6 +85,8 @@ class IndexMeta:
     frames: int = 0
     start_time: str | None = None
     finished: bool = False
+    broken: int = 0
+    run: Mapping[str, Any] = field(default_factory=dict)
 
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the table ``meta``; values are JSON."""
@@ -157,7 +164,7 @@ class TrackIndex:
             ValueError: it is no track index, or one of an unfinished run.
         """
         path = Path(path)
-        with closing(_connect(path)) as database:
+        with closing(connect(path)) as database:
             try:
                 meta = IndexMeta.of(database.execute("SELECT key, value FROM meta"))
                 if not (meta.finished or unfinished):
@@ -231,7 +238,7 @@ class TrackIndex:
     def thumbnails(self, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         """JPEGs by (track, frame); those that the index does not have are left out."""
         found = {}
-        with closing(_connect(self.path)) as database:
+        with closing(connect(self.path)) as database:
             for key in wanted:
                 query = "SELECT jpeg FROM thumbnails WHERE track = ? AND frame = ?"
                 if (row := database.execute(query, key).fetchone()) is not None:
@@ -256,7 +263,7 @@ def save_people(
         ValueError: it is no track index.
     """
     links = [None if np.isnan(one) else one for one in probability.tolist()]
-    with closing(_connect(Path(path), write=True)) as database:
+    with closing(connect(Path(path), write=True)) as database:
         try:
             with database:
                 database.execute("DELETE FROM people")
@@ -266,7 +273,7 @@ def save_people(
             raise OSError(f"cannot write {path}: {error}") from None
 
 
-def _connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     """Open an index.
 
     Raises:

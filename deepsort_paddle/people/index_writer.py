@@ -10,15 +10,18 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.part_files import commit, real_path, temporary_path
+from deepsort_paddle.people.frame_rows import frame_rows
 from deepsort_paddle.people.index_file import APPLICATION_ID, FORMAT, SCHEMA, IndexMeta
 from deepsort_paddle.people.model import ReidModel
 from deepsort_paddle.people.moments import (
@@ -79,6 +82,7 @@ class TrackIndexWriter:
         height: int | None = None,
         live: bool = False,
         start_time: str | None = None,
+        run: Mapping[str, Any] | None = None,
         moments_per_track: int = 8,
         thumbnail_size: tuple[int, int] = (128, 96),
         tracks_in_memory: int = 512,
@@ -92,8 +96,10 @@ class TrackIndexWriter:
             fps: frames a second, for frames without a timestamp; None when unknown.
             width: of the frames, pixels, where the run has no images; None when unknown.
             height: likewise.
-            live: the source is a camera, which has no end: a run that is stopped is finished.
+            live: the source is a camera. It has no end, so a run that is stopped is finished. Its images
+                can't be read again, so the boxes of its frames are not kept.
             start_time: ISO 8601 time of the first frame.
+            run: what writes the outputs of the run once more; see `IndexMeta`.
             moments_per_track: most crops kept of each track.
             thumbnail_size: largest height and width of thumbnails, pixels.
             tracks_in_memory: tracks held at once; those not seen for longest go to the file.
@@ -111,7 +117,9 @@ class TrackIndexWriter:
             if count < 1:
                 raise ValueError(f"{label} must be 1 or more, got {count}")
         self.path = Path(path)
-        self._meta = IndexMeta(name, model, fps=fps, width=width, height=height, start_time=start_time)
+        self._meta = IndexMeta(
+            name, model, fps=fps, width=width, height=height, start_time=start_time, run=run or {}
+        )
         self._live, self._size, self._thumbnail_size = live, moments_per_track, thumbnail_size
         self._most = tracks_in_memory
         self._tracks: OrderedDict[int, _Track] = OrderedDict()
@@ -161,8 +169,18 @@ class TrackIndexWriter:
                 continue
             track.looked = now
             self._offer(track, tracked, now, boxes[row], embedding, quality, scores, row)
+        if not self._live:
+            self._keep_frame(tracked)
         if meta.frames % _COMMIT_FRAMES == 0:
             self._commit()
+
+    def _keep_frame(self, tracked: TrackedFrame) -> None:
+        """Write down the boxes of a frame."""
+        values = (tracked.frame.number, tracked.frame.timestamp, frame_rows(tracked))
+        try:
+            self._open().execute("INSERT INTO frames (number, seconds, rows) VALUES (?, ?, ?)", values)
+        except sqlite3.Error as error:
+            raise OSError(f"cannot write {self.path}: {error}") from None
 
     def _offer(
         self,
@@ -299,17 +317,19 @@ class TrackIndexWriter:
         except sqlite3.Error as error:
             raise OSError(f"cannot write {self.path}: {error}") from None
 
-    def close(self, *, finished: bool = True) -> None:
+    def close(self, *, finished: bool = True, broken: int = 0) -> None:
         """Complete the file and give it its name; closing twice is fine.
 
         Args:
             finished: False when the run was stopped before the end of its source.
+            broken: frames that could not be read.
 
         Raises:
             OSError: it can't be written.
         """
         if self._database is None:
             return
+        self._meta = replace(self._meta, broken=broken)
         self._commit(finished=finished or self._live)
         self._database.close()
         self._database = None

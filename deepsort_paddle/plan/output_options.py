@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepsort_paddle.plan.argument_types import ids, number, switch
+from deepsort_paddle.plan.argument_types import choice, ids, number, switch
 from deepsort_paddle.plan.option import option
 
 __all__ = ["OutputOptions"]
@@ -22,6 +22,13 @@ class OutputOptions:
         group=_GROUP,
         metavar="FILE",
         role="file",
+    )
+    output_ids: str = option(
+        "track",
+        "ids in --output: of tracks, or of the persons that --identities finds [{default}]",
+        group=_GROUP,
+        choices=("track", "person"),
+        kind=choice("track", "person"),
     )
     save_video: str | None = option(
         None, "annotated video (H.264)", group=_GROUP, metavar="FILE.mp4", role="file"

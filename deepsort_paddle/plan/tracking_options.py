@@ -75,7 +75,7 @@ class TrackingOptions:
     )
     identities: bool = option(
         False,
-        "join the tracks of one person when the video is over; --index and --json say who is who",
+        "join the tracks of one person when the video is over; all outputs, written then, say who is who",
         group=_TRACKER,
         kind=switch,
     )

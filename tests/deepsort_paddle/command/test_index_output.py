@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 
 from deepsort_paddle import PersonIndex, TrackIndex, track_video
 from deepsort_paddle.cli import track
+from deepsort_paddle.media.source import open_source
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.structures import Detections
+from deepsort_paddle.tracked_frame import TrackedFrame
 
 FRAMES = 40
 GAP = range(16, 24)
@@ -107,3 +110,93 @@ def test_an_index_needs_an_appearance_model(
 def test_the_index_never_replaces_the_video(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert track([str(clip), "--index", str(clip)]) == 2
     assert "would replace an input" in capsys.readouterr().err
+
+
+def run_twice(clip: Path, folder: Path, **options: object) -> tuple[Path, Path]:
+    """Folders of the same run without and with identities."""
+    for name in ("plain", "people"):
+        (folder / name).mkdir()
+        track_video(
+            clip,
+            detector=detect,
+            reid=MeanColor(),
+            identities=name == "people",
+            max_age=3,
+            **{option: folder / name / f"a.{option}" for option in ("csv", "json", "output")},
+            lines=["door:0,0.5,1,0.5"],
+            **options,  # type: ignore[arg-type]
+        )
+    return folder / "plain", folder / "people"
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_identities_add_the_person_and_change_nothing_else(clip: Path, tmp_path: Path, offline: bool) -> None:
+    plain, people = run_twice(clip, tmp_path, offline=offline)
+    assert (plain / "a.output").read_bytes() == (people / "a.output").read_bytes()
+    rows = list(csv.DictReader((people / "a.csv").read_text().splitlines()))
+    persons = {row["id"]: row.pop("person") for row in rows}
+    assert rows == list(csv.DictReader((plain / "a.csv").read_text().splitlines()))
+    assert len(set(persons.values())) == 2
+    before, after = (json.loads((path / "a.json").read_text()) for path in (plain, people))
+    found = {
+        str(track["id"]): str(track.pop("person")) for frame in after["frames"] for track in frame["tracks"]
+    }
+    assert found == persons == {key: str(one) for key, one in after["summary"]["person_of_track"].items()}
+    assert before["frames"] == after["frames"]
+    assert before["meta"] == after["meta"]
+    assert before["summary"]["counts"] == after["summary"]["counts"]
+
+
+def test_text_has_the_ids_of_persons_on_request(clip: Path, tmp_path: Path) -> None:
+    track_video(
+        clip,
+        detector=detect,
+        reid=MeanColor(),
+        identities=True,
+        max_age=3,
+        output=tmp_path / "a.txt",
+        output_ids="person",
+        save_crops=tmp_path / "crops",
+        save_video=tmp_path / "a.mp4",
+    )
+    ids = {line.split(",")[1] for line in (tmp_path / "a.txt").read_text().splitlines()}
+    assert ids == {"1", "2"}
+    assert sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "crops").glob("*/*")) == [
+        "crops/1/1",
+        "crops/1/3",
+        "crops/2/2",
+    ]
+    with open_source(str(tmp_path / "a.mp4")) as video:
+        assert sum(1 for _ in video) == FRAMES
+
+
+def test_ids_of_persons_need_identities(
+    clip: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert track([str(clip), "--output", str(tmp_path / "a.txt"), "--output-ids", "person"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--output-ids person needs --identities" in line
+
+
+def test_a_run_that_is_stopped_keeps_its_people(clip: Path, tmp_path: Path) -> None:
+    class Interrupt:
+        def __call__(self, tracked: TrackedFrame) -> None:
+            if tracked.frame.number == 30:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        track_video(
+            clip,
+            detector=detect,
+            reid=MeanColor(),
+            identities=True,
+            max_age=3,
+            csv=tmp_path / "a.csv",
+            index=tmp_path / "a.sqlite",
+            on_frame=Interrupt(),
+        )
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    assert rows[-1]["frame"] == "30"
+    assert {row["person"] for row in rows} == {"1", "2"}
+    with pytest.raises(ValueError, match="stopped before the end"):
+        TrackIndex.read(tmp_path / "a.sqlite")

@@ -156,10 +156,8 @@ def test_closing_twice_is_fine_and_writing_afterwards_is_not(
     writer = TrackIndexWriter(tmp_path / "a.sqlite", model=model, name="a")
     writer.close()
     writer.close()
-    writer.write(tracked_frame(1, [], [], None))
     with pytest.raises(ValueError, match="is closed"):
-        for number in range(2, 251):
-            writer.write(tracked_frame(number, [], [], None, image=False))
+        writer.write(tracked_frame(1, [], [], None))
 
 
 def test_any_file_name_can_be_an_index(tmp_path: Path, write_run: Callable[..., TrackIndex]) -> None:
@@ -202,7 +200,7 @@ def test_what_is_no_index_is_refused_in_one_line(
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 9")
     other.close()
-    with pytest.raises(ValueError, match="format 9 of the track index, expected 1"):
+    with pytest.raises(ValueError, match="format 9 of the track index, expected 2"):
         TrackIndex.read(path)
 
 

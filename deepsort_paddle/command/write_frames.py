@@ -1,0 +1,108 @@
+"""Hands the frames of a run to its outputs, and ends between two frames when a signal comes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from deepsort_paddle.command.notes import Notes
+from deepsort_paddle.command.result import Progress
+from deepsort_paddle.command.saved_run import open_frames
+from deepsort_paddle.console.signals import Stop
+from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.output.protocol import Output, StopTracking
+from deepsort_paddle.people.frame_rows import replay
+from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.tracked_frame import TrackedFrame
+
+__all__ = ["can_be_read_again", "progress_bar", "replayed", "write_frames"]
+
+_BAR_FRAMES = 5  # between two changes of the bar's text
+
+
+def write_frames(
+    frames: Iterable[TrackedFrame],
+    open_all: Callable[[ExitStack], list[Output]],
+    progress: Progress,
+    notes: Notes,
+    *,
+    bar: tqdm[NoReturn],
+    signals: Sequence[int] = (),
+    again: bool = False,
+) -> int:
+    """Hand each frame to all outputs; returns the signal that ended it early, or 0.
+
+    Args:
+        frames: in order.
+        open_all: opens the outputs, which the stack closes.
+        progress: counts the frames.
+        notes: what is worth knowing.
+        bar: shows how far it is.
+        signals: those that end the run between two frames.
+        again: the frames were counted before.
+    """
+    stop = Stop(signals)
+    try:
+        with stop, bar, ExitStack() as opened:
+            outputs = open_all(opened)
+            for tracked in frames:
+                began = time.perf_counter()
+                with stop.held():
+                    ends = [_wants_no_more(output, tracked) for output in outputs]
+                    spent = time.perf_counter() - began
+                    if again:
+                        progress.add_write(spent)
+                    else:
+                        progress.add(tracked, spent)
+                    bar.update()
+                notes.collect()
+                if not bar.disable and bar.n % _BAR_FRAMES == 0:
+                    bar.set_postfix_str(f"{len(tracked.tracks)} tracked, {progress.line()}")
+                if any(ends):
+                    break
+    except KeyboardInterrupt:
+        return stop.signal or signal.SIGINT
+    return 0
+
+
+def _wants_no_more(output: Output, tracked: TrackedFrame) -> bool:
+    """Let an output take a frame; returns whether it is to be the last one."""
+    try:
+        output.write(tracked)
+    except StopTracking:
+        return True
+    return False
+
+
+def can_be_read_again(plan: RunPlan, source: FrameSource) -> bool:
+    """Whether a second pass gives the same frames: of files, not of cameras, streams and pipes."""
+    return not source.live and (Path(plan.source).is_file() or Path(plan.source).is_dir())
+
+
+def replayed(
+    plan: RunPlan, source: FrameSource, index: str | Path, stack: ExitStack
+) -> Iterator[TrackedFrame]:
+    """The frames of an index; the source's images are read once more where an output of the plan needs them.
+
+    Args:
+        plan: whose outputs take the frames.
+        source: of the plan; it is not read here.
+        index: path of the track index.
+        stack: closes the source that is opened.
+    """
+    images = None
+    if source.has_images and (plan.save_video or plan.save_crops or plan.report):
+        images = stack.enter_context(open_frames(plan))
+    return replay(index, images)
+
+
+def progress_bar(plan: RunPlan, frames: int | None) -> tqdm[NoReturn]:
+    """A progress bar over so many frames, on a terminal only."""
+    return tqdm(total=frames, unit="frame", disable=True if plan.quiet else None, file=sys.stderr)
