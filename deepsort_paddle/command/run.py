@@ -29,7 +29,7 @@ from deepsort_paddle.command.components import Components, about_run, open_compo
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
-from deepsort_paddle.command.saved_run import is_saved, open_frames, open_saved
+from deepsort_paddle.command.saved_run import fill_plan, is_saved, open_frames, open_saved
 from deepsort_paddle.console.signals import Stop
 from deepsort_paddle.frames import Frame, FrameSource
 from deepsort_paddle.output.detection_writer import DetectionWriter
@@ -84,6 +84,7 @@ def run_plan(
         expect_video(plan.source)
         check_outputs(plan)
         saved = open_saved(plan)
+        plan = fill_plan(plan, saved)
         source = stack.enter_context(open_frames(plan, saved, images=bool(outputs)))
         check_source(plan, source)
         plan = plan.in_pixels(source.width, source.height)
