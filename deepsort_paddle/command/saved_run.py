@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.appearance.spec import model_checksum
@@ -60,6 +61,7 @@ def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
     if saved is None:
         return plan
     about = saved.about
+    known: dict[str, Any] = {}
     for name, part in (("stride", about.every), ("start", about.start), ("end", about.end)):
         given = getattr(plan, name)
         if part is None:
@@ -70,8 +72,8 @@ def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
                 for value in (part, given)
             ]
             raise ValueError(f"{saved.path} is of --{name} {words[0]}, got --{name} {words[1]}")
-        plan = replace(plan, **{name: part})
-    return plan
+        known[name] = part
+    return replace(plan, **known)
 
 
 def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: bool = False) -> FrameSource:

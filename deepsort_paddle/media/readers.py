@@ -96,7 +96,7 @@ def read_file(
     failures, number = 0, entry.number - 1 if entry else 0
     damaged = fed = False
     latest: int | None = None
-    clock, raw = FrameClock(1 / fps if fps else 0.0, entry and entry.zero), is_raw(container)
+    clock, raw = FrameClock(1 / fps if fps else 0.0, entry.zero if entry else None), is_raw(container)
 
     def lost(count: int) -> Iterator[Frame]:
         nonlocal number
