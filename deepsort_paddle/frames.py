@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-__all__ = ["Frame", "FrameSource", "Tally"]
+__all__ = ["MOST_FRAMES", "Frame", "FrameSource", "Tally"]
 
 
 _SQUARE = Fraction(1)
-_MOST_FRAMES = 10_000_000  # of a source that does not say how many it has
+MOST_FRAMES = 10_000_000  # of a source that does not say how many it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class FrameSource:
         if first < self.first_frame or (last is not None and first > last):
             end = "" if last is None else f" to {last}"
             raise ValueError(f"{self.name} has frames {self.first_frame}{end}, got first frame {first}")
-        numbers: Sequence[int] = self.frame_numbers or range(1, 1 + (self.frame_count or _MOST_FRAMES))
+        numbers: Sequence[int] = self.frame_numbers or range(1, 1 + (self.frame_count or MOST_FRAMES))
         numbers = numbers[next(place for place, number in enumerate(numbers) if number >= first) :: step]
 
         def chosen() -> Iterator[Frame]:
@@ -207,13 +207,14 @@ class FrameSource:
         if not self.fps:
             raise ValueError(f"{self.name} has no frame rate, so start and end mean nothing: name its rate")
         stop = float("inf") if end is None else end - 1e-6
-        index = 0
+        index, last = 0, 0.0
         for frame in self:
             if frame.timestamp is None or frame.timestamp >= start - 1e-6:
                 break
             index += 1
+            last = (frame.timestamp or 0.0) + 1 / self.fps
         else:
-            raise ValueError(f"{self.name} ends at {index / self.fps:.1f} s, before the start at {start:g} s")
+            raise ValueError(f"{self.name} ends at {last:.1f} s, before the start at {start:g} s")
         if (frame.timestamp or 0.0) >= stop:
             raise ValueError(f"{self.name} has no frame from {start:g} to {end:g} s")
 
@@ -226,9 +227,11 @@ class FrameSource:
 
         count = self.frame_count
         if count is not None:
-            count = count if end is None else min(count, ceil(stop * self.fps))
-            count = max(1, count - index)
-        numbers: Sequence[int] = range(frame.number, frame.number + (count or _MOST_FRAMES))
+            count -= index
+            if end is not None:
+                count = min(count, ceil((stop - (frame.timestamp or 0.0)) * self.fps))
+            count = max(1, count)
+        numbers: Sequence[int] = range(frame.number, frame.number + (count or MOST_FRAMES))
         if self.frame_numbers is not None:
             numbers = self.frame_numbers[index : None if count is None else index + count]
         return FrameSource(

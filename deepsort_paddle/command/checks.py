@@ -61,8 +61,6 @@ def check_plan(plan: RunPlan) -> None:
     if plan.encode == "needed" and plan.frames_per_batch > 1:
         batch = f"--frames-per-batch {plan.frames_per_batch}"
         raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")
-    if plan.save_detections and (plan.start is not None or plan.end is not None):
-        raise ValueError("--save-detections is for whole files: leave out --start and --end")
     if plan.output_ids == "person" and not plan.identities:
         raise ValueError("--output-ids person needs --identities, which finds the persons")
     TrackCounter(plan.lines, plan.zones)  # finds names that come twice

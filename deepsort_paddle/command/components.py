@@ -189,6 +189,8 @@ def about_run(plan: RunPlan, source: FrameSource, components: Components) -> Abo
         height=source.height,
         pixel_aspect=str(source.pixel_aspect),
         every=plan.stride,
+        start=plan.start,
+        end=plan.end,
         broken=source.broken,
         detector=opened.name or plan.detections,
         labels=opened.labels or ("person",),

@@ -29,7 +29,7 @@ from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import about_outputs, entered, open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
-from deepsort_paddle.command.saved_run import is_saved, open_frames, open_saved
+from deepsort_paddle.command.saved_run import fill_plan, is_saved, open_frames, open_saved
 from deepsort_paddle.command.write_frames import can_be_read_again, progress_bar, replayed, write_frames
 from deepsort_paddle.console.signals import Stop
 from deepsort_paddle.frames import Frame, FrameSource
@@ -86,6 +86,7 @@ def run_plan(
         expect_video(plan.source)
         check_outputs(plan)
         saved = open_saved(plan)
+        plan = fill_plan(plan, saved)
         source = stack.enter_context(open_frames(plan, saved, images=bool(outputs)))
         check_source(plan, source)
         plan = plan.in_pixels(source.width, source.height)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.appearance.spec import model_checksum
@@ -15,7 +17,7 @@ from deepsort_paddle.motchallenge.sequence import is_sequence
 from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.plan.tracker_settings import camera_motion
 
-__all__ = ["is_saved", "open_frames", "open_saved", "saved_warnings"]
+__all__ = ["fill_plan", "is_saved", "open_frames", "open_saved", "saved_warnings"]
 
 # Outputs and options that need images.
 _OF_IMAGES = ("save_video", "save_crops", "save_dir", "show", "report", "index", "identities")
@@ -46,6 +48,34 @@ def open_saved(plan: RunPlan) -> SavedDetections | None:
     return saved if plan.nms is None else saved.suppressed(plan.nms)
 
 
+def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
+    """The plan over the part of the video that saved detections are of.
+
+    Args:
+        plan: the run.
+        saved: its detections, where they were saved by an earlier run.
+
+    Raises:
+        ValueError: the plan names another part.
+    """
+    if saved is None:
+        return plan
+    about = saved.about
+    known: dict[str, Any] = {}
+    for name, part in (("stride", about.every), ("start", about.start), ("end", about.end)):
+        given = getattr(plan, name)
+        if part is None:
+            continue
+        if given is not None and given != part:
+            words = [
+                ":".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
+                for value in (part, given)
+            ]
+            raise ValueError(f"{saved.path} is of --{name} {words[0]}, got --{name} {words[1]}")
+        known[name] = part
+    return replace(plan, **known)
+
+
 def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: bool = False) -> FrameSource:
     """Open the source of a plan; with saved detections images are read only where something needs them.
 
@@ -58,18 +88,14 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
         OSError: there is no such source, or it cannot be opened.
         ValueError: it holds no frame that can be read.
     """
-    stride, done = plan.stride, None if saved is None else saved.about.every
-    if stride is not None and done is not None and stride != done:
-        words = [":".join(map(str, value)) for value in (done, stride)]
-        raise ValueError(f"{saved.path if saved else ''} is of --stride {words[0]}, got --stride {words[1]}")
+    stride = plan.stride
     if saved is None or not _replays(plan, saved, images=images):
-        source = open_source(plan.source, fps=plan.fps, every_frame=plan.every_frame)
-        stride = stride or done
+        source = open_source(plan.source, fps=plan.fps, every_frame=plan.every_frame, start=plan.start or 0.0)
     else:
         if not (is_address(plan.source) or plan.source.isdecimal() or Path(plan.source).exists()):
             raise FileNotFoundError(f"no such file or folder: {plan.source}")
         source = saved.source()
-        stride = None if stride == done else stride
+        stride = None if saved.about.every is not None else stride
     if source.live and (plan.start is not None or plan.end is not None):
         source.close()
         raise ValueError(f"{source.name} is live: leave out --start and --end, which are for files")

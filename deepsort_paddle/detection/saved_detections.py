@@ -54,6 +54,8 @@ class AboutDetections:
         height: likewise.
         pixel_aspect: width over height of a stored pixel, as ``4/3``.
         every: step and first frame, where only every N-th frame was tracked.
+        start: seconds at which the run began; None: at the first frame.
+        end: seconds at which it ended; None: at the last frame.
         broken: frames that could not be read.
         detector: name of the detector, or of the detection file.
         labels: class names by number.
@@ -73,6 +75,8 @@ class AboutDetections:
     height: int | None = None
     pixel_aspect: str = "1"
     every: tuple[int, ...] | None = None
+    start: float | None = None
+    end: float | None = None
     broken: int = 0
     detector: str | None = None
     labels: tuple[str, ...] = ("person",)

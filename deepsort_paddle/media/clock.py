@@ -41,13 +41,18 @@ class FrameClock:
         first_jump: seconds of the first of them; negative for a fall.
     """
 
-    def __init__(self, interval: float) -> None:
-        """Start before the first frame; ``interval``: seconds that jumps and lost frames take."""
+    def __init__(self, interval: float, origin: float | None = None) -> None:
+        """Start before the first frame.
+
+        Args:
+            interval: seconds that jumps and lost frames take.
+            origin: what the file shows at time 0; None: what it shows at the first frame.
+        """
         self.now = 0.0
         self.jumps = 0
         self.first_jump = 0.0
         self.interval = interval
-        self._offset: float | None = None
+        self._offset = None if origin is None else -origin
 
     def elapsed(self, time: float) -> float:
         """Seconds since the first frame of one that the file shows at ``time``, in order of presentation."""

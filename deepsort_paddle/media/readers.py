@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame, Tally
 from deepsort_paddle.media.clock import FrameClock, is_raw, without_jumps
+from deepsort_paddle.media.entry import Entry
 from deepsort_paddle.media.image_header import decode_image
 from deepsort_paddle.media.stream_clock import StreamClock
 
@@ -73,9 +75,16 @@ def pixel_aspect(stream: Any) -> Fraction:
 
 
 def read_file(
-    container: Any, stream: Any, tally: Tally, fps: float | None, promised: int | None
+    container: Any,
+    stream: Any,
+    tally: Tally,
+    fps: float | None,
+    promised: int | None,
+    entry: Entry | None = None,
 ) -> Iterator[Frame]:
     """All frames of a file, broken ones included, at their place in the order of presentation.
+
+    With an ``entry`` those before it are not decoded.
 
     A packet that can't be decoded raises, but with several decoder threads it raises while a later one is
     handed in, its place is not known yet where pictures are reordered, and decoders also drop
@@ -84,10 +93,10 @@ def read_file(
     intact files with packets that show nothing.
     """
     waiting: list[int] = []
-    failures = number = 0
+    failures, number = 0, entry.number - 1 if entry else 0
     damaged = fed = False
     latest: int | None = None
-    clock, raw = FrameClock(1 / fps if fps else 0.0), is_raw(container)
+    clock, raw = FrameClock(1 / fps if fps else 0.0, entry.zero if entry else None), is_raw(container)
 
     def lost(count: int) -> Iterator[Frame]:
         nonlocal number
@@ -98,7 +107,10 @@ def read_file(
             yield Frame(number, None, seconds if fps else None)
 
     with container:
-        for packet in without_jumps(_packets(container, stream, tally), container, stream, clock):
+        packets = islice(_packets(container, stream, tally), entry.packets if entry else 0, None)
+        for packet in without_jumps(packets, container, stream, clock):
+            if entry and packet.pts is not None and packet.pts < entry.pts:
+                continue  # shown before the entry, from which it cannot be decoded
             if packet.pts is not None and packet.size and not packet.is_discard:
                 heapq.heappush(waiting, packet.pts)
             fed |= packet.size > 0
@@ -112,6 +124,7 @@ def read_file(
                 continue
             for picture in pictures:
                 damaged |= picture.is_corrupt
+                damaged |= entry is not None and latest is None and picture.pts != entry.pts
                 if picture.pts is not None:
                     late = -1.0 if latest is None else (latest - picture.pts) * float(stream.time_base)
                     if damaged and 0 <= late <= _LATEST:

@@ -12,9 +12,10 @@ from typing import Any
 
 import cv2
 
-from deepsort_paddle.frames import Frame, FrameSource, Tally
+from deepsort_paddle.frames import MOST_FRAMES, Frame, FrameSource, Tally
 from deepsort_paddle.media.addresses import ffmpeg_address, is_address
 from deepsort_paddle.media.clock import frame_rate, is_raw
+from deepsort_paddle.media.entry import find_entry
 from deepsort_paddle.media.frame_numbers import first_frame, number_images
 from deepsort_paddle.media.newest import NewestFrames
 from deepsort_paddle.media.readers import (
@@ -44,6 +45,7 @@ def open_source(
     backoff: float = 1.0,
     patience: float = 10.0,
     every_frame: bool = True,
+    start: float = 0.0,
 ) -> FrameSource:
     """Open anything that has frames.
 
@@ -58,6 +60,8 @@ def open_source(
             it may take.
         every_frame: False: a camera or stream gives its newest frame whenever it is asked, and skips those
             in between.
+        start: seconds up to which a video file need not be decoded: its frames begin at the last key frame
+            before, where the file says exactly which one that is, else at the first frame.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -78,7 +82,7 @@ def open_source(
         return _open_camera(text, path.name, retries, backoff, patience, every_frame)
     if not path.exists():
         raise FileNotFoundError(f"no such file or folder: {text}")
-    return _open_file(path, fps)
+    return _open_file(path, fps, start)
 
 
 def without_password(address: str) -> str:
@@ -97,7 +101,7 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
 
 
-def _open_file(path: Path, fps: float | None) -> FrameSource:
+def _open_file(path: Path, fps: float | None, start: float) -> FrameSource:
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
     container, stream = open_container(ffmpeg_address(path), str(path))
@@ -112,12 +116,15 @@ def _open_file(path: Path, fps: float | None) -> FrameSource:
     if aspect != 1:
         tally.add_note(f"pixels are {aspect} times as wide as high: boxes count pixels as they are stored")
     count = stream.frames or None
+    entry = find_entry(ffmpeg_address(path), stream.index, start) if start and not is_raw(container) else None
+    numbers = None if entry is None else range(entry.number, 1 + (count or MOST_FRAMES))
     return FrameSource(
-        read_file(container, stream, tally, rate, count),
+        read_file(container, stream, tally, rate, count, entry),
         tally,
         name=path.stem,
         fps=rate,
-        frame_count=count,
+        frame_count=count if count is None or numbers is None else len(numbers),
+        frame_numbers=numbers,
         pixel_aspect=aspect,
     )
 

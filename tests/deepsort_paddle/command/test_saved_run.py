@@ -79,6 +79,7 @@ def saved(clip: Path) -> Path:
         {"preset": "strong", "offline": True},
         {"preset": "strong", "encode": "needed"},
         {"preset": "strong", "stride": 2},
+        {"preset": "strong", "start": 0.5, "end": 1.7},
         {"preset": "motion"},
     ],
     ids=str,
@@ -93,7 +94,8 @@ def test_a_run_from_the_file_gives_the_same_results_without_detector_and_encoder
     first = track_video(clip, detector=detector, reid=reid, save_detections=npz, **files, **options)
     again = {name: tmp_path / f"again.{name}" for name in files}
     second = track_video(clip, detections=npz, **again, **options)
-    assert detector.calls == (FRAMES + 1) // 2 if "stride" in options else FRAMES
+    calls = (FRAMES + 1) // 2 if "stride" in options else 12 if "start" in options else FRAMES
+    assert detector.calls == calls
     assert first.ids == second.ids
     assert first.ids
     for name in files:
@@ -202,6 +204,8 @@ def test_another_preset_starts_from_the_threshold_of_the_detector(clip: Path, tm
 def test_other_frames_than_those_of_the_file_are_an_error(clip: Path, saved: Path, tmp_path: Path) -> None:
     npz = tmp_path / "every.npz"
     track_video(clip, detections=saved, stride=2, save_detections=npz)
+    track_video(clip, detections=npz, save_detections=tmp_path / "again.npz")
+    assert SavedDetections.read(tmp_path / "again.npz").about.every == (2,)
     with pytest.raises(ValueError, match="is of --stride 2, got --stride 3"):
         track_video(clip, detections=npz, stride=3)
 
@@ -226,3 +230,13 @@ def test_a_run_that_ends_early_saves_what_it_saw_and_one_that_fails_keeps_the_ol
         track_video(clip, detector=failing, reid="none", save_detections=npz, overwrite=True)
     assert npz.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_file_of_a_part_is_replayed_over_that_part(clip: Path, tmp_path: Path) -> None:
+    npz, video = tmp_path / "part.npz", tmp_path / "part.mp4"
+    track_video(clip, detector=Detector(), reid="none", start="0:01", save_detections=npz)
+    for options in ({}, {"start": 1.0}, {"save_video": video}, {"save_video": video, "offline": True}):
+        done = track_video(clip, detections=npz, overwrite=True, **options)
+        assert done.frames == FRAMES - 10, options
+    with pytest.raises(ValueError, match=r"part.npz is of --start 1, got --start 0.5$"):
+        track_video(clip, detections=npz, start=0.5)
