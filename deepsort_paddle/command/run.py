@@ -31,7 +31,9 @@ from deepsort_paddle.command.outputs import open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import is_saved, open_frames, open_saved
 from deepsort_paddle.console.signals import Stop
+from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.frames import Frame, FrameSource
+from deepsort_paddle.output.blur import PersonBlur
 from deepsort_paddle.output.detection_writer import DetectionWriter
 from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.part_files import lock_output, name_disk_errors
@@ -191,7 +193,7 @@ class _Run:
                     self.plan, self.source, self.components, progress, opened, complete=complete
                 )
                 outputs += self.outputs
-                for tracked in frames:
+                for tracked in blurred(frames, self.plan, self.components.detector.labels):
                     began = time.perf_counter()
                     with stop.held():
                         ends = [_wants_no_more(output, tracked) for output in outputs]
@@ -239,6 +241,20 @@ class _Run:
         """The progress bar, on a terminal only."""
         hidden = True if self.plan.quiet else None
         return tqdm(total=self.source.frame_count, unit="frame", disable=hidden, file=sys.stderr)
+
+
+def blurred(frames: Iterable[TrackedFrame], plan: RunPlan, labels: Sequence[str]) -> Iterable[TrackedFrame]:
+    """The frames as outputs are to see them.
+
+    Args:
+        frames: of the run.
+        plan: whose ``blur`` says what of people is to be hidden.
+        labels: class names by number.
+    """
+    if plan.blur is None:
+        return frames
+    people = [number for number, label in enumerate(labels) if is_person(label)]
+    return PersonBlur(plan.blur, classes=people or None).of(frames)
 
 
 def _wants_no_more(output: Output, tracked: TrackedFrame) -> bool:

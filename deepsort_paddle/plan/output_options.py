@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepsort_paddle.plan.argument_types import ids, number, switch
+from deepsort_paddle.plan.argument_types import choice, ids, number, switch
 from deepsort_paddle.plan.option import option
 
 __all__ = ["OutputOptions"]
@@ -46,6 +46,14 @@ class OutputOptions:
         group=_GROUP,
         metavar="MB",
         kind=number(0),
+    )
+    blur: str | None = option(
+        None,
+        "blur heads, or whole persons, in video, crops, report and index; see docs/privacy.md",
+        group=_GROUP,
+        choices=("head", "person"),
+        kind=choice("head", "person"),
+        bare="head",
     )
     index: str | None = option(
         None,
