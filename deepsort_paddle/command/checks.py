@@ -166,6 +166,7 @@ def check_outputs(plan: RunPlan) -> None:
 def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
     """What the plan asks for and this source cannot give."""
     from deepsort_paddle.output.draw_counts import shown_name  # imports OpenCV
+    from deepsort_paddle.output.lettering import FONT_PACKAGES
 
     warnings = []
     if plan.fps not in (None, source.fps) and not Path(plan.source).is_dir():
@@ -189,11 +190,16 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
     numbered = [("line", line.name, number) for number, line in enumerate(plan.lines, 1)]
     numbered += [("zone", zone.name, number) for number, zone in enumerate(plan.zones, 1)]
     if plan.save_video or plan.show:
-        for kind, name, number in numbered:
-            if (shown := shown_name(name, number)) != name:
-                warnings.append(
-                    f"{kind} {name!r} shows as {shown} on the video, which has ASCII letters only"
-                )
+        hidden = [
+            f"{kind} {name!r} shows as {shown}"
+            for kind, name, number in numbered
+            if (shown := shown_name(name, number)) != name
+        ]
+        if hidden:
+            warnings.append(
+                f"{', '.join(hidden)} on the video: no font here has all its characters; install one, as "
+                f"{FONT_PACKAGES}"
+            )
     return warnings
 
 

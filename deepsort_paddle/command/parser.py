@@ -47,6 +47,11 @@ _SWITCHES = {"--use-gpu"} | {
     known.spelled(name) for name, known in options(RunPlan).items() if known.is_switch
 }
 
+# Options that may stand alone: what they mean then, and the words that are values of theirs.
+_BARE = {
+    known.spelled(name): (known.bare, known.choices) for name, known in options(RunPlan).items() if known.bare
+}
+
 
 def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     """The plan of a command line, of one source or of many.
@@ -130,6 +135,9 @@ def normalise(arguments: Sequence[str]) -> list[str]:
                 result += [] if name == "--use-gpu" else [_opposite(name)]
                 continue
             equals = "" if value.lower() in ("true", "1") else equals
+        elif name in _BARE and not equals:
+            bare, choices = _BARE[name]
+            equals, value = "=", rest.pop(0) if rest and rest[0] in choices else bare
         result.append(f"{name}={value}" if equals else name)
     return result
 
@@ -216,5 +224,6 @@ def _add(group: argparse._ArgumentGroup, field: Field[Any], known: Option) -> No
             _opposite(flag), action="store_true" if field.default else "store_false", **details
         )
     else:
-        details["metavar"] = known.metavar or "{" + ",".join(known.choices) + "}"
+        words = known.metavar or "{" + ",".join(known.choices) + "}"
+        details["metavar"] = f"[{words}]" if known.bare else words
         group.add_argument(flag, action="append" if known.repeat else "store", type=known.kind, **details)

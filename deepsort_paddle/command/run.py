@@ -32,7 +32,9 @@ from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import fill_plan, is_saved, open_frames, open_saved
 from deepsort_paddle.command.write_frames import can_be_read_again, progress_bar, replayed, write_frames
 from deepsort_paddle.console.signals import Stop
+from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.frames import Frame, FrameSource
+from deepsort_paddle.output.blur import PersonBlur
 from deepsort_paddle.output.detection_writer import DetectionWriter
 from deepsort_paddle.output.protocol import Output
 from deepsort_paddle.part_files import lock_output, name_disk_errors
@@ -212,7 +214,14 @@ class _Run:
                 opened.append(entered(stack, self.first.index, index))
             return [*opened, *self.outputs]
 
-        return write_frames(frames, open_all, progress, self.notes, bar=self.bar(), signals=self.signals)
+        return write_frames(
+            blurred(frames, self.plan, self.components.detector.labels),
+            open_all,
+            progress,
+            self.notes,
+            bar=self.bar(),
+            signals=self.signals,
+        )
 
     def write_again(self, second: RunPlan, progress: Progress, stack: ExitStack) -> int:
         """Write the outputs that waited for the people; returns the signal that ended it early, or 0.
@@ -224,8 +233,9 @@ class _Run:
         """
         progress.start_counting(open_counter(self.plan, self.source))
         about = about_outputs(self.plan, self.source, self.components)
+        frames = replayed(second, self.source, str(self.first.index), stack)
         return write_frames(
-            replayed(second, self.source, str(self.first.index), stack),
+            blurred(frames, second, self.components.detector.labels),
             partial(open_outputs, second, self.source, about, progress),
             progress,
             self.notes,
@@ -289,3 +299,17 @@ def _passes(plan: RunPlan, source: FrameSource, stack: ExitStack) -> tuple[RunPl
     second = replace(plan, index=None, show=False)
     left_out: dict[str, Any] = dict.fromkeys(waiting)
     return replace(first, **left_out), second
+
+
+def blurred(frames: Iterable[TrackedFrame], plan: RunPlan, labels: Sequence[str]) -> Iterable[TrackedFrame]:
+    """The frames as outputs are to see them.
+
+    Args:
+        frames: of the run.
+        plan: whose ``blur`` says what of people is to be hidden.
+        labels: class names by number.
+    """
+    if plan.blur is None:
+        return frames
+    people = [number for number, label in enumerate(labels) if is_person(label)]
+    return PersonBlur(plan.blur, classes=people or None).of(frames)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.arguments import check_frame, check_type
 from deepsort_paddle.boxes import shared_area
+from deepsort_paddle.output.lettering import draw_text, text_scale, text_size
 from deepsort_paddle.structures import Tracks
 
 __all__ = ["Trails", "draw_tracks", "track_color"]
@@ -26,7 +27,6 @@ _GOLDEN_RATIO = 0.618033988749895
 # Pairs of saturation and value, the best of several hundred sets by the smallest CIELAB distance: 13.8 among
 # any 20 consecutive ids, 11.1 among 40, 5.5 among 100 (below 1 with one shade).
 _SHADES = ((0.9, 1.0), (0.9, 0.65), (0.5, 0.75), (0.45, 1.0), (0.7, 0.85), (0.3, 0.85))
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class Trails:
@@ -174,9 +174,8 @@ def _draw_label(
     left, top, right, bottom = box
     if not text or right < 0 or bottom < 0 or left >= width or top >= height:
         return 0, 0, 0, 0
-    scale = max(0.35, min(height, width) / 1100)
-    weight = max(1, round(scale * 1.6))
-    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
+    scale, weight = text_scale(height, width)
+    text_width, text_height = text_size(text, scale, weight)
     pad = max(2, text_height // 4)
     tag_width, tag_height = text_width + 2 * pad, text_height + 2 * pad
     x = min(max(left, 0), max(width - tag_width, 0))
@@ -202,6 +201,6 @@ def _draw_label(
     cv2.rectangle(canvas, tag[:2], (tag[2] - 1, tag[3] - 1), color, cv2.FILLED)
     blue, green, red = color
     ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)
-    origin = (tag[0] + pad, tag[3] - pad - 1)
-    cv2.putText(canvas, text, origin, _FONT, scale, ink, weight, cv2.LINE_AA)
+    corner = (tag[0] + pad, tag[3] - pad - 1 - text_height)
+    draw_text(canvas, text, corner, scale=scale, weight=weight, color=ink)
     return tag

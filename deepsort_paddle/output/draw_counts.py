@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.boxes import shared_area
 from deepsort_paddle.counting.places import Counts, LineCount, ZoneCount
+from deepsort_paddle.output.lettering import can_draw, draw_text, text_scale, text_size
 
 __all__ = ["draw_counts", "shown_name"]
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _Text = tuple[str, NDArray[np.float64]]
 # Vertical offsets of a name from its point, in its own heights; the nearest come first.
 _ROWS = (0, -1, 1, -2, 2, -3, 3)
@@ -22,7 +22,7 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
     """Draw all lines and zones with their counts.
 
     A line has an arrow for each direction, with the count at the tip. Names avoid counts and each other.
-    OpenCV draws ASCII only: any other name becomes #1, #2..., its number among the lines or zones.
+    A name of which no font here has every character becomes #1, #2..., its number among the lines or zones.
 
     Args:
         image: ``(H, W, 3)`` uint8 BGR; not modified.
@@ -48,8 +48,8 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
 
 
 def shown_name(name: str, number: int) -> str:
-    """Return the text to draw for a name: the name, or its number (from 1) unless it is printable ASCII."""
-    return name if name.isascii() and name.isprintable() else f"#{number}"
+    """Return the text to draw for a name: the name, or its number (from 1) where it cannot be drawn."""
+    return name if can_draw(name) else f"#{number}"
 
 
 def _pixels(points: NDArray[np.float64]) -> NDArray[np.int32]:
@@ -78,13 +78,17 @@ def _draw_line(canvas: NDArray[np.uint8], count: LineCount) -> list[_Text]:
     cv2.line(canvas, ends[0], ends[1], _DARK, weight + 2, cv2.LINE_AA)
     cv2.line(canvas, ends[0], ends[1], _LINE, weight, cv2.LINE_AA)
     numbers = []
-    for sign, number, place in ((1, count.to_right, 0.55), (-1, count.to_left, 0.45)):
+    right_name, left_name = (f"{word} " if count.line.is_named else "" for word in count.line.directions)
+    for sign, text, place in (
+        (1, f"{right_name if can_draw(right_name) else ''}{count.to_right}", 0.55),
+        (-1, f"{left_name if can_draw(left_name) else ''}{count.to_left}", 0.45),
+    ):
         foot = start + place * (end - start)
         tip = foot + sign * reach * right
         root, head = (point.tolist() for point in _pixels(np.stack([foot, tip])))
         cv2.arrowedLine(canvas, root, head, _DARK, weight + 2, cv2.LINE_AA, tipLength=0.35)
         cv2.arrowedLine(canvas, root, head, _LINE, weight, cv2.LINE_AA, tipLength=0.35)
-        numbers.append((str(number), tip + sign * 0.5 * reach * right))
+        numbers.append((text, tip + sign * 0.5 * reach * right))
     return numbers
 
 
@@ -98,9 +102,8 @@ def _draw_text(
 ) -> None:
     """Draw dark text on white at a point, inside the frame; unless ``fixed``, avoid the tags in ``taken``."""
     height, width = canvas.shape[:2]
-    scale = max(0.35, min(height, width) / 1100)
-    weight = max(1, round(scale * 1.6))
-    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
+    scale, weight = text_scale(height, width)
+    text_width, text_height = text_size(text, scale, weight)
     pad = max(2, text_height // 4)
     tag = np.array([text_width + 2 * pad, text_height + 2 * pad])
     steps = np.outer((0,) if fixed else _ROWS, [0, tag[1]])  # (P, 2)
@@ -111,4 +114,4 @@ def _draw_text(
     taken.append(chosen)
     left, top = chosen[:2].astype(int).tolist()
     cv2.rectangle(canvas, (left, top), (left + int(tag[0]), top + int(tag[1])), _LINE, cv2.FILLED)
-    cv2.putText(canvas, text, (left + pad, top + pad + text_height), _FONT, scale, _DARK, weight, cv2.LINE_AA)
+    draw_text(canvas, text, (left + pad, top + pad), scale=scale, weight=weight, color=_DARK)

@@ -32,6 +32,7 @@ class Option:
         role: ``input`` is read; ``file`` and ``folder`` are written.
         decides: whether it decides the results; one that only makes a run faster does not.
         repeat: can be given several times; the value is a tuple.
+        bare: the value where the flag stands alone; empty: it needs one.
     """
 
     help: str
@@ -43,6 +44,7 @@ class Option:
     role: Role = ""
     decides: bool = True
     repeat: bool = False
+    bare: str = ""
 
     def spelled(self, name: str) -> str:
         """The flag on the command line of the field of this name."""

@@ -54,6 +54,14 @@ class OutputOptions:
         metavar="MB",
         kind=number(0),
     )
+    blur: str | None = option(
+        None,
+        "blur heads, or whole persons, in video, crops, report and index; see docs/privacy.md",
+        group=_GROUP,
+        choices=("head", "person"),
+        kind=choice("head", "person"),
+        bare="head",
+    )
     index: str | None = option(
         None,
         "the best moments of each track, to find people with deepsort-find",

@@ -10,6 +10,7 @@ import pytest
 from deepsort_paddle.cli import track
 from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.media.source import VideoWriter
+from deepsort_paddle.output import lettering
 
 CORNERS = np.array([[300.0, 200.0, 340.0, 300.0], [20.0, 30.0, 60.0, 130.0], [400.0, 250.0, 440.0, 350.0]])
 
@@ -56,7 +57,11 @@ def notes_of(capsys: pytest.CaptureFixture[str], source: str, *arguments: str) -
     return capsys.readouterr().err
 
 
-def test_a_run_says_what_looks_wrong(scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_says_what_looks_wrong(
+    scene: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lettering, "_fonts", tuple)  # as on a machine without fonts
+    lettering._font_with.cache_clear()
     arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt"), "--fps", "5"]
     arguments += ["--line", "door:200,0,200,40", "--line", "gate:50,0,50,40", "--zone", "yard:0,-9,9,-9,9,-1"]
     arguments += ["--zone", "大门:0,0,9,0,9,9"]
@@ -64,7 +69,7 @@ def test_a_run_says_what_looks_wrong(scene: SimpleNamespace, capsys: pytest.Capt
     assert "note: --fps is for folders of pictures: clip keeps its own rate 10\n" in told
     assert "note: line 'door' lies outside the picture of 96 x 48 pixels\n" in told
     assert "note: zone 'yard' lies outside" in told
-    assert "note: zone '大门' shows as #2 on the video, which has ASCII letters only\n" in told
+    assert "note: zone '大门' shows as #2 on the video: no font here has all its characters" in told
     assert "gate" not in told
     assert f"note: {scene.det}: no detection reaches the threshold of 0.1 (--min-confidence)\n" in told
     told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.01")
