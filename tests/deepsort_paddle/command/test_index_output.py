@@ -145,7 +145,8 @@ def test_identities_add_the_person_and_change_nothing_else(clip: Path, tmp_path:
     assert before["frames"] == after["frames"]
     assert before["meta"] == after["meta"]
     (line,) = after["summary"]["counts"]["lines"]
-    assert [{**line, "people": None}] == before["summary"]["counts"]["lines"]
+    del line["people"]
+    assert [line] == before["summary"]["counts"]["lines"]
 
 
 def test_text_has_the_ids_of_persons_on_request(clip: Path, tmp_path: Path) -> None:
