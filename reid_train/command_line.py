@@ -20,6 +20,7 @@ from typing import Any
 from deepsort_paddle.console.log_lines import log_lines
 from deepsort_paddle.console.one_line import OneLineParser, in_one_line
 from deepsort_paddle.extras import needs
+from reid_train.argument_types import percentages, whole_numbers
 from reid_train.checkpoints.run_files import numbered_checkpoints
 from reid_train.config import Stage, add_flags
 from reid_train.training.launcher import (
@@ -188,19 +189,18 @@ def build_parser() -> OneLineParser:
     )
     export = commands.add_parser("export", help="write weights/<name>/ for the tracker")
     _network(export)
-    _dashed(
-        export,
-        "--data",
-        type=Path,
-        help="images of persons not trained on: folder made by prepare, list or folder; without it nothing "
-        "is measured and the threshold is not calibrated",
-    )
+    _development(export, "; without it nothing is measured and the threshold is not calibrated")
     _dashed(
         export, "--model_save_dir", type=Path, required=True, help="folder to write, such as weights/mine"
     )
     _dashed(
         export, "--onnx", action="store_true", help="also write inference.onnx, with the same parity check"
     )
+    calibrate = commands.add_parser(
+        "calibrate", help="measure an export in your scenes, and set its threshold"
+    )
+    calibrate.add_argument("folder", type=Path, help="folder that export wrote, such as weights/mine")
+    _development(calibrate, required=True)
     _quantize(
         commands.add_parser("quantize", help="add an int8 form to an export, and measure what it costs")
     )
@@ -208,6 +208,19 @@ def build_parser() -> OneLineParser:
     onnx.add_argument("folder", type=Path, help="folder that export wrote, such as weights/resnet50vd")
     _dashed(onnx, "--output", type=Path, help="folder to write; the one given stays as it is")
     return parser
+
+
+def _development(parser: argparse.ArgumentParser, end: str = "", *, required: bool = False) -> None:
+    _dashed(
+        parser,
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        required=required,
+        help="images of persons not trained on: folder made by prepare, list or folder; may come several "
+        f"times: figures are of the first, the threshold holds in all{end}",
+    )
 
 
 def _eval(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +243,7 @@ def _eval(parser: argparse.ArgumentParser) -> None:
     _dashed(
         parser,
         "--casts",
-        type=_percentages,
+        type=percentages,
         default=(0.15, 0.3),
         metavar="PERCENT[,PERCENT]",
         help="also report figures with a colour cast of its own in each camera, a gain of each channel "
@@ -240,16 +253,6 @@ def _eval(parser: argparse.ArgumentParser) -> None:
         "--report", type=Path, metavar="FILE.html", help="one page with figures, rank lists and curves"
     )
     _dashed(parser, "--report_dir", type=Path, help="write report.json and pictures into this folder")
-
-
-def _percentages(text: str) -> tuple[float, ...]:
-    try:
-        shares = tuple(float(item) / 100 for item in text.split(",") if float(item))
-    except ValueError:
-        shares = (-1.0,)
-    if not all(0 < share < 1 for share in shares):
-        raise argparse.ArgumentTypeError(f"must be percentages below 100 with commas between, got {text!r}")
-    return shares
 
 
 def _precision(parser: argparse.ArgumentParser) -> None:
@@ -296,7 +299,7 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
     _dashed(
         parser,
         "--held_out_ids",
-        type=_whole_numbers,
+        type=whole_numbers,
         default=(60,),
         metavar="IDS[,IDS]",
         help="held-out: ids kept out of training, of all sources together or of each: 60,0,40 [60]",
@@ -314,15 +317,6 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
     _dashed(
         parser, "--skip_unreadable", action="store_true", help="leave unreadable images out, and list them"
     )
-
-
-def _whole_numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(item) for item in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number, or several with commas between them, got {text!r}"
-        ) from None
 
 
 def _pattern(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import paddle
 
 from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint, restore_layer
-from reid_train.checkpoints.exported import is_export, read_weights, weights_path
+from reid_train.checkpoints.exported import describe_export, is_export, read_weights, weights_path
 from reid_train.checkpoints.pretrained import load_pretrained
 from reid_train.checkpoints.run_files import best_hint, newest_checkpoint
 from reid_train.config import Stage, TrainConfig, config_from_dict, resolve
@@ -34,8 +34,9 @@ from reid_train.data.datasets import (
 from reid_train.data.evaluation_sets import named_sets, read_evaluation_set
 from reid_train.data.preparation import prepare
 from reid_train.evaluate_commands import choose_device, eval, infer, open_checkpoint
+from reid_train.evaluation.calibration import Calibration
 from reid_train.evaluation.figures import CAMERAS_UNKNOWN, PROTOCOL, unknown_cameras
-from reid_train.evaluation.tables import figure_lines
+from reid_train.evaluation.tables import aligned, condition_rows, figure_lines
 from reid_train.export.export import export as export_network
 from reid_train.training.engine import train as train_run
 from reid_train.training.parallel import World, join
@@ -44,7 +45,7 @@ from reid_train.training.trainer import Trainer, check_same_network
 # Of pairs of different persons; a calibrated threshold accepts 1 %, unless even the smallest accepts more.
 USELESS_FALSE_ACCEPTS = 0.1
 
-__all__ = ["elem", "eval", "export", "infer", "pair", "prepare"]
+__all__ = ["calibrate", "elem", "eval", "export", "infer", "pair", "prepare"]
 
 
 def elem(**options: Any) -> Iterator[str]:
@@ -59,7 +60,7 @@ def pair(**options: Any) -> Iterator[str]:
 
 def export(
     pretrained_model: Path,
-    data: Path | None,
+    data: Sequence[Path],
     model_save_dir: Path,
     onnx: bool,
     use_gpu: str,
@@ -69,35 +70,67 @@ def export(
     """Write the folder that the tracker opens."""
     choose_device(use_gpu)
     checkpoint = open_checkpoint(pretrained_model, expected)
-    dev = None if data is None else persons_only(read_dataset(_list_in(data, "dev.txt")))
-    if dev is not None:
+    sets = _dev_sets(data)
+    for dev in sets.values():
         require_no_leak(recorded_identities(checkpoint.origin), identities(dev))
-    figures, recall, calibration = export_network(
-        checkpoint, dev, model_save_dir, onnx=onnx, batch_size=batch_size
-    )
+    _, _, calibration = export_network(checkpoint, sets, model_save_dir, onnx=onnx, batch_size=batch_size)
     if not is_export(pretrained_model):
         yield from (f"note: {line}" for line in best_hint(pretrained_model))
-    if dev is None or calibration is None:
+    if calibration is None:
         yield (
             "warning: exported without images to measure with: the threshold is not calibrated and there are "
             "no figures; --data names images of persons not trained on"
         )
-        yield f"written: {model_save_dir}"
-        return
-    measured = json.loads((model_save_dir / "encoder.json").read_text())["evaluation"]
-    yield from figure_lines(
-        {
-            "market": None if figures is None else vars(figures),
-            "protocol": CAMERAS_UNKNOWN if unknown_cameras(dev) else PROTOCOL,
-            "recall": {"recall1": recall},
-            "roc": measured if "tar_at_far_0_01" in measured else None,
-            "casts": measured.get("casts", ()),
-        }
-    )
+    else:
+        yield from _measured_lines(model_save_dir, sets, calibration)
+    yield f"written: {model_save_dir}"
+
+
+def calibrate(folder: Path, data: Sequence[Path]) -> Iterator[str]:
+    """Measure an export in other development sets, and calibrate its threshold on them."""
+    from reid_train.export.recalibration import recalibrate
+
+    sets = _dev_sets(data)
+    trained = recorded_identities(describe_export(folder).checkpoint.origin)
+    for dev in sets.values():
+        require_no_leak(trained, identities(dev))
+    before, calibration = recalibrate(folder, sets)
+    yield from _measured_lines(folder, sets, calibration)
+    yield f"max_cosine_distance was {before:g}"
+    yield f"written: {folder}"
+
+
+def _dev_sets(data: Sequence[Path]) -> dict[str, ImageIndex]:
+    """Development sets by the data set they are of, without junk and distractors."""
+    sets = [read_evaluation_set(_list_in(source, "dev.txt")) for source in data]
+    named = []
+    for each in sets:
+        datasets = [name for name in dataset_counts(each.gallery) if name]
+        named.append(replace(each, name=datasets[0]) if len(datasets) == 1 else each)
+    return {each.name: persons_only(each.gallery) for each in named_sets(named)}
+
+
+def _measured_lines(folder: Path, sets: Mapping[str, ImageIndex], calibration: Calibration) -> Iterator[str]:
+    """What an export was measured by."""
+    evaluation = json.loads((folder / "encoder.json").read_text())["evaluation"]
+    for name, dev in sets.items():
+        measured = evaluation.get("sets", {}).get(name, evaluation)
+        if len(sets) > 1:
+            yield f"{name}:"
+        yield from figure_lines(
+            {
+                "market": measured if "rank1" in measured else None,
+                "protocol": CAMERAS_UNKNOWN if unknown_cameras(dev) else PROTOCOL,
+                "recall": {"recall1": measured["recall1"]},
+                "roc": measured if "tar_at_far_0_01" in measured else None,
+                "casts": measured.get("casts", ()),
+            }
+        )
     yield (
         f"max_cosine_distance {calibration.max_cosine_distance}: false accepts "
         f"{calibration.false_accept_rate:.2%}, false rejects {calibration.false_reject_rate:.1%}"
     )
+    yield from aligned(condition_rows(calibration))
     if calibration.false_accept_rate > USELESS_FALSE_ACCEPTS:
         yield (
             f"warning: even this threshold accepts {calibration.false_accept_rate:.0%} of pairs of different "
@@ -108,7 +141,6 @@ def export(
             "note: cameras unknown: the threshold was calibrated with images of the same camera too; between "
             "cameras it rejects more; name cameras in the column camera_id of a list"
         )
-    yield f"written: {model_save_dir}"
 
 
 def quantize(folder: Path, data: Path, calibration: Path | None, images: int, seed: int) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from reid_train.evaluation.calibration import Calibration
 from reid_train.evaluation.report import Report
 
-__all__ = ["aligned", "dev_table", "figure_lines", "summary_row"]
+__all__ = ["aligned", "condition_rows", "dev_table", "figure_lines", "summary_row"]
 
 _DEV_FIGURES = {"rank1": "rank-1", "mean_ap": "mAP", "mean_inp": "mINP", "recall1": "Recall@Rank-1"}
 _SUMMARY_HEADER = ("", "queries", "rank-1", "mAP", "Recall@Rank-1", "TAR at 0.1 %", "TAR at 1 %")
@@ -60,6 +61,20 @@ def summary_row(name: str, report: Report) -> dict[str, str]:
     if report.unknown_cameras:
         row[""] += " (cameras unknown)"
     return row
+
+
+def condition_rows(calibration: Calibration) -> list[dict[str, str]]:
+    """Cells of what the threshold does in each development set, as it is and under a colour cast."""
+    return [
+        {
+            "threshold": f"{one.name or 'dev'}{f' ±{one.cast:.0%}' if one.cast else ''}",
+            "false accepts": _percent(one.false_accept_rate),
+            "accepted, one camera": _percent(one.accept_rate_in_camera),
+            "across cameras": _percent(one.accept_rate),
+            "largest for 1 %": f"{one.limit:g}",
+        }
+        for one in calibration.conditions
+    ]
 
 
 def dev_table(figures: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -13,7 +13,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,10 @@ from reid_train.checkpoints.probe import PARITY_TOLERANCE, probe_image
 from reid_train.config import config_from_dict
 from reid_train.data.datasets import ImageIndex
 from reid_train.data.image_cache import decode_images
-from reid_train.evaluation.calibration import Calibration, calibrate, count_pairs, roc_figures
-from reid_train.evaluation.colour_cast import CASTS, CastFigures, cast, cast_table
+from reid_train.evaluation.calibration import Calibration
 from reid_train.evaluation.features import embed
-from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at, unknown_cameras
+from reid_train.evaluation.figures import RankingFigures
+from reid_train.export.measurements import Measured, measure
 from reid_train.export.model_card import model_card
 from reid_train.models import parameter_count
 from reid_train.models.network import unit_rows
@@ -63,7 +62,7 @@ class Exported(nn.Layer):
 
 def export(
     checkpoint: Checkpoint,
-    dev: ImageIndex | None,
+    dev: Mapping[str, ImageIndex] | ImageIndex | None,
     folder: Path,
     *,
     onnx: bool = False,
@@ -73,8 +72,9 @@ def export(
 
     Args:
         checkpoint: as read by `read_checkpoint`.
-        dev: images of persons kept out of training: figures, parity and calibration are of them. None exports
-            without figures, with the tracker's own threshold and parity on the probe image.
+        dev: images of persons kept out of training, one set or several by name. Figures and parity are of the
+            first; the threshold holds in all. None exports without figures, with the tracker's own threshold
+            and parity on the probe image.
         folder: ``weights/<name>``; an earlier export there is replaced.
         onnx: also write ``inference.onnx``, held to the same parity.
         batch_size: images a forward pass.
@@ -90,23 +90,28 @@ def export(
     """
     folder = folder.resolve()
     _require_replaceable(folder)
-    if dev is not None and len(dev) == 0:
-        raise ValueError("export needs images of persons to measure with, got none")
+    sets = {"dev": dev} if isinstance(dev, ImageIndex) else dict(dev or {})
+    for name, index in sets.items():
+        if len(index) == 0:
+            where = f" in {name}" if len(sets) > 1 else ""
+            raise ValueError(f"export needs images of persons to measure with, got none{where}")
     config = config_from_dict(checkpoint.config, "checkpoint")
     network = network_of(checkpoint)
     prepare = preprocessing_of(config)
     probe = probe_image(prepare.height, prepare.width)
-    images = probe if dev is None else decode_images(dev.paths, prepare.height, prepare.width, prepare)
+    images = {
+        name: decode_images(index.paths, prepare.height, prepare.width, prepare)
+        for name, index in sets.items()
+    }
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         run = write_graph(network, prepare, part)
-        parity = parity_errors(network, {"": run} | ({"onnx_": onnx_predictor(part)} if onnx else {}), images)
-        evaluation: dict[str, Any] = {}
-        figures = calibration = None
-        if dev is not None:
-            figures, calibration, evaluation = _measured(run, images, dev, batch_size)
+        runs = {"": run} | ({"onnx_": onnx_predictor(part)} if onnx else {})
+        parity = parity_errors(network, runs, next(iter(images.values()), probe))
+        measured = measure(run, images, sets, batch_size) if sets else Measured()
+        figures, calibration, evaluation = measured.figures, measured.calibration, measured.evaluation
         trained = embed(network, probe)[0]
         description = {
             **_description(folder.name, prepare, len(trained), part),
@@ -115,7 +120,7 @@ def export(
             # What the trained network makes of `probe_image`, for those who hold the files only.
             "probe": {"embedding": trained.tolist()},
             "evaluation": evaluation,
-            **({} if calibration is None else {"calibration": calibration.as_dict()}),
+            **({} if calibration is None else {"calibration": measured.calibration_dict()}),
             "provenance": {
                 **checkpoint.origin,
                 "iteration": checkpoint.iteration,
@@ -134,49 +139,6 @@ def export(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return figures, evaluation.get("recall1"), calibration
-
-
-def _measured(
-    run: Run, images: NDArray[np.uint8], dev: ImageIndex, batch_size: int
-) -> tuple[RankingFigures | None, Calibration, dict[str, Any]]:
-    """Ranking figures, calibration, and what ``encoder.json`` says of both."""
-    starts = range(0, len(images), batch_size)
-    embeddings = np.concatenate([run(images[start : start + batch_size]) for start in starts])
-    figures = ranking_figures(embeddings, dev)
-    pairs = count_pairs(embeddings, dev.pids, dev.camids)
-    roc = roc_figures(pairs)
-    rates = {} if roc is None else {k: v for k, v in asdict(roc).items() if k.startswith("tar")}
-    casts = [] if figures is None else _cast_figures(run, images, dev, batch_size)
-    evaluation = {
-        **({} if figures is None else asdict(figures)),
-        "recall1": recall_at(embeddings, dev.pids),
-        **rates,
-        **({"casts": casts} if casts else {}),
-        "unknown_cameras": unknown_cameras(dev),
-        "images": len(dev),
-        "ids": len(np.unique(dev.pids)),
-    }
-    return figures, calibrate(pairs), evaluation
-
-
-def _cast_figures(
-    run: Run, images: NDArray[np.uint8], dev: ImageIndex, batch_size: int
-) -> list[dict[str, float]]:
-    """Figures with a colour cast of its own in each camera; none where a camera is unknown."""
-    if unknown_cameras(dev):
-        return []
-    found = []
-    for strength in CASTS:
-        tables = {camera: cast_table(camera, strength) for camera in np.unique(dev.camids).tolist()}
-        changed = np.stack(
-            [cast(image, tables[camera]) for image, camera in zip(images, dev.camids.tolist(), strict=True)]
-        )
-        starts = range(0, len(changed), batch_size)
-        embeddings = np.concatenate([run(changed[start : start + batch_size]) for start in starts])
-        figures = ranking_figures(embeddings, dev)
-        assert figures is not None
-        found.append(asdict(CastFigures(strength, figures.rank1, figures.mean_ap)))
-    return found
 
 
 def _require_replaceable(folder: Path) -> None:

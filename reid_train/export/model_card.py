@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from reid_train.evaluation.colour_cast import CASTS
 
 __all__ = ["model_card", "with_precisions"]
 
@@ -39,10 +41,6 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
     """
     origin, size = description["provenance"], description["input"]
     config = origin["config"]
-    parity = ", ".join(
-        f"{value:.1e} at {name.replace('_', ' ')}"
-        for name, value in description["parity"]["max_abs_error"].items()
-    )
     resize = (
         "stretched" if description["resize"]["mode"] == "stretch" else "resized by its short side and cut"
     )
@@ -66,11 +64,7 @@ alike two persons look.
 
 ## Figures
 
-{_figures(description["evaluation"])}
-
-{_threshold(description)}
-Exported against trained network, largest difference of any value: {parity}.
-
+{_figures_section(description)}
 ## Training
 
 {_training(origin)}
@@ -87,6 +81,24 @@ of deepsort-paddle make one from scratch or from this folder
 
 {LIMITS}
 """
+
+
+def with_figures(card: str, description: Mapping[str, Any]) -> str:
+    """The card with the figures and the threshold of its description, instead of earlier ones.
+
+    Args:
+        card: Markdown, of `model_card`.
+        description: the content of ``encoder.json``, measured anew.
+    """
+    before, _, after = card.partition("\n## Figures\n")
+    _, mark, rest = after.partition("\n## ")
+    lines = [
+        f"| `max_cosine_distance` | {description['max_cosine_distance']} |"
+        if line.startswith("| `max_cosine_distance` |")
+        else line
+        for line in before.split("\n")
+    ]
+    return "\n".join(lines) + f"\n## Figures\n\n{_figures_section(description)}{mark}{rest}"
 
 
 def with_precisions(card: str, description: Mapping[str, Any]) -> str:
@@ -126,6 +138,18 @@ training set; it runs with `--precision int8` only. bfloat16 {half_text}
 {training}{after}"""
 
 
+def _figures_section(description: Mapping[str, Any]) -> str:
+    parity = ", ".join(
+        f"{value:.1e} at {name.replace('_', ' ')}"
+        for name, value in description["parity"]["max_abs_error"].items()
+    )
+    return f"""{_figures(description["evaluation"])}
+
+{_threshold(description)}
+Exported against trained network, largest difference of any value: {parity}.
+"""
+
+
 def _threshold(description: Mapping[str, Any]) -> str:
     calibration = description.get("calibration")
     if calibration is None:
@@ -136,7 +160,32 @@ def _threshold(description: Mapping[str, Any]) -> str:
 {calibration["false_accept_rate"]:.2%} of {calibration["different_pairs"]:,} pairs of different persons are
 taken for one, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
 {"in different cameras " if across else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
-{"" if across else note}"""
+{"" if across else note}{_conditions(calibration.get("conditions", ()))}"""
+
+
+def _conditions(conditions: Sequence[Mapping[str, Any]]) -> str:
+    """What the threshold does in each set; a tracker's strangers are in one camera."""
+    if len(conditions) < 2:
+        return ""
+    lines = [
+        f"| {one['name']}{_cast_of(one['cast'])} | "
+        f"{one['false_accept_rate']:.2%} | {_share(one['accept_rate_in_camera'])} | "
+        f"{one['accept_rate']:.1%} | {one['limit']:g} |\n"
+        for one in conditions
+    ]
+    return (
+        "\n| pairs accepted by the threshold | of different persons in one camera | of one person in one "
+        "camera | of one person across cameras | largest threshold for 1 % |\n|---|---|---|---|---|\n"
+        + "".join(lines)
+    )
+
+
+def _cast_of(strength: float) -> str:
+    return f", cast ±{strength:.0%}" if strength else ""
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def _figures(figures: Mapping[str, Any]) -> str:
@@ -166,7 +215,23 @@ def _figures(figures: Mapping[str, Any]) -> str:
 
 | {" | ".join(shown.values())} |
 |{"---|" * len(shown)}
-| {" | ".join(f"{figures[name]:.1%}" for name in shown)} |{_casts(figures)}{small}"""
+| {" | ".join(f"{figures[name]:.1%}" for name in shown)} |{_casts(figures)}{small}{_other_sets(figures)}"""
+
+
+def _other_sets(figures: Mapping[str, Any]) -> str:
+    """The same figures in the other development sets."""
+    sets = figures.get("sets") or {}
+    if not sets:
+        return ""
+    shown = {**RANKING, **RECALL, **ROC}
+    shown |= {f"±{strength:.0%}": f"Rank-1 under a cast of ±{strength:.0%}" for strength in CASTS}
+    lines = []
+    for name, of in sets.items():
+        cells = {key: of.get(key) for key in shown}
+        cells |= {f"±{cast['strength']:.0%}": cast["rank1"] for cast in of.get("casts", ())}
+        lines.append(f"| {name}, {of['ids']} persons | {' | '.join(_share(cells[key]) for key in shown)} |")
+    head = f"| | {' | '.join(shown.values())} |\n|{'---|' * (len(shown) + 1)}"
+    return "\n\nIn other places, none of whose images were trained on:\n\n" + "\n".join([head, *lines])
 
 
 def _casts(figures: Mapping[str, Any]) -> str:

@@ -134,7 +134,9 @@ def test_a_process_of_several_leaves_at_once(monkeypatch, capsys, error, code):
     assert "lost" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["prepare", "elem", "pair", "eval", "infer", "export"])
+@pytest.mark.parametrize(
+    "command", ["prepare", "elem", "pair", "eval", "infer", "export", "calibrate", "quantize", "onnx"]
+)
 def test_every_command_has_help(capsys, command):
     assert code_of([command, "--help"]) == 0
     assert f"reid-train {command}" in capsys.readouterr().out

@@ -119,6 +119,10 @@ def test_all_commands_work_together(write_people, command, tmp_path):
     assert code == 0
     assert "max_cosine_distance 0." in out
     assert json.loads((weights / "encoder.json").read_text())["evaluation"]["ids"] == 3
+    code, out, _ = command("calibrate", weights, "--data", data / "dev.txt")
+    assert code == 0
+    assert re.search(r"^Market-1501 ±15% ", out, re.MULTILINE)
+    assert "max_cosine_distance was 0." in out
 
 
 def test_a_recipe_from_a_file_is_overridden_by_flags(command, people, tmp_path):
@@ -324,7 +328,7 @@ def test_parameters_of_paddle_1_are_refused_and_an_ending_may_be_left_out(refuse
 
 
 def test_an_export_that_tells_nobody_apart_is_warned_of(command, trained, strangers, tmp_path, monkeypatch):
-    from reid_train.export import export as module
+    from reid_train.export import measurements as module
 
     plain = module.calibrate
     monkeypatch.setattr(

@@ -7,6 +7,7 @@ import pytest
 
 from reid_train.evaluation import calibration
 from reid_train.evaluation.calibration import (
+    CalibrationSet,
     PairCounts,
     calibrate,
     count_pairs,
@@ -89,9 +90,12 @@ def test_pairs_are_counted_as_a_loop_counts_them(monkeypatch, block, cameras):
     embeddings = unit(rng.standard_normal((20, 4)))
     pids, camids = rng.integers(1, 5, 20), rng.integers(0, cameras, 20)
     same, different = [], []
+    inside = {True: [], False: []}
     for i in range(20):
         for j in range(i + 1, 20):
             distance = float(1 - embeddings[i] @ embeddings[j])
+            if camids[i] == camids[j] > 0:
+                inside[bool(pids[i] == pids[j])].append(distance)
             if pids[i] != pids[j]:
                 different.append(distance)
             elif cameras == 1 or (camids[i] != camids[j] and camids[i] and camids[j]):  # 0: unknown
@@ -100,6 +104,49 @@ def test_pairs_are_counted_as_a_loop_counts_them(monkeypatch, block, cameras):
     want = counts_of(same, different)
     np.testing.assert_array_equal(found.same, want.same)
     np.testing.assert_array_equal(found.different, want.different)
+    if cameras == 1:  # all unknown
+        assert found.same_in_camera is found.different_in_camera is None
+    else:
+        want = counts_of(inside[True], inside[False])
+        np.testing.assert_array_equal(found.same_in_camera, want.same)
+        np.testing.assert_array_equal(found.different_in_camera, want.different)
+
+
+def test_the_strangers_that_limit_the_threshold_are_in_one_camera():
+    # 1000 strangers in one camera at 0.2005, 0.201, ...: one per cent are ten of them, up to 0.205.
+    inside = counts_of([0.1, 0.3], 0.2 + np.arange(1, 1001) / 2000)
+    far = counts_of([0.25, 0.5, 0.6], np.full(5000, 0.9))
+    counts = PairCounts(far.same, far.different, True, inside.same, inside.different)
+    found = calibrate(counts)
+    assert found.max_cosine_distance == 0.205
+    assert (found.false_accept_rate, found.different_pairs) == (0.0, 5000)
+    (condition,) = found.conditions
+    assert condition.false_accept_rate == pytest.approx(10 / 1000)
+    assert (condition.accept_rate, condition.accept_rate_in_camera) == (0.0, 1 / 2)
+    assert (condition.same_pairs, condition.different_pairs, condition.same_pairs_in_camera) == (3, 1000, 2)
+    few = counts_of([0.1], np.full(999, 0.2))  # too few for one per cent: all strangers count
+    assert (
+        calibrate(PairCounts(far.same, far.different, True, few.same, few.different)).max_cosine_distance
+        == 0.5
+    )
+
+
+def test_the_threshold_holds_in_every_set_and_the_histogram_is_of_the_first():
+    easy = counts_of([0.2, 0.3, 0.4], np.full(200, 0.9))
+    hard = counts_of([0.5, 0.6], 0.1 + np.arange(1, 201) / 1000)
+    found = calibrate([CalibrationSet("easy", easy), CalibrationSet("hard", hard, 0.15)])
+    assert found.max_cosine_distance == 0.102
+    assert (found.same_pairs, found.different_pairs, found.false_accept_rate) == (3, 200, 0.0)
+    assert [(one.name, one.cast, one.limit) for one in found.conditions] == [
+        ("easy", 0.0, 0.3),
+        ("hard", 0.15, 0.102),
+    ]
+    assert [one.false_accept_rate for one in found.conditions] == [0.0, 2 / 200]
+    assert [one.accept_rate_in_camera for one in found.conditions] == [None, None]
+    with pytest.raises(ValueError, match="pairs of different persons in hard, got 0 and 1"):
+        calibrate([CalibrationSet("easy", easy), CalibrationSet("hard", counts_of([], [0.5]))])
+    with pytest.raises(ValueError, match="needs a set of images, got none"):
+        calibrate([])
 
 
 def test_ranked_pairs_are_counted_as_a_loop_counts_them():

@@ -241,3 +241,26 @@ def test_without_images_the_export_is_not_measured_and_says_so(checkpoint, tmp_p
     assert "not calibrated for this network" in card
     encoder = AppearanceEncoder(tmp_path / "toy", device="cpu", threads=1)
     assert encoder.embedding_size == len(description["probe"]["embedding"])
+
+
+def test_the_threshold_of_several_sets_holds_in_each_and_the_figures_are_of_the_first(
+    checkpoint, dev_index, tmp_path
+):
+    other = dev_index[np.arange(len(dev_index))[::-1]]
+    export(checkpoint, {"here": dev_index, "there": other}, tmp_path / "toy")
+    description = json.loads((tmp_path / "toy" / "encoder.json").read_text())
+    evaluation, calibration = description["evaluation"], description["calibration"]
+    assert evaluation["name"] == "here"
+    assert evaluation["sets"].keys() == {"there"}
+    assert evaluation["sets"]["there"]["mean_ap"] == pytest.approx(evaluation["mean_ap"])
+    names = [(one["name"], one["cast"]) for one in calibration["conditions"]]
+    assert names == [("here", 0.0), ("here", 0.15), ("there", 0.0), ("there", 0.15)]
+    assert description["max_cosine_distance"] == max(
+        min(one["limit"] for one in calibration["conditions"]), 0.001
+    )
+    assert {one["kind"] for one in calibration["tracklets"]["there"]} >= {"same_across_cameras"}
+    card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
+    assert "| there, 4 persons | " in card
+    assert "| here, cast ±15% | " in card
+    with pytest.raises(ValueError, match="images of persons to measure with, got none in there"):
+        export(checkpoint, {"here": dev_index, "there": dev_index[:0]}, tmp_path / "toy")
