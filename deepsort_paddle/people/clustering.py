@@ -20,6 +20,11 @@ __all__ = ["Clusters", "cluster"]
 class Clusters:
     """Clusters of ``count`` items, with pairs that must stay apart.
 
+    Attributes:
+        labels: ``(N,)`` the smallest item of each one's cluster.
+        strength: ``(N,)`` log odds of the weakest join that each took part in; NaN for one alone.
+        joins: log odds of all joins; those below the threshold were only considered.
+
     Example:
         >>> clusters = cluster(3, np.array([[0, 1], [1, 2]]), np.array([3.0, 2.0]), apart=[(0, 1)])
         >>> clusters.labels.tolist(), clusters.strength.tolist()
@@ -29,6 +34,7 @@ class Clusters:
     def __init__(self, count: int, apart: Iterable[tuple[int, int]]) -> None:
         self.labels = np.arange(count)
         self.strength = np.full(count, np.nan)
+        self.joins: list[float] = []
         self._members = [[item] for item in range(count)]
         self._apart: list[set[int]] = [set() for _ in range(count)]
         for first, second in apart:
@@ -53,6 +59,7 @@ class Clusters:
             self._apart[other].add(kept)
         self._apart[kept] |= self._apart[gone]
         self._apart[gone] = set()
+        self.joins.append(log_odds)
         rows = self._members[kept]
         self.strength[rows] = np.fmin(self.strength[rows], log_odds)
 
@@ -65,6 +72,7 @@ def cluster(
     apart: Iterable[tuple[int, int]] = (),
     threshold: float = 0.0,
     floor: float = -8.0,
+    considered: float | None = None,
 ) -> Clusters:
     """Join items to clusters.
 
@@ -75,11 +83,14 @@ def cluster(
         apart: pairs that must never be in one cluster.
         threshold: least mean log odds of two clusters that are joined.
         floor: log odds of all other pairs, and the least of any.
+        considered: go on to this mean, to learn which joins were near; they change only `Clusters.joins`.
 
     Returns:
         the clusters; a label is the smallest item of its cluster.
     """
     clusters = Clusters(count, apart)
+    least = threshold if considered is None else min(considered, threshold)
+    made: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
     # Of each cluster, what the given pairs to other clusters bring above the floor, summed up.
     above: list[dict[int, float]] = [{} for _ in range(count)]
     heap: list[tuple[float, int, int]] = []
@@ -87,7 +98,7 @@ def cluster(
     def push(first: int, second: int) -> None:
         first, second = min(first, second), max(first, second)
         mean = floor + above[first][second] / (clusters.size(first) * clusters.size(second))
-        if mean >= threshold:
+        if mean >= least:
             heapq.heappush(heap, (-mean, first, second))
 
     for (first, second), value in zip(pairs.tolist(), log_odds.tolist(), strict=True):
@@ -102,6 +113,8 @@ def cluster(
             continue  # one of the two has grown since
         if not clusters.may_join(kept, gone):
             continue
+        if -cost < threshold and made is None:
+            made = clusters.labels.copy(), clusters.strength.copy()
         clusters.join(kept, gone, -cost)
         for other, value in above[gone].items():
             del above[other][gone]
@@ -111,4 +124,6 @@ def cluster(
         above[gone] = {}
         for other in above[kept]:
             push(kept, other)
+    if made is not None:
+        clusters.labels, clusters.strength = made
     return clusters

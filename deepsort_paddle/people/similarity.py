@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.people.model import ReidModel
-from deepsort_paddle.structures import unit_rows
 
-__all__ = ["LinkModel", "candidate_pairs", "pair_distances", "query_distances", "to_probability"]
+__all__ = ["LinkModel", "pair_distances", "query_distances", "to_probability"]
 
 _QUARTILE = 0.25
 # Tracklets of Market-1501's held-out persons, in standard deviations of single images: how much lower the
@@ -33,8 +32,8 @@ _OF_SETS = {"same": (-0.5, 0.6), "different": (-0.4, 0.9)}
 _OUTLIERS = 0.01
 # The calibration counts as so many pairs of different people.
 _PRIOR_PAIRS = 20
-# Pairs, and rows, compared at a time.
-_PAIRS, _BLOCK = 4096, 1024
+# Pairs compared at a time.
+_PAIRS = 4096
 
 
 def query_distances(
@@ -93,28 +92,6 @@ def pair_distances(
         every[~(inside[0][:, :, None] & inside[1][:, None, :])] = np.inf
         distances[rows] = _lower_quartile(every.reshape(len(rows), -1), sizes[first] * sizes[second])
     return distances
-
-
-def candidate_pairs(
-    embeddings: NDArray[np.float32], owner: NDArray[np.int64], count: int, limit: float
-) -> NDArray[np.int64]:
-    """Pairs of tracks that may be at most ``limit`` apart, ``(P, 2)``, each once, the smaller row first.
-
-    Crops scatter around their mean, so the means of two sets are nearer to each other than the lower quartile
-    of their crops. Only pairs whose means are near need a look at all crops, and a matrix product in
-    blocks finds them.
-    """
-    sums = np.zeros((count, embeddings.shape[1]), np.float32)
-    np.add.at(sums, owner, embeddings)
-    means = unit_rows(sums, count)
-    known = np.flatnonzero(means.any(axis=1))
-    found = [np.zeros((0, 2), np.int64)]
-    for start in range(0, len(known), _BLOCK):
-        rows = known[start : start + _BLOCK]
-        near = means[rows] @ means[known[start:]].T >= 1.0 - limit  # (b, T - start)
-        first, second = np.nonzero(np.triu(near, 1))
-        found.append(np.column_stack([rows[first], known[start:][second]]))
-    return np.concatenate(found)
 
 
 def _lower_quartile(values: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:

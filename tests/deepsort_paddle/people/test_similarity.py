@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepsort_paddle.people.model import ReidModel
-from deepsort_paddle.people.similarity import LinkModel, candidate_pairs, pair_distances, query_distances
+from deepsort_paddle.people.similarity import LinkModel, pair_distances, query_distances
 
 
 def crops(sizes: list[int], seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -50,22 +50,6 @@ def test_no_tracks_have_no_distances() -> None:
     assert query_distances(query, empty, none, 0).shape == (0,)
     assert np.isinf(query_distances(query, empty, none, 2)).all()
     assert np.isinf(pair_distances(empty, none, 2, np.array([[0, 1]]))).all()
-    assert candidate_pairs(empty, none, 2, 0.5).shape == (0, 2)
-
-
-@pytest.mark.parametrize("block", [1, 7, 39, 40, 41])
-def test_candidates_are_the_pairs_whose_means_are_near(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepsort_paddle.people.similarity._BLOCK", block)
-    rows, owner = crops([3, 0, 2, 1] * 10)
-    means = [rows[owner == track].sum(axis=0) for track in range(40)]
-    near = [
-        (first, second)
-        for first in range(40)
-        for second in range(first + 1, 40)
-        if means[first].any() and means[second].any()
-        if means[first] @ means[second] >= 0.6 * np.linalg.norm(means[first]) * np.linalg.norm(means[second])
-    ]
-    assert candidate_pairs(rows, owner, 40, 0.4).tolist() == [list(pair) for pair in near]
 
 
 def test_probability_falls_with_distance_and_with_the_number_of_tracks() -> None:

@@ -1,0 +1,72 @@
+"""How many people there are, as an interval, from the joins of a clustering.
+
+Each join is right with its own probability, so the number of right ones has a Poisson binomial
+distribution. The joins are not independent, though: in another light, all probabilities are too high or too
+low together. So all log odds share one normal shift of unknown size, whose standard deviation is how far the
+calibration is off between data sets (`_SHIFT`, measured by ``benchmarks/people/across_cameras.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+__all__ = ["people_interval"]
+
+# Of 90 % intervals on random groups of people, 99 % held the truth on Market-1501 and 93 % on PKU-Reid; with
+# 1.75 PKU-Reid has 84 %.
+_SHIFT = 2.0
+_NODES = 15
+# With more joins the distribution is normal, but for the shift.
+_EXACT = 500
+
+
+def people_interval(
+    join_log_odds: Sequence[float], tracks: int, people: int, *, level: float = 0.9
+) -> tuple[int, int]:
+    """Fewest and most people.
+
+    Args:
+        join_log_odds: of all joins of tracks, those that were made and those that were not.
+        tracks: number of tracks.
+        people: number of people that was found; the interval holds it.
+        level: probability that the interval holds the number of people.
+
+    Returns:
+        the interval, both ends included.
+
+    Example:
+        >>> people_interval([9.0, 9.0, 0.0], tracks=5, people=3)
+        (2, 3)
+    """
+    if not len(join_log_odds):
+        return people, people
+    shifts, weights = hermegauss(_NODES)
+    odds = np.asarray(join_log_odds, np.float64)
+    count = len(odds)
+    pmf = np.zeros(count + 1)  # of the number of right joins
+    for shift, weight in zip(shifts.tolist(), (weights / weights.sum()).tolist(), strict=True):
+        pmf += weight * _right_joins(1.0 / (1.0 + np.exp(-odds - _SHIFT * shift)))
+    below = np.cumsum(pmf)
+    tail = 0.5 * (1.0 - level)
+    fewest = tracks - int(np.searchsorted(below, 1.0 - tail))
+    most = tracks - int(np.searchsorted(below, tail))
+    return max(min(fewest, people), 1), max(most, people)
+
+
+def _right_joins(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distribution of the number of right joins, ``(J + 1,)``."""
+    count = len(probability)
+    if count > _EXACT:
+        spread = np.sqrt(np.maximum((probability * (1 - probability)).sum(), 1e-6))
+        edges = norm.cdf((np.arange(count + 2) - 0.5 - probability.sum()) / spread)
+        edges[0], edges[-1] = 0.0, 1.0
+        return np.asarray(np.diff(edges), np.float64)
+    pmf = np.ones(1)
+    for one in probability.tolist():
+        pmf = np.convolve(pmf, [1.0 - one, one])
+    return pmf
