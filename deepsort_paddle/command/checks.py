@@ -119,7 +119,7 @@ def check_source(plan: RunPlan, source: FrameSource) -> None:
         for name in _OF_IMAGES:
             if getattr(plan, name):
                 raise ValueError(f"{plan.source} has no pictures: leave out {_flag(name)}")
-        if plan.camera_motion in ("pictures", "both"):
+        if plan.camera_motion in ("images", "both"):
             raise ValueError(f"{plan.source} has no pictures: leave out --camera-motion {plan.camera_motion}")
     if plan.offline and source.live:
         raise ValueError(f"{plan.source} is live and has no end: leave out --offline")

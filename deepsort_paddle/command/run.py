@@ -170,7 +170,7 @@ class _Run:
     def track(self) -> Generator[TrackedFrame, None, None]:
         """The frames of the source with their tracks, lazily."""
         plan, components = self.plan, self.components
-        by_images = components.settings["camera_motion"] in ("pictures", "both")
+        by_images = components.settings["camera_motion"] in ("images", "both")
         read_ahead = plan.read_ahead
         if read_ahead is None:  # a live source would be seen later, and can wait for long to be read
             read_ahead = 0 if self.source.live else _READ_AHEAD

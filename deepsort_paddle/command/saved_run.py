@@ -112,7 +112,7 @@ def _replays(plan: RunPlan, saved: SavedDetections, *, images: bool) -> bool:
     describes = not saved.has_embeddings and plan.reid != "none"
     if describes and (plan.reid is not None or plan.preset != "motion"):
         return False
-    by_images = camera_motion(plan, has_images=True) in ("pictures", "both")
+    by_images = camera_motion(plan, has_images=True) in ("images", "both")
     if (by_images and has_images) or plan.fps not in (None, saved.about.fps):
         return False
     return not (has_images and (images or any(getattr(plan, name) for name in _OF_IMAGES)))

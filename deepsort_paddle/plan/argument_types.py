@@ -64,10 +64,11 @@ def switch(value: bool) -> bool:
     return value
 
 
-def choice(*names: str) -> Callable[[str], str]:
-    """One of these names."""
+def choice(*names: str, **older: str) -> Callable[[str], str]:
+    """One of these names; ``older`` are former names and what they are called now."""
 
     def parse(value: str) -> str:
+        value = older.get(value, value)
         if value not in names:
             raise OptionError(f"expected {', '.join(names[:-1])} or {names[-1]}, got {value!r}")
         return value

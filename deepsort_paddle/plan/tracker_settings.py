@@ -57,7 +57,7 @@ def tracker_options(plan: RunPlan, preset: str | None = None) -> dict[str, Any]:
 
 
 def camera_motion(plan: RunPlan, *, has_images: bool) -> str:
-    """How the camera's motion is found: ``none``, by ``boxes``, by ``pictures``, or by ``both``.
+    """How the camera's motion is found: ``none``, by ``boxes``, by ``images``, or by ``both``.
 
     Args:
         plan: of the run; its own choice goes first, then the preset's.

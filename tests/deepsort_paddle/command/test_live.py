@@ -90,7 +90,7 @@ def test_times_and_ends_are_for_files(stream: Stream, capsys: pytest.CaptureFixt
     message = capsys.readouterr().err
     assert "--show needs" in message or "leave out --start and --end" in message
     assert track(["rtsp://door", "--end", "10", "--csv", "o.csv"]) == 2
-    assert "door is live: leave out --start and --end, which are for files" in capsys.readouterr().err
+    assert "door is live: --start and --end apply only to files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_without_network_hog_detects_and_says_how_long_it_takes(
     assert "note: cannot get yolox-nano: no connection (" in notes
     place = cache_folder() / "detectors" / "yolox_nano.onnx"
     assert f"download http://127.0.0.1:9/yolox_nano.onnx and save it as {place}" in notes
-    assert " s a frame: about " in notes
+    assert " s per frame: about " in notes
     assert "for 2 frames" in notes
 
 

@@ -132,7 +132,7 @@ def test_another_model_than_that_of_the_file_is_one_clear_line(
     assert track([*words, "--output", str(tmp_path / "a.txt")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "holds embeddings of Encoder" in error
+    assert "contains embeddings of Encoder" in error
     assert not (tmp_path / "a.txt").exists()
 
 
@@ -174,7 +174,7 @@ def test_a_file_of_another_video_is_noted(saved: Path, tmp_path: Path) -> None:
         for _ in range(3):
             writer.write(np.zeros((64, 64, 3), np.uint8))
     result = track_video(other, detections=saved)
-    assert any("holds detections of street" in line for line in result.warnings)
+    assert any("contains detections of street" in line for line in result.warnings)
 
 
 def test_detections_below_those_of_the_file_are_noted(clip: Path, saved: Path, tmp_path: Path) -> None:

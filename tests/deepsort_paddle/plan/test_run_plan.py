@@ -103,7 +103,7 @@ def test_a_wrong_value_is_named_in_one_line(values: dict[str, Any], message: str
     ("values", "message"),
     [
         ({"detections": "d.txt", "detector": "hog"}, "exclude each other"),
-        ({"detections": "d.txt", "classes": "car"}, "--classes is for detectors"),
+        ({"detections": "d.txt", "classes": "car"}, "--classes needs a detector"),
         ({"encode": "needed", "frames_per_batch": 2}, "leave out --frames-per-batch 2"),
         ({"lines": ["a:0,0,9,9"], "zones": ["a:0,0,9,0,9,9"]}, "got 'a' twice"),
         ({"tracker_options": {"max_agee": 3}}, "'max_agee' (did you mean max_age?)"),
