@@ -24,7 +24,9 @@ def test_boxes_in_pixels_of_the_picture_raise_no_doubt() -> None:
 def test_corners_in_place_of_widths_are_doubted() -> None:
     doubled = np.concatenate([CORNERS[:, :2], CORNERS[:, :2] + CORNERS[:, 2:]], axis=1)
     (doubt,) = box_warnings(doubled, 0.3, 480, 360)
-    assert doubt.startswith("2 of 3 detections reach far beyond the frame of 480 x 360: expected left, top, width")
+    assert doubt.startswith(
+        "2 of 3 detections reach far beyond the frame of 480 x 360: expected left, top, width"
+    )
     assert box_warnings(doubled, 0.3, None, None) == []
 
 
