@@ -15,7 +15,6 @@ from textwrap import fill
 from typing import Any, NoReturn
 
 from deepsort_paddle.console.one_line import OneLineParser
-from deepsort_paddle.motchallenge.sequence import sequence_folders
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.option import Option, option_of, options
 from deepsort_paddle.plan.run_plan import OUTPUTS, PLACEHOLDERS, RunPlan

@@ -16,7 +16,7 @@ __all__ = ["CountingOptions"]
 _GROUP = "counting (uses the bottom centre of the box; pixels, or fractions from 0 to 1; repeatable)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class CountingOptions:
     """Where people are counted, and how counts are reported."""
 

@@ -24,7 +24,7 @@ _BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 _PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class InputOptions:
     """What is tracked, and the networks that see it."""
 

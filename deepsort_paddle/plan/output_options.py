@@ -12,7 +12,7 @@ __all__ = ["OutputOptions"]
 _GROUP = "outputs"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class OutputOptions:
     """What a run writes, shows and prints."""
 

@@ -14,7 +14,7 @@ _TRACKER = "tracker"
 _CAMERA = ("none", "boxes", "images", "both")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class TrackingOptions:
     """How people are tracked."""
 
