@@ -132,7 +132,7 @@ def check_outputs(plan: RunPlan) -> None:
 
     Raises:
         OSError: a folder is missing, a file cannot be written, or it exists and ``overwrite`` is not set.
-        ValueError: a file would be replaced, or a name has the wrong ending.
+        ValueError: a file would be replaced, or a name has the wrong suffix.
     """
     inputs = [real_path(path) for path in (plan.source, plan.detections) if path]
     seen: dict[Path, str] = {}
@@ -171,7 +171,7 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
     warnings = []
     if plan.fps not in (None, source.fps) and not Path(plan.source).is_dir():
         rate = "" if source.fps is None else f" {source.fps:g}"
-        warnings.append(f"--fps is for folders of pictures: {source.name} keeps its own rate{rate}")
+        warnings.append(f"--fps applies only to image folders: {source.name} keeps its own rate{rate}")
     if plan.save_video and not source.live and Path(plan.source).is_file():
         from deepsort_paddle.media.sound import COPIED_CODECS, sound_codec  # imports PyAV
 

@@ -68,6 +68,8 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     sources = [*_matched(given.pop("source")), *_matched(plain)]
     if (config := given.pop("config", None)) is not None:
         given, sources = _with_config(config, given, sources)
+    from deepsort_paddle.motchallenge.sequence import sequence_folders  # --help ends before this line
+
     listed = len(sources)
     sources += [*(old for name in _OLD_SOURCES if (old := given.pop(name, None)) is not None)]
     if given.pop("use_gpu", False):

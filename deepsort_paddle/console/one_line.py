@@ -94,7 +94,7 @@ def _plain(flag: str) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return the message of an error as one line; errors of the operating system start with the file's name."""
+    """Return an error as one line; errors of the operating system start with the name of the file."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     nameless = "not enough memory" if isinstance(error, MemoryError) else type(error).__name__
