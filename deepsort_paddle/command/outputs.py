@@ -1,4 +1,4 @@
-"""The outputs of a run: opens what the plan asks for."""
+"""Opens the outputs of a run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_outputs(
     progress: Progress,
     stack: ExitStack,
 ) -> list[Output]:
-    """Open the outputs that a plan asks for, in the order in which they take a frame.
+    """Open the outputs of a plan, in the order in which they are written.
 
     Args:
         plan: with all file names filled in, each of them locked.
@@ -115,7 +115,7 @@ def entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
 
 
 class _Named:
-    """An output of one path: where the disk is full, the error names it."""
+    """An output to one path; if the disk is full, the error names the path."""
 
     def __init__(self, path: str, output: Output) -> None:
         self._path, self._output = path, output
@@ -192,7 +192,7 @@ def _sound(plan: RunPlan, source: FrameSource, annotated: _Annotated) -> Sound |
 
 
 class _Annotated:
-    """Draws each frame once and hands it on."""
+    """Draws each frame once, for the video and the window."""
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class _Annotated:
         if self.first is None:
             self.first = timestamp
         if timestamp is not None and self.first is not None:
-            timestamp -= self.first  # a video that begins in the middle of the source begins at 0
+            timestamp -= self.first  # the video starts at 0, wherever the run starts in the source
         for target in self._targets:
             target(image, timestamp)
 
@@ -220,7 +220,7 @@ class _Annotated:
 
 
 class _Window:
-    """A window of OpenCV; q and Esc end the run."""
+    """An OpenCV window; q and Esc stop the run."""
 
     def write(self, image: NDArray[np.uint8], timestamp: float | None) -> None:
         cv2.imshow("deepsort-track", image)

@@ -403,7 +403,7 @@ def test_ctrl_c_closes_every_output_after_a_whole_frame(
     code = track([scene.video, "--detections", scene.det, *options])
     assert code == 130
     captured = capsys.readouterr()
-    assert "stopped by SIGINT; outputs hold frames 1 to 20" in captured.err
+    assert "stopped by SIGINT; the outputs contain 20 frames" in captured.err
     assert captured.out.startswith("20 frames")
     assert read_tracks(out / "o.txt").frame.max() == 20
     assert json.loads((out / "o.json").read_text())["summary"]["frames"] == 20
