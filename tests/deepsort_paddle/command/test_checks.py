@@ -30,9 +30,9 @@ def test_corners_in_place_of_widths_are_doubted() -> None:
     assert box_warnings(doubled, 0.3, None, None) == []
 
 
-def test_parts_of_the_picture_in_place_of_pixels_are_doubted() -> None:
+def test_fractions_in_place_of_pixels_are_noted() -> None:
     (doubt,) = box_warnings(CORNERS / 480 - 1, 0.3, 480, 360)
-    assert "not parts of the picture" in doubt
+    assert "not fractions" in doubt
 
 
 def test_a_threshold_that_nothing_reaches_is_said() -> None:

@@ -182,7 +182,7 @@ def test_detections_below_those_of_the_file_are_noted(clip: Path, saved: Path, t
     track_video(clip, detections=saved, min_confidence=0.5, save_detections=npz)
     assert SavedDetections.read(npz).about.encoder == "Encoder"
     result = track_video(clip, detections=npz, preset="strong")
-    assert any("from a confidence of 0.5 on" in line for line in result.warnings)
+    assert any("with confidence 0.5 or more" in line for line in result.warnings)
 
 
 def test_another_preset_starts_from_the_threshold_of_the_detector(clip: Path, tmp_path: Path) -> None:
