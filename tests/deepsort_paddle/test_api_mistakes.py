@@ -157,7 +157,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a detector object for workers": (
         lambda: track_videos(["video.mp4"], detector=detect),  # type: ignore[arg-type]
-        "detector: expected a name or a path, as workers are processes; got an object",
+        "detector: expected a name or a path, since workers are processes; got an object",
     ),
     "an option that is not there": (
         lambda: track_video("video.mp4", max_agee=3),
