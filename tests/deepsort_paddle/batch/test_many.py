@@ -212,7 +212,7 @@ def test_what_has_changed_is_tracked_again_and_only_that(
     assert run("--n-init", "4") == "aaaabbbccc"
     (desk.folder / "out" / "c.txt").unlink()
     assert track([*desk.words, "--n-init", "4"]) == 0
-    assert "tracked again, as options, inputs or results changed: c\n" in capsys.readouterr().err
+    assert "tracking again, since options, inputs or results changed: c\n" in capsys.readouterr().err
     assert not list(desk.folder.rglob("*.part"))
 
 
