@@ -242,7 +242,7 @@ def test_wrong_options_are_one_line(
         ),
         (["{video}", "{det}", "--save-dir", "{dir}/o"], "det.txt is not a video: use --detec"),
         (["{dir}/nets/yolo.onnx"], "yolo.onnx is not a video: use --detector FILE"),
-        (["{dir}/films"], ".tiff .webp); it holds 2 videos: name each of them"),
+        (["{dir}/films"], ".tiff .webp); it contains 2 videos: name each of them"),
         (["{dir}/empty.mp4", "--detections", "{det}"], "empty.mp4 is empty"),
         (["{video}", "--detections", "{det}", "--output", "{det}/o.txt"], "there is no folder"),
         (["{video}", "--detections", "{det}", "--output", "{dir}"], "expected a file name, got a folder"),
