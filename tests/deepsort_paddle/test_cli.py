@@ -202,7 +202,7 @@ def test_the_predecessors_flags_do_the_same(scene: SimpleNamespace) -> None:
         (["a", "--bogus"], "unrecognized arguments: --bogus"),
         (["a", "--perset", "strong"], "unrecognized arguments: --perset strong (did you mean --preset?)"),
         (["a", "--vdeo-path"], "unrecognized arguments: --vdeo-path"),  # the predecessor's are not told
-        (["a", "--set", "max_agee=3"], "--set knows no option 'max_agee' (did you mean max_age?); there are"),
+        (["a", "--set", "max_agee=3"], "--set: unknown option 'max_agee' (did you mean max_age?); expected"),
         (
             ["a", "--max-cosine-distance", "-0.2"],
             "--max-cosine-distance: expected a number from 0 to 2, got '-0.2'",

@@ -124,7 +124,7 @@ def test_one_source_without_the_options_of_many_is_a_run_of_its_own(words: list[
         (["a.mp4", "b.mp4", "--detections=det", "--output=det/{name}.txt"], "would replace an input"),
         (["a.mp4", "b.mp4", "--reid", "absent"], "--reid absent: no such file or folder"),
         (["a.mp4", "b.mp4", "--detector", "absent.onnx"], "--detector absent.onnx: no such file or folder"),
-        (["a.mp4", "b.mp4", "--set", "nonsense=1"], "--set knows no option 'nonsense'"),
+        (["a.mp4", "b.mp4", "--set", "nonsense=1"], "--set: unknown option 'nonsense'"),
         (["a.mp4", "b.mp4", "--line", "door"], "door"),
         (["a.mp4", "--workers", "0"], "--workers: expected a whole number from 1, got '0'"),
         (["a.mp4", "--retries", "-1"], "--retries: expected a whole number from 0"),

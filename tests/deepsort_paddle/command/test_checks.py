@@ -87,4 +87,4 @@ def test_what_each_frame_warns_of_is_said_once(
     Path(scene.det).write_text(beyond)
     arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt")]
     assert track([scene.video, *arguments]) == 0
-    assert capsys.readouterr().err.count("no box of the frame has a pixel inside it") == 1
+    assert capsys.readouterr().err.count("all boxes lie outside the frame or are empty") == 1

@@ -85,7 +85,7 @@ def test_outputs_are_known_by_their_role() -> None:
         ({"encode": "some"}, "encode: expected all or needed, got 'some'"),
         ({"offline": 1}, "offline: expected True or False, got 1"),
         ({"output": 2.5}, "output: expected a name or a path, got 2.5"),
-        ({"classes": "person,,car"}, "classes: expected names or numbers with commas between"),
+        ({"classes": "person,,car"}, "classes: expected names or numbers separated by commas"),
         ({"min_confidence": {"car": 2}}, "min_confidence: expected a number from 0 to 1, got 2"),
         ({"explain": [0]}, "explain: expected a whole number from 1, got 0"),
         ({"lines": [3]}, "lines: expected Line or its text, got int"),
