@@ -63,7 +63,7 @@ def check_plan(plan: RunPlan) -> None:
         raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")
     if plan.output_ids == "person" and not plan.identities:
         raise ValueError("--output-ids person needs --identities, which finds the persons")
-    TrackCounter(plan.lines, plan.zones)  # finds names that come twice
+    TrackCounter(plan.lines, plan.zones)  # refuses duplicate names
     for name in ("events", "count_every", "counts") if not (plan.lines or plan.zones) else ():
         if getattr(plan, name) is not None:
             raise ValueError(f"{_flag(name)} has nothing to count at: name a --line or a --zone")

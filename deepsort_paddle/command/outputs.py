@@ -108,7 +108,7 @@ _Writer = TypeVar(
 
 
 def entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
-    """Enter a writer; a full disk when it is closed names its file."""
+    """Enter a writer; if the disk is full when it is closed, the error names its file."""
     stack.enter_context(name_disk_errors(path))
     stack.enter_context(writer)
     return writer
@@ -163,7 +163,7 @@ def _open_images(
     progress: Progress,
     stack: ExitStack,
 ) -> Output:
-    """The annotated frames, to a video file, a window or both."""
+    """Open the output of annotated frames: a video file, a window or both."""
     targets: list[Callable[[NDArray[np.uint8], float | None], None]] = []
     counter = None if progress.counting is None else progress.counting.counter
     annotated = _Annotated(painter, counter, targets)
@@ -233,7 +233,7 @@ class _Window:
 
 
 def about_outputs(plan: RunPlan, source: FrameSource, components: Components) -> dict[str, Any]:
-    """What a reader of the JSON needs to know about the run."""
+    """Return the description of a run for JSON and the report."""
     versions = {"deepsort_paddle": __version__, "python": platform.python_version(), "numpy": np.__version__}
     versions["opencv"] = cv2.__version__
     if "paddle" in sys.modules:

@@ -41,13 +41,13 @@ class RunResult:
         elapsed: wall-clock seconds from the first frame to the last.
         seconds: wall-clock seconds of each stage: read, detect, encode, track, write. Stages overlap, so
             their sum may be larger than ``elapsed``.
-        counts: of lines and zones; None where there are none.
-        outputs: path of each file or folder that was asked for, by the option's name.
-        warnings: what is worth knowing, a line each.
-        stopped_by: number of the signal that ended the run early; 0: none did.
-        decisions: why tracks were born, matched and lost, where ``explain`` or ``explain_csv`` asked for it.
-        linked: ids that ``offline`` has joined to others: id of the tracker to id of the results.
-        persons: person of each track, its first track's id; None without ``identities``.
+        counts: counts of lines and zones; None if there are none.
+        outputs: path of each file or folder written, by option.
+        warnings: notes and warnings, one line each.
+        stopped_by: number of the signal that ended the run early; 0 if none did.
+        decisions: why tracks were started, matched and lost; None without ``explain`` and ``explain_csv``.
+        linked: ids that ``offline`` linked to other tracks: from the tracker's id to the id in the results.
+        persons: person of each track, named by the id of its first track; None without ``identities``.
         names: of persons who were given one in corrections.
     """
 
@@ -221,7 +221,7 @@ class Progress:
         }
 
     def summary(self) -> dict[str, Any]:
-        """The totals, who is who, and what lines and zones counted, as plain values for JSON."""
+        """Return totals, identities and counts as plain values for JSON."""
         persons: dict[str, Any] = {} if self.persons is None else {"person_of_track": self.persons}
         if self.names:
             persons["names"] = self.names

@@ -123,7 +123,7 @@ def run_plan(
             )
         else:
             stopped_by = run.write(tracked_frames, progress)
-        tracked_frames.close()  # the tracker may have been at work in a thread
+        tracked_frames.close()  # the tracker may still be running in a thread
         if second is not None:
             if stopped_by and not plan.offline:
                 notes(f"stopped after {progress.frames} frames; writing what was tracked")
@@ -262,7 +262,7 @@ class _Run:
         return 0
 
     def refine(self, recorder: Recorder, stack: ExitStack) -> Iterator[TrackedFrame]:
-        """The recorded frames with refined tracks; images are read once more where an output needs them."""
+        """Return the recorded frames with refined tracks; reads the images again if an output needs them."""
         plan, images = self.first, cast(Iterable[Frame], ())
         of_images = plan.save_video or plan.save_crops or plan.report or plan.index
         if self.source.has_images and (self.outputs or of_images):
@@ -274,7 +274,7 @@ class _Run:
         return recorder.frames(images, max_cosine_distance=limit, fps=fps, n_init=options.n_init)
 
     def bar(self) -> tqdm[NoReturn]:
-        """The progress bar, on a terminal only."""
+        """Return the progress bar, which is shown only on a terminal."""
         return progress_bar(self.plan, self.source.frame_count)
 
 

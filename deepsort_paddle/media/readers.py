@@ -120,11 +120,11 @@ def read_file(
                 damaged = True
                 failures += packet.pts is None
                 continue
-            for picture in pictures:
-                damaged |= picture.is_corrupt
-                damaged |= entry is not None and latest is None and picture.pts != entry.pts
-                if picture.pts is not None:
-                    late = -1.0 if latest is None else (latest - picture.pts) * float(stream.time_base)
+            for decoded in frames:
+                damaged |= decoded.is_corrupt
+                damaged |= entry is not None and latest is None and decoded.pts != entry.pts
+                if decoded.pts is not None:
+                    late = -1.0 if latest is None else (latest - decoded.pts) * float(stream.time_base)
                     if damaged and 0 <= late <= _LATEST:
                         continue  # too late: it was already counted as lost
                     latest = decoded.pts

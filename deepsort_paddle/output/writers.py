@@ -133,7 +133,7 @@ class JsonWriter(TextFile):
 
 
 def track_records(tracked: TrackedFrame, persons: Persons | None = None) -> list[dict[str, Any]]:
-    """The tracks of a frame as plain values; boxes are x1, y1, x2, y2 pixels, 0-based."""
+    """Return the tracks of a frame as plain values; boxes are x1, y1, x2, y2 in pixels, 0-based."""
     tracks, detections = tracked.tracks, tracked.detections
     records = []
     for row, index in enumerate(tracks.detection_index.tolist()):
@@ -172,12 +172,12 @@ class TrackPainter:
         class_names: Sequence[str] = (),
         persons: Persons | None = None,
     ) -> None:
-        """Frames are ``height`` x ``width`` pixels, black until there is a picture.
+        """Create it for frames of one size; they are black until the first image.
 
         Args:
-            height: of the frames.
-            width: of the frames.
-            class_names: by class number, shown beside the id; ids alone when left out.
+            height: height of the frames in pixels.
+            width: width of the frames in pixels.
+            class_names: names by class number, shown next to the id; empty to show only ids.
             persons: of the run; they give colours, trails and labels.
         """
         self._trails = Trails()

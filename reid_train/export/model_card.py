@@ -145,7 +145,7 @@ def _figures_section(description: Mapping[str, Any]) -> str:
     return f"""{_figures(description["evaluation"])}
 
 {_threshold(description)}
-Exported against trained network, largest difference of any value: {parity}.
+Largest difference of embedding values between exported and trained network: {parity}.
 """
 
 
@@ -157,8 +157,9 @@ def _threshold(description: Mapping[str, Any]) -> str:
     note = "Cameras are unknown: some pairs are from one camera; across cameras more would be rejected.\n"
     return f"""Threshold: at a cosine distance of {description["max_cosine_distance"]},
 {calibration["false_accept_rate"]:.2%} of {calibration["different_pairs"]:,} pairs of different persons are
-taken for one, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
-{"in different cameras " if across else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
+accepted, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
+{"in different cameras " if across else ""}are rejected.
+Equal error rate: {calibration["equal_error_rate"]:.1%}.
 {"" if across else note}{_conditions(calibration.get("conditions", ()))}"""
 
 

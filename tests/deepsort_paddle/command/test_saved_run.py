@@ -206,7 +206,7 @@ def test_other_frames_than_those_of_the_file_are_an_error(clip: Path, saved: Pat
     track_video(clip, detections=saved, stride=2, save_detections=npz)
     track_video(clip, detections=npz, save_detections=tmp_path / "again.npz")
     assert SavedDetections.read(tmp_path / "again.npz").about.every == (2,)
-    with pytest.raises(ValueError, match="is of --stride 2, got --stride 3"):
+    with pytest.raises(ValueError, match="was saved with --stride 2, got --stride 3"):
         track_video(clip, detections=npz, stride=3)
 
 
