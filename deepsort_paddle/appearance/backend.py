@@ -4,7 +4,7 @@ Measured on an AMD EPYC with AVX512-BF16 (benchmarks/encoder): OpenVINO in bfloa
 every network at every batch size. Without it small networks run 2 to 10 times as fast in ONNX Runtime as in
 Paddle, each of whose many small operators costs more, and a ResNet50 twice as fast in Paddle, in bfloat16, as
 in ONNX Runtime, which has none on CPUs. int8 is up to four times as fast as float32 for a ResNet50, at
-embeddings that differ visibly. So int8 is never taken unasked.
+embeddings that differ visibly. So int8 is never chosen automatically.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Appearance embeddings of boxes: an exported re-ID network with everything that belongs to it.
+"""Computes appearance embeddings of boxes by an exported re-ID network.
 
-The network is a folder: ``encoder.json`` describes it, ``SHA256SUMS`` seals it, and the graph carries
-its own colour order and normalisation (uint8 NHWC BGR in, one row of floats out). Outside the graph only
-crop and resize are left (`preprocess`), straight into one uint8 batch. Networks exported elsewhere get their
-layout and normalisation once a batch.
+The network is a folder: ``encoder.json`` describes it, ``SHA256SUMS`` seals it, and the graph contains
+colour order and normalisation (uint8 NHWC BGR in, one row of floats out). Only crop and resize remain
+outside the graph (`preprocess`); they write into one uint8 batch. For third-party networks, layout and
+normalisation are applied once per batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from deepsort_paddle.structures import unit_rows
 
 __all__ = ["AppearanceEncoder", "EncoderSpec"]
 
-_NO_PIXEL = "no box of the frame has a pixel inside it: expected boxes x1, y1, x2, y2 in pixels"
+_NO_PIXEL = "all boxes lie outside the frame or are empty: expected boxes x1, y1, x2, y2 in pixels"
 
 
 class AppearanceEncoder:
@@ -36,7 +36,7 @@ class AppearanceEncoder:
 
     Attributes:
         spec: the network's `EncoderSpec`.
-        folder: of its files.
+        folder: the folder of its files.
         embedding_size: D of the embeddings.
         max_cosine_distance: the appearance threshold calibrated for this network.
 
@@ -60,32 +60,31 @@ class AppearanceEncoder:
         backend: str = "auto",
         precision: str = "auto",
     ) -> None:
-        """Open an exported network and run it once, on a black crop, to see that it is what its spec says.
+        """Open an exported network and run it once, on a black crop, to check that it matches its spec.
 
         Args:
             directory: a folder with ``encoder.json``, ``SHA256SUMS`` and the files that they name; or a
                 network exported elsewhere (docs/third_party_reid.md), which may lack both, or an ``.onnx``
-                file. None, or ``osnet_ain_x0_5``, takes the model of the package; in a checkout the name of
-                any folder of ``weights/`` will do, as ``resnet50vd``.
-            device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
-            batch_size: crops held in memory and handed to the network at a time, at most.
-            threads: CPU threads; None takes every core this process may use.
+                file. None, or ``osnet_ain_x0_5``, is the packaged model; in a checkout, any folder of
+                ``weights/`` can be named, such as ``resnet50vd``.
+            device: ``auto`` (a GPU if there is one), ``cpu``, ``gpu`` or ``gpu:N``.
+            batch_size: largest number of crops per call of the network.
+            threads: CPU threads; None for all cores available to this process.
             verify: compare the files with ``SHA256SUMS``; a network exported elsewhere may have none.
             backend: ``paddle``, ``onnxruntime`` or ``openvino``; the latter two run the folder's ONNX copy
-                (``files.onnx``), with the same embeddings but for rounding. ``auto`` takes the fastest there
-                is: where there is a copy and no GPU is wanted or Paddle build for GPUs installed, OpenVINO
-                if bfloat16 or int8 is computed, else ONNX Runtime (docs/encoder.md has the table); Paddle
-                without a copy.
+                (``files.onnx``), with the same embeddings up to rounding. ``auto`` is the fastest one
+                installed (table in docs/encoder.md): with an ONNX copy and on a CPU, OpenVINO for bfloat16 or
+                int8, else ONNX Runtime; without a copy, or on a GPU, Paddle.
             precision: ``float32``, ``bfloat16``, or ``int8``, the folder's int8 form (``files.int8``), whose
-                embeddings differ visibly. ``auto`` is bfloat16 where library and CPU have it and
-                ``bfloat16.allowed`` says that the embeddings are the same but for rounding, else float32.
+                embeddings differ visibly. ``auto`` is bfloat16 if library and CPU support it and
+                ``bfloat16.allowed`` says that the embeddings are the same up to rounding, else float32.
 
         Raises:
             FileNotFoundError: the folder or a file in it is missing.
             OSError: a file differs from its checksum, or cannot be opened as a network.
             ImportError: the network needs Paddle, which is not installed.
-            ValueError: ``encoder.json`` or an argument is wrong, or the folder or the processor lacks what
-                `precision` or `backend` wants.
+            ValueError: ``encoder.json`` or an argument is invalid, or the folder or the processor does not
+                support the `precision` or `backend`.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
@@ -129,7 +128,7 @@ class AppearanceEncoder:
 
     @property
     def checksum(self) -> str | None:
-        """SHA-256 of the ``.onnx`` file or of the folder's ``SHA256SUMS``; None where there is none."""
+        """SHA-256 of the ``.onnx`` file or of the folder's ``SHA256SUMS``; None if there is none."""
         return model_checksum(self._location)
 
     @classmethod
@@ -197,8 +196,8 @@ class AppearanceEncoder:
             boxes: for each frame its ``(N, 4)`` xyxy pixels.
 
         Returns:
-            for each frame its ``(N, D)`` unit rows, as from calling the encoder on it alone. There is a
-            warning where none of several boxes has a pixel in its frame.
+            ``(N, D)`` unit rows for each frame, the same as for each frame alone. Warns if all of several
+            boxes lie outside their frame.
 
         Raises:
             ValueError: as for one frame, or the numbers of frames and box arrays differ.
@@ -232,7 +231,7 @@ class AppearanceEncoder:
         return rows
 
     def embed_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed crops that are already resized as the network wants them.
+        """Embed crops that already have the network's input size.
 
         Args:
             crops: ``(N, height, width, 3)`` uint8 BGR, as from `crop_boxes`.

@@ -1,7 +1,7 @@
-"""From a frame to a network's input: boxes cut out, resized, and arranged as the network takes them.
+"""From a frame to a network's input: crop boxes, resize, and convert to the network's layout.
 
-Tracking, training and evaluation all resize with `resize_into`, so that what a tracker feeds a network cannot
-drift from what its training fed it. Everything up to the network is uint8 BGR.
+Tracking, training and evaluation all resize with `resize_into`, so that a network gets the same input in the
+tracker as in training. Everything before the network is uint8 BGR.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def crop_boxes(
     interpolation: str = "linear",
     resize_mode: str = "stretch",
 ) -> NDArray[np.uint8]:
-    """Crops of a frame, cut to the frame and resized: what an encoder's network sees.
+    """Crop and resize boxes of a frame, as input of an encoder.
 
     Args:
         frame: ``(H, W, 3)`` uint8 BGR; strided views are fine.
@@ -78,7 +78,7 @@ def crop_boxes(
 
 
 def check_resize(resize_mode: str, interpolation: str) -> None:
-    """Refuse an unknown way to resize.
+    """Check the names of a resize mode and an interpolation.
 
     Args:
         resize_mode: one of `RESIZE_MODES`.
@@ -116,7 +116,7 @@ def crop_into(
 def resize_into(
     out: NDArray[np.uint8], image: NDArray[np.uint8], resize_mode: str, interpolation: str
 ) -> None:
-    """Resize an image of a person as networks see it; the image is not modified.
+    """Resize an image of a person to a network's input size; the image is not modified.
 
     Args:
         out: ``(height, width, 3)`` uint8, overwritten with the result.
@@ -126,7 +126,7 @@ def resize_into(
         interpolation: nearest, linear, cubic or area.
     """
     if image.strides[2] != 1 or image.strides[1] != 3:
-        # OpenCV takes rows that are apart, but neither mirrored images nor swapped channels.
+        # OpenCV accepts strided rows, but neither mirrored images nor swapped channels.
         image = np.ascontiguousarray(image)
     height, width = out.shape[:2]
     code = _CV2_CODES[interpolation]
@@ -143,15 +143,15 @@ def resize_into(
 
 
 def network_input(crops: NDArray[np.uint8], spec: EncoderSpec) -> NDArray[Any]:
-    """A batch of crops in the network's own layout, colour order and range.
+    """Convert a batch of crops to the network's layout, colour order and range.
 
     Args:
         crops: ``(N, height, width, 3)`` uint8 BGR.
-        spec: says what the network takes.
+        spec: description of the network.
 
     Returns:
         ``(N, height, width, 3)`` or ``(N, 3, height, width)``; uint8, or float32 (x * scale - mean) / std.
-        The crops themselves where they fit already.
+        The crops themselves if no conversion is needed.
     """
     pixels = crops if spec.channels == "BGR" else crops[..., ::-1]
     gain = np.float32(spec.scale) / np.array(spec.std, np.float32)

@@ -150,13 +150,13 @@ class EncoderSpec:
 
 
 def model_checksum(model: Path) -> str | None:
-    """SHA-256 of an ``.onnx`` file, or of a folder's ``SHA256SUMS``, which covers its files; None without."""
+    """Return the SHA-256 of an ``.onnx`` file, or of a folder's ``SHA256SUMS``; None without one."""
     sealed = model if model.is_file() else model / "SHA256SUMS"
     return hashlib.sha256(sealed.read_bytes()).hexdigest() if sealed.is_file() else None
 
 
 def verify_checksums(directory: str | Path, names: Sequence[str]) -> None:
-    """Compare files with the ``SHA256SUMS`` beside them (the format of ``sha256sum``).
+    """Compare files with ``SHA256SUMS`` in their folder (the format of ``sha256sum``).
 
     Args:
         directory: the folder.

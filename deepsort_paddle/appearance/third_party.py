@@ -1,6 +1,6 @@
 """Read the input size, colour order and normalisation of third-party re-ID networks.
 
-An ``encoder.json`` written by hand beside the files takes precedence. Without one, three layouts hold enough:
+An ``encoder.json`` written by hand takes precedence. Without one, three layouts contain enough information:
 a PaddleDetection folder (``infer_cfg.yml``), a PaddleClas folder (``inference.yml``) and an ONNX file, whose
 graph contains the shape of its input. Anything else is refused, and the error names what is missing: a
 network fed with the wrong size or colours tracks badly without any error. docs/third_party_reid.md is the
@@ -40,7 +40,7 @@ PADDLE_FILES = (
     ("model", "params"),
 )
 _UNFINISHED = "belongs to a training run; convert it to an appearance model with reid-train export"
-HELP = "write an encoder.json beside it, as in docs/third_party_reid.md"
+HELP = "write an encoder.json for it, see docs/third_party_reid.md"
 # ImageNet's mean and standard deviation of RGB in [0, 1]; nearly every published re-ID network uses them.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # infer_cfg.yml has the codes of OpenCV's interpolations, PaddleClas has names.
@@ -77,7 +77,7 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
         if path.exists():
             raise ValueError(f"{path}: expected an appearance model (a folder or an .onnx file), got a file")
         raise FileNotFoundError(
-            f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} comes along; larger models are folders "
+            f"{path}: no such folder or .onnx file ({DEFAULT_MODEL} is installed; larger models are folders "
             "of weights/ in the repository of deepsort-paddle: copy one and name its path)"
         )
     if (path / "encoder.json").is_file():
@@ -96,13 +96,13 @@ def describe(path: str | Path) -> tuple[Path, EncoderSpec]:
         raise ValueError(f"{path}: {_UNFINISHED}")
     if not files and not networks:
         raise FileNotFoundError(
-            f"{path / 'encoder.json'}: no such file, and the folder holds no network of a known layout"
+            f"{path / 'encoder.json'}: no such file, and the folder has no network in a known layout"
         )
     if len(networks) > 1 and not files:
         raise ValueError(f"{path}: expected one .onnx file, got several; name one of {', '.join(networks)}")
     raise FileNotFoundError(
         f"{path / 'encoder.json'}: no such file, and {files[0][0]} does not contain its input's size and "
-        "normalisation; write one as in docs/third_party_reid.md"
+        "normalisation; write one, see docs/third_party_reid.md"
     )
 
 
@@ -135,7 +135,7 @@ def fit_to_graph(spec: EncoderSpec, model: Path, shape: tuple[int, ...], dtype: 
     if dtype == "uint8":
         return fitted
     warnings.warn(
-        f"{model}: takes floats of unknown range: assuming RGB, divided by 255, ImageNet's mean "
+        f"{model}: expects floats of unknown range: assuming RGB, divided by 255, ImageNet's mean "
         f"and standard deviation; if that is wrong, {HELP}",
         stacklevel=3,
     )

@@ -1,11 +1,11 @@
-"""Who tracks the videos: worker processes of this machine, or a Ray cluster.
+"""Engines that track the videos: worker processes on this machine, or a Ray cluster.
 
-An engine takes jobs by `submit` and hands back outcomes by `result`, in the order in which they end. A
-worker that dies, by ``kill -9``, by the system's want of memory or by a crash in native code, is an outcome
-with an error and not the end of the run.
+An engine takes jobs by `submit` and returns outcomes by `result`, in the order in which they finish. If a
+worker dies, by ``kill -9``, by the out-of-memory killer or by a crash in native code, its job fails and the
+run continues.
 
-Worker processes are started by ``subprocess``: a broken process does not take a whole pool with it, the
-caller's script needs no ``__main__`` guard, and libraries that dislike ``fork`` never see one.
+Worker processes are started by ``subprocess``: a broken process does not break a pool, the caller's script
+needs no ``__main__`` guard, and nothing is forked, which some libraries do not survive.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ class Engine(Protocol):
     """Runs jobs.
 
     Attributes:
-        capacity: jobs that it can use at once; None: any number.
+        capacity: largest number of jobs submitted at once; None for any number.
     """
 
     capacity: int | None
 
     def submit(self, job: Job) -> None:
-        """Take a job; it begins when a worker is free."""
+        """Submit a job; it starts when a worker is free."""
 
     def result(self) -> tuple[Job, Outcome]:
-        """The next job that ended, and how."""
+        """Wait for the next job to finish; return it and its outcome."""
 
     def close(self) -> None:
-        """Stop whatever still runs and let go of all processes."""
+        """Stop running jobs and end all processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a job that has ended.
+    """A finished attempt at a job.
 
     Attributes:
-        job: which.
-        number: from 1.
-        outcome: what came of it.
-        again: whether there will be another one.
+        job: the job.
+        number: number of the attempt, from 1.
+        outcome: its outcome.
+        again: whether another attempt follows.
     """
 
     job: Job
@@ -71,13 +71,13 @@ class Attempt:
 def run_jobs(
     jobs: Iterable[Job], engine: Engine, *, retries: int, started: Callable[[Job, int], None]
 ) -> Iterator[Attempt]:
-    """Run all jobs, those that fail again after the others; yields the attempts as they end.
+    """Run all jobs and yield the attempts as they finish; failed jobs are tried again after the others.
 
     Args:
-        jobs: to run, in this order as far as workers are free.
+        jobs: the jobs, started in this order.
         engine: runs them.
-        retries: more attempts at a job that failed.
-        started: called with each job and the number of the attempt when the engine gets it.
+        retries: further attempts after a job failed.
+        started: called with each job and the number of the attempt when it is submitted.
     """
     waiting = deque((job, 1) for job in jobs)
     running: dict[str, int] = {}
@@ -96,18 +96,18 @@ def run_jobs(
 
 
 class ProcessEngine:
-    """Worker processes on this machine, each used for one video after the other.
+    """Worker processes on this machine; each tracks one video after another.
 
-    After a video that failed the next one gets a fresh process.
+    After a failed video, the next one gets a new process.
     """
 
     def __init__(self, workers: int, *, threads: int, command: Sequence[str] | None = None) -> None:
-        """Get ready; processes are started when there is work.
+        """Create it; processes are started when there are jobs.
 
         Args:
-            workers: processes at once.
-            threads: of each process, for libraries that ask the environment.
-            command: starts a worker; ours when left out.
+            workers: largest number of processes.
+            threads: threads of each process, for libraries that read the environment.
+            command: starts a worker; by default that of `worker`.
         """
         self.capacity: int | None = workers
         self._command = list(command or [sys.executable, "-c", _WORKER.format(path=sys.path)])
@@ -122,17 +122,17 @@ class ProcessEngine:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Take a job."""
+        """Submit a job."""
         self._jobs.put(job)
 
     def result(self) -> tuple[Job, Outcome]:
-        """The next job that ended, and how."""
+        """Wait for the next job to finish; return it and its outcome."""
         while True:
             with suppress(queue.Empty):
                 return self._outcomes.get(timeout=1)  # Windows sees Ctrl-C only between two waits
 
     def close(self) -> None:
-        """Kill the workers; what they were writing stays as ``NAME.part``."""
+        """Kill the workers; files that they were writing stay as ``NAME.part``."""
         with self._lock:
             self._closed = True
             for process in self._processes:
@@ -143,7 +143,7 @@ class ProcessEngine:
             thread.join()
 
     def _serve(self) -> None:
-        """One worker's place: hands jobs to its process, and starts another one when that is gone."""
+        """Send jobs to one worker process, and start another process when it ends."""
         process: subprocess.Popen[bytes] | None = None
         while not self._closed and (job := self._jobs.get()) is not None:
             try:
@@ -177,7 +177,7 @@ class ProcessEngine:
 
 
 def _ask(process: subprocess.Popen[bytes], job: Job) -> Outcome:
-    """Hand a job to a worker and wait for the outcome, or for its death."""
+    """Send a job to a worker and wait until it answers or dies."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -197,34 +197,34 @@ def _ask(process: subprocess.Popen[bytes], job: Job) -> Outcome:
 
 
 def _outcome(known: dict[str, Any]) -> Outcome:
-    """An outcome that was JSON on its way: its lists are tuples again."""
+    """Return an outcome from JSON, with lists as tuples."""
     lists: dict[str, Any] = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
     return Outcome(**{**known, **lists})
 
 
 class RayEngine:
-    """Tasks of Ray: on the cluster that ``RAY_ADDRESS`` names or that runs here, else on this machine."""
+    """Ray tasks: on the cluster of ``RAY_ADDRESS`` or a running local one, else on this machine."""
 
     def __init__(
         self, function: Callable[[Job], Outcome], workers: int | None, *, threads: int, gpus: int = 0
     ) -> None:
-        """Connect.
+        """Connect to Ray.
 
         Args:
             function: tracks one video.
-            workers: tasks at once; None for as many as Ray has place for.
-            threads: CPUs that a task takes.
-            gpus: GPUs that a task takes.
+            workers: largest number of tasks at once; None for as many as Ray can place.
+            threads: CPUs per task.
+            gpus: GPUs per task.
 
         Raises:
             ImportError: Ray is not installed.
-            OSError: the cluster can't be reached.
+            OSError: the cluster cannot be reached.
         """
         try:
             import ray
         except ImportError:
-            raise ImportError("--engine ray wants Ray: pip install ray") from None
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here tells nobody
+            raise ImportError("--engine ray needs Ray: pip install ray") from None
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry of a cluster started here
         self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
@@ -232,18 +232,18 @@ class RayEngine:
                 ray.init(log_to_driver=False, logging_level="ERROR")
             except (OSError, RuntimeError, ValueError) as error:
                 raise OSError(f"Ray can't be reached: {in_one_line(error)}") from None
-        # Retries are counted and reported by the caller.
+        # The caller counts and reports retries.
         options = {"num_cpus": threads, "num_gpus": gpus, "max_retries": 0}
         self._task = ray.remote(**options)(function)
         self.capacity = workers
         self._running: dict[Any, Job] = {}
 
     def submit(self, job: Job) -> None:
-        """Take a job."""
+        """Submit a job."""
         self._running[self._task.remote(job)] = job
 
     def result(self) -> tuple[Job, Outcome]:
-        """The next job that ended, and how."""
+        """Wait for the next job to finish; return it and its outcome."""
         (ended,), _ = self._ray.wait(list(self._running), num_returns=1)
         job = self._running.pop(ended)
         try:
@@ -252,7 +252,7 @@ class RayEngine:
             return job, Outcome(error=f"its worker was lost: {type(error).__name__}", trace=str(error))
 
     def close(self) -> None:
-        """Cancel what still runs; a cluster that was there before stays."""
+        """Cancel running tasks; shut down the cluster only if it was started here."""
         for task in self._running:
             self._ray.cancel(task, force=True)
         if self._ours:

@@ -1,4 +1,4 @@
-"""A video to track and what came of it, as values that travel between processes and machines."""
+"""A video to track and its outcome, as values that are sent between processes and machines."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Job:
     """One video to track.
 
     Attributes:
-        name: of its output files; no other video of the run has it.
-        plan: of this video, its file names filled in.
-        folder: where relative paths begin.
+        name: name of its output files, unique in the run.
+        plan: plan of this video, with its file names filled in.
+        folder: folder that paths are relative to.
     """
 
     name: str
@@ -30,34 +30,34 @@ class Job:
 
     @property
     def source(self) -> str:
-        """The video as it was given."""
+        """The video as given by the user."""
         return self.plan.source
 
     def as_dict(self) -> dict[str, Any]:
-        """Values that JSON can carry."""
+        """Return the job as values for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> Self:
-        """The job that `as_dict` described."""
+        """Return the job that `as_dict` described."""
         return cls(known["name"], RunPlan.from_dict(known["plan"]), known["folder"])
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one attempt at a `Job`.
+    """The outcome of one attempt at a `Job`.
 
     Attributes:
-        error: why it failed, one line; empty where it did not.
-        trace: where in the code, for errors that are not the user's.
-        frames: how many were tracked.
-        ids: how many were reported.
-        broken: frames that could not be read.
-        seconds: the attempt took.
-        files: what was written, as paths from the job's folder; a folder of crops too.
-        notes: what is worth knowing, a line each.
-        counts: of lines and zones, as in the JSON output; None without any.
-        counted: the same as text, a line each.
+        error: why it failed, one line; empty if it succeeded.
+        trace: traceback of an unexpected error.
+        frames: number of tracked frames.
+        ids: number of reported ids.
+        broken: number of frames that could not be read.
+        seconds: duration of the attempt.
+        files: files and folders written, as paths relative to the job's folder.
+        notes: notes and warnings, one line each.
+        counts: counts of lines and zones, as in the JSON output; None if there are none.
+        counted: the counts as text, one line each.
     """
 
     error: str = ""

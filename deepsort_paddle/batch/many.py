@@ -1,7 +1,7 @@
-"""``deepsort-track`` over many videos: each tracked as if it were alone, several at once.
+"""``deepsort-track`` over many videos: several at once, each tracked as if it were the only one.
 
-A status file in the folder of the results says which videos are done, with a digest of everything that
-decides their results. Given again, the same command skips those and goes on with the rest.
+A status file in the results folder records which videos are done, with a digest of everything that determines
+their results. The same command, run again, skips those and continues with the rest.
 """
 
 from __future__ import annotations
@@ -53,24 +53,24 @@ def track_many(
     retries: int = 1,
     engine: str = "processes",
 ) -> list[VideoResult]:
-    """Track many videos as ``deepsort-track`` does, results and status file in ``save_dir``.
+    """Track many videos like ``deepsort-track``, with results and status file in ``save_dir``.
 
     Args:
-        sources: video files, folders of pictures or MOTChallenge sequences.
-        arguments: more options of the command, such as ``["--detector", "yolox_nano.onnx"]``.
-        save_dir: for the results; made when it is missing.
-        workers: videos at once; None for one on each core, or as many as Ray has place for.
-        retries: more attempts at a video that failed.
-        engine: ``processes`` of this machine, or ``ray``.
+        sources: video files, image folders or MOTChallenge sequences.
+        arguments: further options of the command, such as ``["--detector", "yolox_nano.onnx"]``.
+        save_dir: folder for the results; created if missing.
+        workers: videos tracked at once; None for one per core, or as many as Ray can place.
+        retries: further attempts after a video failed.
+        engine: ``processes`` on this machine, or ``ray``.
 
     Returns:
-        A result for each source, in their order. Videos that failed are among them and raise nothing.
+        A result for each source, in their order. Failed videos are included and do not raise.
 
     Raises:
-        OSError: a file is missing, or another run is at work in ``save_dir``.
-        ValueError: an option is wrong.
-        ImportError: Ray is wanted but not installed.
-        KeyboardInterrupt: Ctrl-C; the workers are gone, the status file says what is done.
+        OSError: a file is missing, or another run uses ``save_dir``.
+        ValueError: an option is invalid.
+        ImportError: Ray is needed but not installed.
+        KeyboardInterrupt: after Ctrl-C; the workers have ended, the status file records what is done.
     """
     for name, given in (("sources", sources), ("arguments", arguments)):
         _expect_list(name, given)
@@ -97,37 +97,37 @@ def track_videos(
     progress: bool = False,
     **options: Any,
 ) -> list[VideoResult]:
-    """Track many videos, several at once, each as `track_video` would by itself.
+    """Track many videos, several at once, each like `track_video`.
 
-    A status file in ``save_dir`` says which videos are done: the same call skips those and goes on with the
-    rest. Videos are tracked in processes of their own, so detectors and models are names, not objects.
+    A status file in ``save_dir`` records which videos are done: the same call skips those and continues with
+    the rest. Worker processes track the videos, so detectors and models are names, not objects.
 
     Args:
-        sources: video files, folders of images or MOTChallenge sequences.
+        sources: video files, image folders or MOTChallenge sequences.
         detector: ``"hog"``, an ``.onnx`` file or a PaddleDetection folder.
         detections: a folder with ``NAME.txt`` for each video, or a file name with ``{name}`` in it.
-        reid: a folder or an ``.onnx`` file; ``"none"`` tracks by motion alone.
-        preset: ``"strong"``, ``"motion"`` or ``"deepsort"`` (as published). None takes the best: strong with
-            appearance, motion without.
+        reid: a folder or an ``.onnx`` file; ``"none"`` tracks by motion only.
+        preset: ``"strong"``, ``"motion"`` or ``"deepsort"`` (as published). None uses strong with an
+            appearance model and motion without.
         lines: lines to count at, the same in all videos.
-        zones: zones to count in, likewise.
-        save_dir: for the status file, and a text file and an annotated video of each source; made when it is
-            missing.
-        workers: videos at once; None for one on each core, or as many as Ray has place for.
-        retries: more attempts at a video that failed.
-        engine: ``"processes"`` of this machine, or ``"ray"``.
-        progress: show a progress bar on a terminal, and notes.
-        **options: any other field of `RunPlan`; in file names ``{name}`` is the video's, as in
+        zones: zones to count in, the same in all videos.
+        save_dir: folder for the status file, and for a text file and an annotated video of each source;
+            created if missing.
+        workers: videos tracked at once; None for one per core, or as many as Ray can place.
+        retries: further attempts after a video failed.
+        engine: ``"processes"`` on this machine, or ``"ray"``.
+        progress: show notes, and on a terminal a progress bar.
+        **options: any other field of `RunPlan`; in file names ``{name}`` stands for the video's name, as in
             ``csv="tables/{name}.csv"``.
 
     Returns:
-        A result for each source, in their order. Videos that failed are among them and raise nothing.
+        A result for each source, in their order. Failed videos are included and do not raise.
 
     Raises:
-        OSError: a file is missing, or another run is at work in ``save_dir``.
-        ValueError: an argument is wrong; one line says what was expected.
-        ImportError: Ray is asked for and not installed.
-        KeyboardInterrupt: Ctrl-C; the workers are gone, the status file says what is done.
+        OSError: a file is missing, or another run uses ``save_dir``.
+        ValueError: an argument is invalid; the message is one line.
+        ImportError: Ray is needed but not installed.
+        KeyboardInterrupt: after Ctrl-C; the workers have ended, the status file records what is done.
 
     Example:
         >>> from deepsort_paddle import track_videos
@@ -139,7 +139,7 @@ def track_videos(
     names: dict[str, Any] = {"detector": detector, "detections": detections, "reid": reid, "preset": preset}
     for name in ("detector", "reid"):
         if callable(names[name]):
-            raise ValueError(f"{name}: expected a name or a path, as workers are processes; got an object")
+            raise ValueError(f"{name}: expected a name or a path, since workers are processes; got an object")
     places: dict[str, Any] = {"lines": lines, "zones": zones, "save_dir": save_dir}
     plan = RunPlan(source="{source}", **names, **places, **{"quiet": not progress, **options})
     batch = BatchPlan(
@@ -154,7 +154,7 @@ def _expect_list(name: str, given: object) -> None:
 
 
 def _completed(batch: BatchPlan) -> list[VideoResult]:
-    """The results of a run that nobody stops."""
+    """Return the results of a run, or raise if it was stopped."""
     results, code = _run(batch)
     if code:
         raise KeyboardInterrupt
@@ -162,14 +162,15 @@ def _completed(batch: BatchPlan) -> list[VideoResult]:
 
 
 def run_many(batch: BatchPlan) -> int:
-    """The command: track, print a table; returns the exit code.
+    """Run ``deepsort-track`` on many videos and print a table.
 
-    0: all done; 1: some failed; 130 and 143: stopped.
+    Returns:
+        The exit code: 0 if all are done, 1 if some failed, 130 or 143 if a signal stopped the run.
 
     Raises:
-        OSError: a file is missing, or another run is at work on the same results.
-        ValueError: an option is wrong.
-        ImportError: Ray is wanted but not installed.
+        OSError: a file is missing, or another run writes the same results.
+        ValueError: an option is invalid.
+        ImportError: Ray is needed but not installed.
     """
     began = time.perf_counter()
     if batch.submission:
@@ -189,9 +190,9 @@ def run_many(batch: BatchPlan) -> int:
 
 
 def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
-    """Track what is not done yet; returns a result for each video, and 0 or the exit code of a stop."""
+    """Track the videos not done yet; return a result per video, and 0 or the exit code after a signal."""
     sources = read_sources(batch)
-    make_jobs(batch, sources, {})  # what is wrong is found before anything is written
+    make_jobs(batch, sources, {})  # finds errors before anything is written
     check_plan(batch.run)
     check_models(batch.run)
     batch.folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +201,7 @@ def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
         ledger = Ledger(status, jobs)
         if ledger.changed:
             _LOGGER.info(
-                "tracked again, as options, inputs or results changed: %s", ", ".join(ledger.changed)
+                "tracking again, since options, inputs or results changed: %s", ", ".join(ledger.changed)
             )
         results = {job.name: VideoResult(job.name, job.source, "not tracked") for job in jobs}
         for name, record in ledger.done.items():
@@ -217,7 +218,7 @@ def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
             code = 128 + (stop.signal or signal.SIGINT)
             done = sum(result.status.startswith("done") for result in results.values())
             _LOGGER.warning(
-                "stopped by %s; %d of %d videos are done, the same command goes on with the rest",
+                "stopped by %s; %d of %d videos are done, the same command continues with the rest",
                 signal.Signals(code - 128).name,
                 done,
                 len(jobs),
@@ -228,8 +229,8 @@ def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
 def _attempts(
     batch: BatchPlan, jobs: Sequence[Job], engine: Engine, ledger: Ledger, stop: Stop
 ) -> Iterator[Attempt]:
-    """Run the jobs, write down what becomes of them, and show how it goes."""
-    said: set[str] = set()
+    """Run the jobs, record their outcomes and show the progress."""
+    shown: set[str] = set()
     hidden = True if batch.run.quiet else None
     with tqdm(total=len(jobs), unit="video", disable=hidden, file=sys.stderr) as bar:
         for attempt in run_jobs(jobs, engine, retries=batch.retries, started=ledger.started):
@@ -237,8 +238,8 @@ def _attempts(
             with stop.held():
                 ledger.ended(job, outcome, attempt.number)
             for note in outcome.notes:
-                if note not in said:
-                    said.add(note)
+                if note not in shown:
+                    shown.add(note)
                     _LOGGER.info("%s: %s", job.name, note)
             if outcome.error:
                 again = ", trying again" if attempt.again else ""
@@ -248,7 +249,7 @@ def _attempts(
 
 
 def _engine(batch: BatchPlan, videos: int) -> Engine:
-    """Who does the work."""
+    """Return the engine of the run."""
     threads = batch.run.threads or 1
     if batch.engine == "ray":
         from deepsort_paddle.batch.worker import run_job
@@ -261,7 +262,7 @@ def _engine(batch: BatchPlan, videos: int) -> Engine:
 
 
 def _result(attempt: Attempt) -> VideoResult:
-    """The result of a video as of this attempt."""
+    """Return the result of a video after this attempt."""
     job, outcome = attempt.job, attempt.outcome
     return VideoResult(
         job.name,
@@ -278,7 +279,7 @@ def _result(attempt: Attempt) -> VideoResult:
 
 
 def _done_before(result: VideoResult, record: Record, status: StatusFile) -> VideoResult:
-    """The result of a video that an earlier run has tracked."""
+    """Return the result of a video that an earlier run tracked."""
     files = tuple(str(status.path.parent / name) for name in record["files"])
     known = {name: record[name] for name in ("frames", "ids", "seconds") if name in record}
     counted = tuple(record.get("counted", ()))

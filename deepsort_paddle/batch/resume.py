@@ -1,8 +1,8 @@
-"""Which of many videos are done: what the status file says, held against what would be tracked now.
+"""Finds which of many videos are done, by comparing the status file with the plan.
 
-A video is done when its last record says so, its results still have the sizes of then, and nothing that
-decides them has changed: settings, the video, its detections, the models. Files are compared by
-size and time of change, as ``make`` does, for videos are long.
+A video is done if its last record says so, its results still have the recorded sizes, and nothing that
+determines them has changed: settings, the video, its detections, the models. Files are compared by size and
+modification time, like ``make``, since videos are large.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from deepsort_paddle.plan.run_plan import INPUTS, OUTPUTS, RunPlan
 
 __all__ = ["Ledger", "fingerprint", "kept_names"]
 
-# They change how fast the results come, or where they lie, not which they are.
+# These options change how fast results come or where they are written, not the results.
 _UNDECISIVE = {"name"} | {name for name, known in options(RunPlan).items() if not known.decides}
 _INPUTS = ("source", *INPUTS)
 
 
 class Ledger:
-    """The jobs of a run and what the status file says of each."""
+    """The jobs of a run, and their records in the status file."""
 
     def __init__(self, status: StatusFile, jobs: Sequence[Job]) -> None:
-        """Compare.
+        """Compare the jobs with the records.
 
         Raises:
             FileExistsError: a video's result exists, is not from an earlier run and may not be replaced.
-            ValueError: pictures would go into a folder that has content and is not from an earlier run.
+            ValueError: crops would be written into a folder with other content.
         """
         self._status = status
         self._files = cache(fingerprint)
@@ -53,15 +53,15 @@ class Ledger:
 
     @property
     def changed(self) -> list[str]:
-        """Names of the videos that were done, but with other options, inputs or results than now."""
+        """Names of the videos that were done with other options, inputs or results."""
         return [name for name in self._outdated if name not in self.done]
 
     def started(self, job: Job, attempt: int) -> None:
-        """Write down that a video was handed to a worker."""
+        """Record that a job was submitted."""
         self._add(job, "started", attempt)
 
     def ended(self, job: Job, outcome: Outcome, attempt: int) -> None:
-        """Write down what came of it."""
+        """Record the outcome of a job."""
         facts = ("error", "trace", "frames", "ids", "broken", "seconds", "notes", "counts", "counted")
         known = {name: value for name in facts if (value := getattr(outcome, name))}
         if outcome.error:
@@ -89,7 +89,7 @@ class Ledger:
         return record if same and isinstance(files, dict) and self._status.intact(files) else None
 
     def _digest(self, job: Job) -> str:
-        """SHA-256 of everything that decides the results of a job."""
+        """Return the SHA-256 of everything that determines the results of a job."""
         known = {name: value for name, value in job.plan.as_dict().items() if name not in _UNDECISIVE}
         for name in (*_INPUTS, *OUTPUTS):
             if known[name] is not None:
@@ -102,7 +102,7 @@ class Ledger:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _check_files(self, job: Job) -> None:
-        """Raise where a result exists that the status file does not know."""
+        """Raise if a result exists that is not in the status file."""
         if job.plan.overwrite:
             return
         last = self._last(job)
@@ -116,29 +116,29 @@ class Ledger:
         if crops is None or self._last(job).get("crops") == self._status.place(crops):
             return
         if Path(crops).exists() and not (Path(crops).is_dir() and not any(Path(crops).iterdir())):
-            raise ValueError(f"--save-crops wants new or empty folders, {crops} has content")
+            raise ValueError(f"--save-crops: expected new or empty folders, {crops} has content")
 
 
 def _results(job: Job) -> list[str]:
-    """The files that a job may write; the video also for a source without images."""
+    """Return the files that a job may write, including the video even if the source has no images."""
     plan = job.plan.named(job.name, has_images=True)
     return [path for option, path in plan.files().items() if option != "save_crops"]
 
 
 def kept_names(status: StatusFile, sources: Sequence[str]) -> Mapping[str, str]:
-    """The names that sources have in the records of earlier runs."""
+    """Return the names of sources in the records of earlier runs."""
     records = {source: status.latest.get(_place(status, source)) for source in sources}
     return {source: record["video"] for source, record in records.items() if record is not None}
 
 
 def fingerprint(path: str) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of change of a file, or of all files in a folder; empty where there is none."""
+    """Return name, size and modification time of a file, or of all files in a folder; empty if missing."""
     top = Path(path)
-    files = sorted(one for one in top.rglob("*") if one.is_file()) if top.is_dir() else [top]
+    files = sorted(file for file in top.rglob("*") if file.is_file()) if top.is_dir() else [top]
     known = [(file.relative_to(top).as_posix(), file.stat()) for file in files if file.exists()]
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in known]
 
 
 def _place(status: StatusFile, path: str) -> str:
-    """A path seen from the status file; an address without its password."""
+    """Return a path relative to the status file, or an address without its password."""
     return without_password(path) if is_address(path) else status.place(path)

@@ -1,8 +1,8 @@
-"""What became of each video of a run over many: a file of JSON lines that is only ever appended to.
+"""The status of each video of a run over many: a file of JSON lines to which lines are only appended.
 
-The last line on a video counts. A line is written when a video is started, done or has failed, so after
-``kill -9`` or a crash the file still says what is finished. A line that is no JSON, as the last one after
-a power cut may be, is passed over: its video is tracked again.
+The last line on a video counts. A line is written when a video is started, is done or has failed, so the file
+is right even after ``kill -9`` or a crash. A line that is not JSON, such as a truncated last one, is ignored:
+its video is tracked again.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Record = dict[str, Any]
 
 
 class StatusFile:
-    """The records of earlier runs, and of this one as it goes on; held by one run at a time.
+    """The records of this and earlier runs; locked by one run at a time.
 
     Attributes:
         path: the file.
-        latest: the last record of each source, by its place seen from the file's folder.
+        latest: the last record of each source, by its path relative to the file's folder.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Read ``path`` if it is there.
+        """Read ``path`` if it exists.
 
         Raises:
-            OSError: it can't be read or written, or another run is writing it.
+            OSError: it cannot be read or written, or another run is writing it.
         """
         self.path = Path(path)
         try:
@@ -55,25 +55,25 @@ class StatusFile:
             self.latest[record["source"]] = record
 
     def add(self, record: Record) -> None:
-        """Append a record; it gets the time."""
+        """Append a record with the current time."""
         stamped = {**record, "time": datetime.now(timezone.utc).isoformat(timespec="seconds")}
         self._file.write(json.dumps(stamped).encode() + b"\n")
         self._file.flush()
         self.latest[record["source"]] = stamped
 
     def place(self, path: str | Path) -> str:
-        """A path seen from the file's folder, so that both can move together."""
+        """Return a path relative to the file's folder, so that both can be moved together."""
         try:
             return Path(os.path.relpath(path, self.path.parent)).as_posix()
-        except ValueError:  # another drive of Windows
+        except ValueError:  # another drive on Windows
             return Path(path).absolute().as_posix()
 
     def sizes(self, paths: Iterable[Path]) -> dict[str, int | None]:
-        """Bytes of each file by its `place`; None for a folder."""
+        """Return the size in bytes of each file by its `place`; None for a folder."""
         return {self.place(path): _size(path) for path in paths}
 
     def intact(self, sizes: dict[str, int | None]) -> bool:
-        """Whether all these files are there and have their `sizes`."""
+        """Whether all these files exist with these sizes."""
         try:
             return all(_size(self.path.parent / name) == size for name, size in sizes.items())
         except OSError:

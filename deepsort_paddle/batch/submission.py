@@ -1,4 +1,4 @@
-"""The archive that the MOTChallenge server takes: the results of all sequences, ``SEQUENCE.txt`` each."""
+"""The archive for the MOTChallenge server: one ``SEQUENCE.txt`` with the results of each sequence."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from deepsort_paddle.plan.batch_plan import BatchPlan
 
 __all__ = ["check_submission", "write_submission"]
 
-# MOT17 has each sequence with the boxes of three detectors, and the server wants all of them.
+# MOT17 has each sequence with the boxes of three detectors; the server expects all of them.
 _MOT17 = re.compile(r"(MOT17-\d\d)(-DPM|-FRCNN|-SDP)?")
 _DETECTORS = ("-DPM", "-FRCNN", "-SDP")
 
 
 def check_submission(batch: BatchPlan) -> None:
-    """Check before the first frame that there will be an archive.
+    """Check before the first frame that the archive can be written.
 
     Raises:
         OSError: it cannot be written, or it exists and ``overwrite`` is not set.
-        ValueError: it has another ending, or the run writes no results that could go into it.
+        ValueError: it has another suffix, or the run writes no results as text.
     """
     path = str(batch.submission)
     if Path(path).suffix.lower() != ".zip":
@@ -32,7 +32,7 @@ def check_submission(batch: BatchPlan) -> None:
     if not (batch.run.output or batch.run.save_dir):
         raise ValueError("--submission needs the results as text: add --output 'FOLDER/{name}.txt'")
     if batch.run.tracks_several_classes:
-        raise ValueError("--submission is for one class: name one with --classes")
+        raise ValueError("--submission works with one class only: choose it with --classes")
     if not (batch.run.overwrite or zipfile.is_zipfile(path)):
         check_absent(path, "--submission")
     if Path(path).parent.is_dir() or Path(path).parent != batch.folder:
@@ -42,17 +42,17 @@ def check_submission(batch: BatchPlan) -> None:
 def write_submission(
     path: str | Path, results: Sequence[VideoResult], *, overwrite: bool = False
 ) -> list[str]:
-    """Write the archive; one that holds the same results stays.
+    """Write the archive, unless it already has the same content.
 
-    A result of ``MOT17-01``, of a detector of one's own, goes in as that of all three detectors.
+    A result named ``MOT17-01``, from your own detector, is written for all three detectors.
 
     Args:
         path: the ``.zip`` file.
-        results: of all sequences.
-        overwrite: whether an archive of other results may be replaced.
+        results: the results of all sequences.
+        overwrite: whether an archive with other results may be replaced.
 
     Returns:
-        What the server may reject, a line each.
+        Warnings about what the server may reject, one line each.
 
     Raises:
         OSError: a file cannot be read or written, or the archive exists and holds other results.
@@ -81,16 +81,16 @@ def write_submission(
 
 
 def _names(name: str) -> list[str]:
-    """The names under which a result goes in."""
+    """Return the names under which a result is written."""
     known = _MOT17.fullmatch(name)
     return [name + detector for detector in _DETECTORS] if known and known[2] is None else [name]
 
 
 def _notes(files: dict[str, Path]) -> list[str]:
-    """Sequences of MOT17 that lack one of the three detectors."""
+    """Return warnings about MOT17 sequences that lack one of the three detectors."""
     names = {file.removesuffix(".txt") for file in files}
     found = {known[1] for name in names if (known := _MOT17.fullmatch(name))}
     missing = sorted(name + end for name in found for end in _DETECTORS if name + end not in names)
     if not missing:
         return []
-    return [f"the server expects all three detectors of MOT17; missing are {', '.join(missing)}"]
+    return [f"the server expects all three detectors of MOT17; missing: {', '.join(missing)}"]

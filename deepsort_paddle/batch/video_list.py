@@ -1,8 +1,8 @@
-"""From the sources and options of a command to one job for each video.
+"""Turns the sources and options of a command into one job per video.
 
-Several videos share their settings but not their files. In options that name a file, ``{name}`` stands for
-the video's name in the results, ``{stem}`` for its file name without ending, ``{folder}`` for the folder
-that it is in and ``{source}`` for the video itself. Two videos of one name get the folder's name in front.
+Videos share their settings but not their files. In options that name a file, ``{name}`` stands for the name
+in the results, ``{stem}`` for the video's file name without suffix, ``{folder}`` for its folder and
+``{source}`` for the video itself. Videos with the same name get the name of their folder as a prefix.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _FILMS = ("http://", "https://", "ftp://", "file:")
 
 
 def read_sources(batch: BatchPlan) -> list[str]:
-    """Everything to track, checked: the sources given one by one, then those of the list file.
+    """Return all sources to track, checked: those of the command line, then those of the list file.
 
     Raises:
-        OSError: the list can't be read, or a video is not there.
-        ValueError: a video is there twice, or is live.
+        OSError: the list cannot be read, or a video does not exist.
+        ValueError: a video is given twice, or is live.
     """
-    sources = [one for source in batch.sources for one in _sequences(source)]
+    sources = [expanded for source in batch.sources for expanded in _sequences(source)]
     if batch.list_file:
         text = sys.stdin.read() if batch.list_file == "-" else _read(batch.list_file)
         lines = (line.strip() for line in text.splitlines())
         named = [line for line in lines if line and not line.startswith("#")]
-        sources += [one for source in named for one in _sequences(source)]
+        sources += [expanded for source in named for expanded in _sequences(source)]
     if not sources:
         where = f"--sources {batch.list_file}" if batch.list_file else "the list of sources"
-        raise ValueError(f"{where} names no video")
+        raise ValueError(f"{where} is empty: expected at least one video")
     for source in sources:
         if is_address(source):
             if not source.startswith(_FILMS):
-                raise ValueError(f"{stream_name(source)} is live and has no end: track it by itself")
+                raise ValueError(f"{stream_name(source)} is live: track it in a run of its own")
         elif Path(source).is_char_device() or (source.isdecimal() and not Path(source).exists()):
-            raise ValueError(f"camera {source} has no end: track it by itself")
+            raise ValueError(f"camera {source} is live: track it in a run of its own")
         elif not Path(source).exists():
             raise FileNotFoundError(f"no such file or folder: {source}")
         expect_video(source)
@@ -61,22 +61,22 @@ def read_sources(batch: BatchPlan) -> list[str]:
 
 
 def make_jobs(batch: BatchPlan, sources: Sequence[str], kept: Mapping[str, str]) -> list[Job]:
-    """One job for each source.
+    """Return one job per source.
 
     Args:
         batch: the plan of the run.
-        sources: of `read_sources`.
-        kept: names that sources have from earlier runs; they keep them, and no other gets one of these.
+        sources: the result of `read_sources`.
+        kept: names of sources in earlier runs; they are kept, and no other source gets one of them.
 
     Raises:
-        OSError: a detection file is not there.
-        ValueError: two videos would share a file.
+        OSError: a detection file does not exist.
+        ValueError: two videos would write the same file.
     """
     plan = batch.run
     if plan.show:
-        raise ValueError("--show is for one video")
+        raise ValueError("--show works with one video only")
     if plan.explain:
-        raise ValueError("--explain is for one video; --explain-csv takes {name}")
+        raise ValueError("--explain works with one video only; use --explain-csv with {name}")
     plan = replace(plan, quiet=True, threads=plan.threads or 1, read_ahead=plan.read_ahead or 0)
     jobs = []
     for source, name in zip(sources, unique_names(sources, kept), strict=True):
@@ -89,7 +89,7 @@ def make_jobs(batch: BatchPlan, sources: Sequence[str], kept: Mapping[str, str])
 
 
 def unique_names(sources: Sequence[str], kept: Mapping[str, str] | None = None) -> list[str]:
-    """A name for each source that no other has, whatever the case of its letters.
+    """Return a unique name for each source, ignoring case.
 
     ``a/x.mp4, b/x.mp4`` become ``a_x, b_x``; ``x.mp4, x.avi`` become ``x_mp4, x_avi``. ``kept`` names stay.
     """
@@ -126,7 +126,7 @@ def unique_names(sources: Sequence[str], kept: Mapping[str, str] | None = None) 
 
 
 def _sequences(source: str) -> list[str]:
-    """The sequences of a benchmark's folder; any other source stays as it is."""
+    """Return the sequences of a benchmark folder, or the source itself."""
     return [str(folder) for folder in sequence_folders(source)] or [source]
 
 
@@ -138,7 +138,7 @@ def _read(path: str) -> str:
 
 
 def _full(path: str) -> str:
-    """An absolute path without ``..``; links stay links. Addresses stay as they are."""
+    """Return an absolute path without ``..``, without resolving links; addresses are returned unchanged."""
     return path if is_address(path) else os.path.normpath(Path(path).absolute())
 
 
@@ -151,13 +151,13 @@ def _file_name(source: str) -> str:
 
 
 def _stem(source: str) -> str:
-    """The file's name without its ending, a folder's name, an address as a file name."""
+    """Return the file name without suffix, the folder's name, or a file name for an address."""
     name = _file_name(source)
     return name if is_address(source) or Path(source).is_dir() else Path(name).stem
 
 
 def _filled(template: str, source: str, name: str) -> str:
-    """A file name with its placeholders filled in."""
+    """Return a file name with its placeholders filled in."""
     folder = str(Path(source).parent)
     values = {"{name}": name, "{stem}": _stem(source), "{folder}": folder, "{source}": source}
     for placeholder in PLACEHOLDERS:
@@ -166,7 +166,7 @@ def _filled(template: str, source: str, name: str) -> str:
 
 
 def _detections(template: str, source: str, name: str, videos: int) -> str:
-    """The detection file of one video."""
+    """Return the detection file of one video."""
     path = _filled(template, source, name)
     if Path(path).is_dir():
         saved = Path(path) / f"{name}{SUFFIX}"
@@ -182,14 +182,14 @@ def _detections(template: str, source: str, name: str, videos: int) -> str:
 
 
 def _check_apart(jobs: Sequence[Job]) -> None:
-    """Raise where a video would write over another one, over its results, or take its detections."""
+    """Raise if outputs would replace an input or another output, or two videos share detections."""
     readers: dict[str, str] = {}
     writers: dict[str, str] = {}
     inputs = {_full(job.source) for job in jobs}
     for job in jobs:
         detections = job.plan.detections
         if detections and (other := readers.setdefault(_full(detections), job.source)) != job.source:
-            raise ValueError(f"{other} and {job.source} would both take the detections {detections}")
+            raise ValueError(f"{other} and {job.source} would both use the detections {detections}")
     for job in jobs:
         for option, path in job.plan.files().items():
             full, flag = _full(path), "--" + option.replace("_", "-")

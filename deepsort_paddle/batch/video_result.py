@@ -1,4 +1,4 @@
-"""What became of each of many videos, and the table of it that ``deepsort-track`` prints."""
+"""The results of many videos, and the table of them that ``deepsort-track`` prints."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _STATUSES = ("done", "done before", "failed", "not tracked")
 
 @dataclass(frozen=True, slots=True)
 class VideoResult:
-    """What became of one of many videos.
+    """The result of one of many videos.
 
     Attributes:
-        name: of its result files.
-        source: the video as it was given.
-        status: ``done``, ``failed``, ``done before`` (by an earlier run, the results are still there) or
+        name: name of its result files.
+        source: the video as given by the user.
+        status: ``done``, ``failed``, ``done before`` (by an earlier run, and its results still exist) or
             ``not tracked`` (the run was stopped).
-        frames: how many were tracked.
-        ids: how many were reported.
-        seconds: the last attempt took.
-        attempts: in this run.
-        error: why it failed, one line; empty where it did not.
-        files: what was written.
-        counted: what lines and zones counted, a line each.
+        frames: number of tracked frames.
+        ids: number of reported ids.
+        seconds: duration of the last attempt.
+        attempts: number of attempts in this run.
+        error: why it failed, one line; empty if it did not.
+        files: files and folders written.
+        counted: counts of lines and zones, one line each.
     """
 
     name: str
@@ -44,15 +44,19 @@ class VideoResult:
 
 
 def table(results: Sequence[VideoResult]) -> str:
-    """A row for each video, and below it what was counted."""
+    """Return a table with one row per video, followed by its counts."""
     rows = [("video", "frames", "ids", "seconds", "status")]
-    for one in results:
-        tracked = one.status.startswith("done")
-        figures = (str(one.frames), str(one.ids), f"{one.seconds:.1f}") if tracked else ("-", "-", "-")
-        tries = f", attempt {one.attempts}" if one.attempts > 1 else ""
-        rows.append((one.name, *figures, one.status + tries + (f": {one.error}" if one.error else "")))
+    for result in results:
+        tracked = result.status.startswith("done")
+        figures = (
+            (str(result.frames), str(result.ids), f"{result.seconds:.1f}") if tracked else ("-", "-", "-")
+        )
+        tries = f", attempt {result.attempts}" if result.attempts > 1 else ""
+        rows.append(
+            (result.name, *figures, result.status + tries + (f": {result.error}" if result.error else ""))
+        )
     wide = [max(columns(row[column]) for row in rows) for column in range(4)]
-    below = [(), *(one.counted for one in results)]
+    below = [(), *(result.counted for result in results)]
     lines = []
     for row, counted in zip(rows, below, strict=True):
         cells = [cell.rjust(width) for cell, width in zip(row[1:4], wide[1:], strict=True)]
@@ -62,7 +66,7 @@ def table(results: Sequence[VideoResult]) -> str:
 
 
 def total(results: Sequence[VideoResult], seconds: float) -> str:
-    """All videos in one line."""
+    """Return the totals of all videos as one line."""
     counts = Counter(result.status for result in results)
     parts = ", ".join(f"{counts[status]} {status}" for status in _STATUSES if counts[status])
     frames = sum(result.frames for result in results if result.status == "done")

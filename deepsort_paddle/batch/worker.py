@@ -1,8 +1,8 @@
-"""What a worker does: it tracks one video after the other, each as ``deepsort-track`` would by itself.
+"""A worker: tracks one video after another, each like ``deepsort-track``.
 
-A worker process reads jobs from stdin and writes outcomes to stdout, a line of JSON each. When its stdin
-ends it ends too, at once and whatever it does, so that no worker outlives the run that started it, however
-that ended. Files that it was writing stay behind as ``NAME.part``. On Ray `run_job` is the task itself.
+A worker process reads jobs from stdin and writes outcomes to stdout, one line of JSON each. It exits as soon
+as its stdin is closed, so no worker outlives the run that started it. Files that it was writing stay as
+``NAME.part``. On Ray, `run_job` is the task.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def run_job(job: Job) -> Outcome:
 
 def _track(job: Job, notes: list[str]) -> Outcome:
     if not Path(job.folder).is_dir():
-        raise FileNotFoundError(f"this machine has no folder {job.folder}: all must see the same files")
+        raise FileNotFoundError(f"this machine has no folder {job.folder}: all machines must share the files")
     os.chdir(job.folder)
     plan = replace(job.plan, overwrite=True)  # checked before the first job; a retry may find its own files
     cv2.setNumThreads(plan.threads or 1)
@@ -52,7 +52,7 @@ def _track(job: Job, notes: list[str]) -> Outcome:
     for option, path in plan.files().items():
         if option != "save_crops":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if crops:  # a folder gets its name when it is complete, like a file
+    if crops:  # a folder gets its name once it is complete, like a file
         plan = replace(plan, save_crops=f"{crops}.part")
         shutil.rmtree(f"{crops}.part", ignore_errors=True)
     result = run_plan(plan, notes.append)
@@ -73,10 +73,10 @@ def _track(job: Job, notes: list[str]) -> Outcome:
 
 
 def main() -> None:
-    """The life of a worker process."""
+    """Run a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends this one
     outcomes = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not get among them
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of libraries must not mix with the outcomes
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     while True:

@@ -1,4 +1,4 @@
-"""What a run knows of its embeddings: of which model they are, and its threshold."""
+"""Where the embeddings of a run come from: the model and its threshold."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["Appearance", "appearance_of", "component_name"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appearance:
-    """Of what model the embeddings of a run are.
+    """The origin of a run's embeddings.
 
     Attributes:
-        name: of the model; None: there is none, or a detection file brings the embeddings.
-        checksum: SHA-256 of what runs of it; None when unknown.
+        name: name of the model; None if there is none, or the embeddings are in a detection file.
+        checksum: SHA-256 of the file that runs; None if unknown.
         max_cosine_distance: its threshold; None without a model.
-        calibrated: whether that was measured for it.
+        calibrated: whether the threshold was calibrated for this model.
     """
 
     name: str | None = None
@@ -28,7 +28,7 @@ class Appearance:
 
 
 def appearance_of(encoder: Encode | None, saved: SavedDetections | None) -> Appearance:
-    """What is known of the embeddings: of the encoder, or of the file."""
+    """Return the origin of the embeddings: the encoder or the file."""
     if encoder is not None:
         spec = getattr(encoder, "spec", None)
         return Appearance(
@@ -49,6 +49,6 @@ def appearance_of(encoder: Encode | None, saved: SavedDetections | None) -> Appe
 
 
 def component_name(component: object) -> str:
-    """How reports name a detector or an appearance model that is an object."""
+    """Return the name of a detector or an appearance model object for reports."""
     spec = getattr(component, "spec", None)
     return str(getattr(spec, "name", None) or getattr(component, "__name__", type(component).__name__))

@@ -1,7 +1,7 @@
-"""Every check of a plan that comes before the first frame, in the order in which a run makes them.
+"""All checks of a plan before the first frame, in the order in which a run makes them.
 
-`check_plan` needs the plan alone, `check_source` the opened source, `check_outputs` the final file names.
-What is doubtful and no error is a warning, a line each.
+`check_plan` needs only the plan, `check_source` the opened source, `check_outputs` the final file names.
+What looks doubtful but is not an error becomes a warning of one line.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ __all__ = [
     "option_warnings",
 ]
 
-# Boxes of people at the edge reach beyond it, by less or in smaller numbers.
+# People at the edge have boxes that reach beyond the frame, but by less, or fewer of them.
 _BEYOND, _MANY_BEYOND = 1.1, 0.25
-# Outputs that are made of images.
+# Outputs that need images.
 _OF_IMAGES = ("save_video", "save_crops", "show")
-# Files that stand in a video's place by mistake, and the options that take them.
-_LISTS = "detections go with --detections FILE, a list of videos with --sources FILE"
+# Files given as a source by mistake, and the options that take them.
+_LISTS = "use --detections FILE for detections, --sources FILE for a list of videos"
 _OTHERS = {
-    ".onnx": "a detector goes with --detector FILE, an appearance model with --reid FILE",
+    ".onnx": "use --detector FILE for a detector, --reid FILE for an appearance model",
     ".txt": _LISTS,
     ".csv": _LISTS,
 }
 
 
 def check_plan(plan: RunPlan) -> None:
-    """Check what needs no file: options that exclude each other, the tracker's options, names of places.
+    """Check what needs no file: conflicting options, the tracker's options, names of lines and zones.
 
     Raises:
-        ValueError: something is wrong.
+        ValueError: an option is invalid, or two options conflict.
     """
     if plan.detections and plan.detector:
-        raise ValueError("--detections and --detector exclude each other: leave out one of them")
+        raise ValueError("--detections and --detector exclude each other: use only one of them")
     if plan.detections and plan.classes and not plan.detections.lower().endswith(SUFFIX):
-        raise ValueError("--classes is for detectors: a detection file holds people only")
+        raise ValueError("--classes needs a detector: a detection file contains only people")
     if plan.save_detections and Path(plan.save_detections).suffix.lower() != SUFFIX:
         raise ValueError(f"--save-detections {plan.save_detections}: expected a name that ends in {SUFFIX}")
     if plan.encode == "needed" and plan.frames_per_batch > 1:
@@ -63,7 +63,7 @@ def check_plan(plan: RunPlan) -> None:
         raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")
     if plan.output_ids == "person" and not plan.identities:
         raise ValueError("--output-ids person needs --identities, which finds the persons")
-    TrackCounter(plan.lines, plan.zones)  # finds names that come twice
+    TrackCounter(plan.lines, plan.zones)  # refuses duplicate names
     for name in ("events", "count_every", "counts") if not (plan.lines or plan.zones) else ():
         if getattr(plan, name) is not None:
             raise ValueError(f"{_flag(name)} has nothing to count at: name a --line or a --zone")
@@ -73,19 +73,19 @@ def check_plan(plan: RunPlan) -> None:
     for name, value in (("--show", plan.show), ("--coast", coast)) if plan.offline else ():
         if value:
             raise ValueError(
-                f"{name} does not go with --offline, which writes when the whole video is tracked"
+                f"{name} cannot be combined with --offline, which writes only at the end of the video"
             )
     if plan.show:
         _check_display()
 
 
 def check_models(plan: RunPlan) -> None:
-    """Check that detector and appearance model are there; a run over many videos does so once for all.
+    """Check that the detector and the appearance model exist; called once for a run over many videos.
 
-    A detector known by name is downloaded.
+    A named detector is downloaded.
 
     Raises:
-        FileNotFoundError: one is not.
+        FileNotFoundError: one of them does not exist.
         DownloadError: the detector cannot be downloaded.
     """
     if plan.reid not in (None, "none") and not locate(plan.reid).exists():
@@ -99,28 +99,28 @@ def check_models(plan: RunPlan) -> None:
 
 
 def expect_video(source: str) -> None:
-    """Raise where a source is, by its ending, a file for another option.
+    """Check that a source is not a file that belongs to another option.
 
     Raises:
-        ValueError: it is; the message names the option.
+        ValueError: its suffix shows that it does; the message names the option.
     """
     named = _OTHERS.get(Path(source).suffix.lower())
     if named and not is_address(source) and Path(source).is_file():
-        raise ValueError(f"{source} is no video: {named}")
+        raise ValueError(f"{source} is not a video: {named}")
 
 
 def check_source(plan: RunPlan, source: FrameSource) -> None:
-    """Check what is asked of the source: images where there are none, an end where there is none.
+    """Check that the source has what the plan needs: images, and an end for ``offline``.
 
     Raises:
-        ValueError: the source cannot give it.
+        ValueError: it does not.
     """
     if not source.has_images:
         for name in _OF_IMAGES:
             if getattr(plan, name):
-                raise ValueError(f"{plan.source} has no pictures: leave out {_flag(name)}")
-        if plan.camera_motion in ("pictures", "both"):
-            raise ValueError(f"{plan.source} has no pictures: leave out --camera-motion {plan.camera_motion}")
+                raise ValueError(f"{plan.source} has no images: leave out {_flag(name)}")
+        if plan.camera_motion in ("images", "both"):
+            raise ValueError(f"{plan.source} has no images: leave out --camera-motion {plan.camera_motion}")
     if plan.offline and source.live:
         raise ValueError(f"{plan.source} is live and has no end: leave out --offline")
     if plan.offline and not (Path(plan.source).is_file() or Path(plan.source).is_dir()):
@@ -132,7 +132,7 @@ def check_outputs(plan: RunPlan) -> None:
 
     Raises:
         OSError: a folder is missing, a file cannot be written, or it exists and ``overwrite`` is not set.
-        ValueError: a file would be replaced, or a name has the wrong ending.
+        ValueError: a file would be replaced, or a name has the wrong suffix.
     """
     inputs = [real_path(path) for path in (plan.source, plan.detections) if path]
     seen: dict[Path, str] = {}
@@ -154,24 +154,24 @@ def check_outputs(plan: RunPlan) -> None:
         if path.parent.exists():
             check_writable(text)
         else:
-            _check_folder(path.parent)  # made when everything is open
+            _check_folder(path.parent)  # created once everything is open
     if plan.save_crops is not None:
         _check_folder(Path(plan.save_crops))
         if Path(plan.save_crops).is_dir() and any(Path(plan.save_crops).iterdir()):
-            raise ValueError(f"--save-crops wants a new or empty folder, {plan.save_crops} has content")
+            raise ValueError(f"--save-crops: expected a new or empty folder, {plan.save_crops} has content")
     if plan.save_dir is not None:
         _check_folder(Path(plan.save_dir))
 
 
 def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
-    """What the plan asks for and this source cannot give."""
+    """Return warnings about options that have no effect on this source."""
     from deepsort_paddle.output.draw_counts import shown_name  # imports OpenCV
     from deepsort_paddle.output.lettering import FONT_PACKAGES
 
     warnings = []
     if plan.fps not in (None, source.fps) and not Path(plan.source).is_dir():
         rate = "" if source.fps is None else f" {source.fps:g}"
-        warnings.append(f"--fps is for folders of pictures: {source.name} keeps its own rate{rate}")
+        warnings.append(f"--fps applies only to image folders: {source.name} keeps its own rate{rate}")
     if plan.save_video and not source.live and Path(plan.source).is_file():
         from deepsort_paddle.media.sound import COPIED_CODECS, sound_codec  # imports PyAV
 
@@ -186,7 +186,7 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
     for kind, name, points in shapes if all(size) else ():
         corners = np.array(points, float)
         if (corners < 0).all(axis=0).any() or (corners > np.array(size, float)).all(axis=0).any():
-            warnings.append(f"{kind} {name!r} lies outside the picture of {size[0]} x {size[1]} pixels")
+            warnings.append(f"{kind} {name!r} lies outside the frame of {size[0]} x {size[1]} pixels")
     numbered = [("line", line.name, number) for number, line in enumerate(plan.lines, 1)]
     numbered += [("zone", zone.name, number) for number, zone in enumerate(plan.zones, 1)]
     if plan.save_video or plan.show:
@@ -206,27 +206,27 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
 def box_warnings(
     boxes: NDArray[np.float64], least: float, width: int | None, height: int | None
 ) -> list[str]:
-    """What looks wrong about the boxes of a detection file.
+    """Return warnings about the boxes of a detection file.
 
     Args:
-        boxes: ``(N, 4)`` x1, y1, x2, y2 in pixels; those that reach the threshold.
+        boxes: ``(N, 4)`` x1, y1, x2, y2 in pixels, of detections that reach the threshold.
         least: the threshold.
-        width: of the frames in pixels; None when unknown.
-        height: likewise.
+        width: width of the frames in pixels; None if unknown.
+        height: height of the frames in pixels; None if unknown.
     """
     if not len(boxes):
         return [f"no detection reaches the threshold of {least:g} (--min-confidence)"]
-    wanted = "left, top, width, height in pixels are wanted"
+    expected = "expected left, top, width, height in pixels"
     if boxes.max() <= 1:
-        return [f"all detections lie in the picture's first pixel: {wanted}, not parts of the picture"]
+        return [f"all detections lie in the first pixel of the frame: {expected}, not fractions"]
     if not (width and height):
         return []
     outside = int((boxes[:, 2:] > _BEYOND * np.array([width, height])).any(axis=1).sum())
     if outside <= _MANY_BEYOND * len(boxes):
         return []
     return [
-        f"{outside} of {len(boxes)} detections reach far beyond the picture of {width} x {height}: {wanted}, "
-        "not two corners, and of a picture of this size"
+        f"{outside} of {len(boxes)} detections reach far beyond the frame of {width} x {height}: {expected} "
+        "of a frame of this size, not two corners"
     ]
 
 
@@ -235,14 +235,14 @@ def _flag(name: str) -> str:
 
 
 def _check_video_name(path: str) -> None:
-    """Raise where a video cannot have this name."""
+    """Raise if a video cannot have this name."""
     from deepsort_paddle.media.video_writer import VideoWriter  # imports OpenCV and PyAV
 
     VideoWriter(path, fps=25.0)
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise when ``folder`` neither is a folder nor can be made."""
+    """Raise unless ``folder`` is a folder or can be created."""
     known = real_path(folder)
     while not known.exists():
         known = known.parent
@@ -253,12 +253,14 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_display() -> None:
-    """Raise where a window would end the process from inside OpenCV."""
+    """Raise if opening a window would crash OpenCV."""
     import cv2
 
     if sys.platform.startswith("linux") and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
-        raise ValueError("--show needs a display, and there is none here")
+        raise ValueError("--show needs a display; DISPLAY and WAYLAND_DISPLAY are not set")
     if not cv2.currentUIFramework():
-        raise ValueError("--show needs windows, and this OpenCV has none (is it opencv-python-headless?)")
+        raise ValueError(
+            "--show needs an OpenCV with windows; install opencv-python, not opencv-python-headless"
+        )

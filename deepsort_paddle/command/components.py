@@ -1,4 +1,4 @@
-"""Opens what a plan names: source, detector, appearance model, tracker; settles what it leaves open."""
+"""Opens the components of a run: detector, appearance model, tracker; fills in what the plan leaves open."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from deepsort_paddle.tracking.tracker import DeepSort
 
 __all__ = ["Components", "about_run", "open_components", "open_counter"]
 
-# Without appearance a lost track comes back through the IoU stage only. On MOT17 02, 05, 10, 13 (half-val)
-# and PETS09 HOTA is 1.5 to 7 points above that of DeepSORT's 1; 15 and 30 hardly differ.
+# Without appearance, only the IoU stage recovers a lost track. On MOT17 02, 05, 10, 13 (half-val) and PETS09
+# HOTA is 1.5 to 7 points higher than with DeepSORT's 1; 15 and 30 hardly differ.
 _MOTION_IOU_MAX_AGE = 15
-# Above it a source's frame rate is that of its clock.
+# A higher frame rate is the rate of the clock, not of the frames.
 _MOST_FPS = 1000.0
 _UNKNOWN_FPS = 25.0
-# Frames on which HOG is timed: it takes half a second for each.
+# Frames on which HOG is timed; each takes about half a second.
 _TIMED_FRAMES = 3
 
 Note = Callable[[str], None]
@@ -49,13 +49,13 @@ class OpenedDetector:
     """The detector of a run.
 
     Attributes:
-        name: what it is called in reports; None for a detection file.
+        name: its name in reports; None for a detection file.
         detect: the callable.
         labels: class names by number.
         min_confidence: its threshold.
         class_confidence: thresholds of single classes, by number.
-        has_embeddings: whether its detections bring embeddings.
-        default_confidence: its threshold where nothing asks for another; None when unknown.
+        has_embeddings: whether its detections have embeddings.
+        default_confidence: its default threshold; None if unknown.
     """
 
     name: str | None
@@ -69,15 +69,15 @@ class OpenedDetector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """What a run works with.
+    """The open components of a run.
 
     Attributes:
         detector: the detector and its thresholds.
-        encode: the appearance model; None: motion only, or embeddings of the detection file.
-        tracker: a fresh one.
-        counter: of lines and zones; None where there are none.
-        settings: what the run goes by, for reports: the plan with all that it left open filled in.
-        appearance: what is known of the embeddings.
+        encode: the appearance model; None to track by motion, or with the embeddings of a detection file.
+        tracker: a new tracker.
+        counter: counts at lines and in zones; None if there are none.
+        settings: the settings for reports: those of the plan, and those chosen for it.
+        appearance: where the embeddings come from.
     """
 
     detector: OpenedDetector
@@ -101,15 +101,15 @@ def open_components(
 
     Args:
         plan: the run.
-        source: opened.
-        note: takes what is worth knowing, a line each.
-        detector: used instead of what the plan names.
-        encoder: likewise.
-        saved: the detections of the plan, where they were saved by an earlier run.
+        source: the open source.
+        note: called with each note, one line.
+        detector: used instead of the plan's detector.
+        encoder: used instead of the plan's appearance model.
+        saved: the detections of the plan, if an earlier run saved them.
 
     Raises:
         OSError: a file is missing or cannot be read.
-        ValueError: a file, or a value for it, is wrong.
+        ValueError: a file or an option is invalid.
         ImportError: a library is not installed.
     """
     counter = open_counter(plan, source)
@@ -135,7 +135,7 @@ def open_components(
     appearance = encoder is not None or opened.has_embeddings
     preset = preset_of(plan, appearance=appearance)
     if plan.preset is None:
-        note(f"tracking with --preset {preset}; --preset deepsort is DeepSORT as published")
+        note(f"using --preset {preset}; --preset deepsort is DeepSORT as published")
     values = tracker_options(plan, preset)
     if values["max_cosine_distance"] is None:
         values["max_cosine_distance"] = _calibrated_distance(known, model, note)
@@ -147,7 +147,9 @@ def open_components(
     if plan.explain or plan.explain_csv:
         tracker.journal = Journal(source.frame_numbers)
     options = tracker.options
-    values.update(max_age=options.max_age, iou_max_age=options.iou_max_age)  # may have been in seconds
+    values.update(
+        max_age=options.max_age, iou_max_age=options.iou_max_age
+    )  # they may have been given in seconds
     settings = {
         "detections": plan.detections,
         "detector": opened.name,
@@ -180,7 +182,7 @@ def open_counter(plan: RunPlan, source: FrameSource) -> TrackCounter | None:
 
 
 def about_run(plan: RunPlan, source: FrameSource, components: Components) -> AboutDetections:
-    """What a file of ``--save-detections`` says of its run."""
+    """Return the description of a run that ``--save-detections`` stores."""
     opened, appearance = components.detector, components.appearance
     return AboutDetections(
         source=source.name,
@@ -206,9 +208,9 @@ def about_run(plan: RunPlan, source: FrameSource, components: Components) -> Abo
 
 
 def _given(detector: Detect, plan: RunPlan, source: FrameSource) -> OpenedDetector:
-    """A detector that is an object, with the plan's thresholds or its own."""
+    """Return a detector given in Python, with the plan's thresholds or its own."""
     if plan.detections or plan.detector or plan.classes:
-        raise ValueError("a detector that is an object excludes the options detections and classes")
+        raise ValueError("a detector given as a callable excludes the options detections and classes")
     labels = tuple(getattr(detector, "labels", ()))
     least, named = thresholds(plan)
     from_file = isinstance(detector, FileDetector)
@@ -228,7 +230,7 @@ def _has_embeddings(detector: FileDetector) -> bool:
 
 
 def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDetector:
-    """The detector that the plan names."""
+    """Open the plan's detector."""
     least, named = thresholds(plan)
     if plan.detections:
         people = class_confidences(named, FileDetector.labels, (0,))
@@ -247,7 +249,7 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
             default_confidence=found.default_confidence,
         )
     if not source.has_images:
-        raise ValueError(f"{plan.source} has no pictures to detect in: give --detections FILE")
+        raise ValueError(f"{plan.source} has no images to detect people in: use --detections FILE")
     classes = None if plan.classes is None else _classes(plan.classes)
     name = plan.detector or _default_detector(plan, note)
     detector = open_detector(
@@ -266,8 +268,8 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
         names = [labels[number] for number in class_ids(classes, labels)]
         if others := [name for name in names if not is_person(name)]:
             note(
-                f"{DEFAULT_MODEL} was trained on people and says little about {', '.join(others)}; "
-                "--reid none tracks by motion alone"
+                f"{DEFAULT_MODEL} was trained on people and is unreliable for {', '.join(others)}; "
+                "--reid none tracks by motion only"
             )
     return OpenedDetector(
         name=name,
@@ -280,17 +282,17 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
 
 
 def _default_detector(plan: RunPlan, note: Note) -> str:
-    """The detector of a plan that names none: HOG where the learned one cannot be had."""
+    """Return the detector of a plan without one: HOG if the default network cannot be downloaded."""
     try:
         named_model(DEFAULT_DETECTOR, download=plan.download)
     except DownloadError as error:
-        note(f"{error}; until then HOG detects, which finds fewer people")
+        note(f"{error}; using HOG meanwhile, which finds fewer people")
         return "hog"
     return DEFAULT_DETECTOR
 
 
 def _time_of_hog(plan: RunPlan, source: FrameSource, detector: HogDetector) -> str:
-    """How long HOG takes for the source, from its first frames."""
+    """Return a note on how long HOG will take, measured on the first frames."""
     images = [np.zeros((source.height or 1080, source.width or 1920, 3), np.uint8)]
     # A pipe cannot be read twice.
     if not source.live and (Path(plan.source).is_file() or Path(plan.source).is_dir()):
@@ -302,7 +304,7 @@ def _time_of_hog(plan: RunPlan, source: FrameSource, detector: HogDetector) -> s
     for number, image in enumerate(images, start=1):
         detector(number, image)
     seconds = (time.perf_counter() - began) / len(images)
-    pace = f"HOG takes {seconds:.2g} s a frame"
+    pace = f"HOG takes {seconds:.2g} s per frame"
     if source.frame_count is None:
         return pace
     return f"{pace}: about {_duration(seconds * source.frame_count)} for {source.frame_count} frames"
@@ -315,14 +317,14 @@ def _duration(seconds: float) -> str:
 
 
 def _replay(plan: RunPlan, saved: SavedDetections, source: FrameSource, note: Note) -> OpenedDetector:
-    """Detections that an earlier run has saved, with the plan's thresholds or those of that run."""
+    """Return the detections that an earlier run saved, with the plan's thresholds or those of that run."""
     about = saved.about
     least, named = thresholds(plan)
     scores = class_confidences(named, about.labels, range(len(about.labels)))
     for warning in (*saved_warnings(plan, saved, source), *file_warnings(saved.by_frame(), source)):
         note(f"{plan.detections}: {warning}")
     if least is not None and least < about.min_confidence:
-        note(f"{plan.detections} holds detections from a confidence of {about.min_confidence:g} on")
+        note(f"{plan.detections} contains only detections with confidence {about.min_confidence:g} or more")
     default = max(about.min_confidence, about.default_confidence or 0.0)
     return OpenedDetector(
         name=about.detector,
@@ -336,27 +338,27 @@ def _replay(plan: RunPlan, saved: SavedDetections, source: FrameSource, note: No
 
 
 def _classes(text: str) -> tuple[int | str, ...]:
-    """The class numbers and names of ``--classes``."""
+    """Return the class numbers and names of ``--classes``."""
     parts = (part.strip() for part in text.split(","))
     return tuple(int(part) if part.isdecimal() else part for part in parts)
 
 
 def _choose_model(plan: RunPlan, source: FrameSource, detector: OpenedDetector, note: Note) -> str | None:
-    """The appearance model that the plan names, or that comes with the package; None for motion only."""
+    """Return the plan's appearance model or the default one; None to track by motion only."""
     if plan.reid is not None and plan.reid != "none":
         if not source.has_images:
-            raise ValueError(f"{plan.source} has no pictures to describe: leave out --reid")
+            raise ValueError(f"{plan.source} has no images to encode: leave out --reid")
         return plan.reid
     if plan.reid == "none" or detector.has_embeddings or plan.preset == "motion":
         return None
     if not source.has_images:
-        note("tracking by motion only: there are no pictures")
+        note("tracking by motion only: the source has no images")
         return None
     return DEFAULT_MODEL
 
 
 def _open_encoder(plan: RunPlan) -> Encode:
-    """The appearance model; a folder of the name in ``reid`` goes before the model of the package."""
+    """Open the appearance model; an existing folder named ``reid`` takes precedence over a packaged model."""
     from deepsort_paddle.appearance.encoder import AppearanceEncoder
 
     return AppearanceEncoder(
@@ -369,7 +371,7 @@ def _open_encoder(plan: RunPlan) -> Encode:
 
 
 def _say_what_is_unused(plan: RunPlan, detector: OpenedDetector, note: Note) -> None:
-    """Note the options of an appearance model that there is none for."""
+    """Note which options have no effect without an appearance model."""
     names = ["encode", "backend", "precision"]
     if not detector.has_embeddings:  # the file's embeddings are compared with it
         names.append("max_cosine_distance")
@@ -381,15 +383,15 @@ def _say_what_is_unused(plan: RunPlan, detector: OpenedDetector, note: Note) -> 
                 if detector.has_embeddings
                 else "there is no appearance model"
             )
-            note(f"--{name.replace('_', '-')} {value} changes nothing: {why}")
+            note(f"--{name.replace('_', '-')} {value} has no effect: {why}")
 
 
 def _calibrated_distance(known: Appearance, model: str | None, note: Note) -> float:
-    """The largest cosine distance of the appearance model; DeepSORT's own where it has none."""
+    """Return the appearance model's largest cosine distance, or DeepSORT's default if it has none."""
     distance = known.max_cosine_distance
     if distance is None:
         return 0.2
     if not known.calibrated and distance == 0.2:
         name = Path(str(model)).name
-        note(f"{name} has no calibrated threshold: --max-cosine-distance is DeepSORT's {distance:g}")
+        note(f"{name} has no calibrated threshold: --max-cosine-distance is {distance:g}, as in DeepSORT")
     return distance

@@ -1,4 +1,4 @@
-"""The command ``deepsort-find``: who of these videos is the person of these images?"""
+"""The command ``deepsort-find``: find a person in the track indexes of videos."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["main"]
 PROGRAM = "deepsort-find"
 _EXAMPLES = """\
 examples:
-  deepsort-find person.jpg cameras/                     who is it, in all indexes of a folder
-  deepsort-find front.jpg back.jpg cam1.sqlite          several images of one person find more
+  deepsort-find person.jpg cameras/                     search all indexes of a folder
+  deepsort-find front.jpg back.jpg cam1.sqlite          several images find more
   deepsort-find cam1.sqlite:7 cameras/ --report hits.html
-                                                        where else is track 7 of camera 1
+                                                        find track 7 of camera 1 elsewhere
 
 Indexes are written by deepsort-track VIDEO --index FILE.sqlite."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``deepsort-find``; returns the exit code: 0 found or not, 2 the user can put it right."""
+    """Run ``deepsort-find``; return the exit code: 0, also without hits; 2 for invalid input."""
     try:
         return _find(_parser().parse_args(arguments))
     except (OSError, ValueError, ImportError, MemoryError) as error:
@@ -52,21 +52,25 @@ def _parser() -> OneLineParser:
         metavar="QUERY... WHERE",
         help="QUERY: images of one person, or INDEX:TRACK; WHERE: indexes, or folders of them",
     )
-    parser.add_argument("--top", type=_count, metavar="N", default=20, help="most hits shown [%(default)s]")
+    parser.add_argument(
+        "--top", type=_count, metavar="N", default=20, help="largest number of hits [%(default)s]"
+    )
     parser.add_argument(
         "--max-distance",
         type=_distance,
         metavar="D",
-        help="largest cosine distance of a hit, 0 to 2 [as calibrated for the model of the indexes]",
+        help="largest cosine distance of a hit, 0 to 2 [calibrated value of the model]",
     )
     parser.add_argument("--json", metavar="FILE", help="write the hits as JSON")
     parser.add_argument("--report", metavar="FILE", help="write a page with thumbnails")
-    parser.add_argument("--unfinished", action="store_true", help="search indexes of stopped runs, too")
+    parser.add_argument("--unfinished", action="store_true", help="also search indexes of stopped runs")
     parser.add_argument(
-        "--reid", metavar="DIR", help="appearance model of the indexes, for images [the one that comes along]"
+        "--reid",
+        metavar="DIR",
+        help="appearance model for query images; must be that of the indexes [the default model]",
     )
     parser.add_argument(
-        "--detector", metavar="NAME", default="hog", help="finds the person in a whole photo [%(default)s]"
+        "--detector", metavar="NAME", default="hog", help="detector for whole photos [%(default)s]"
     )
     parser.add_argument(
         "--device", metavar="NAME", default="auto", help="auto, cpu, gpu, gpu:N [%(default)s]"
@@ -112,10 +116,10 @@ def _find(options: argparse.Namespace) -> int:
 
 
 def _sorted_out(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Queries, and where to look, by what each argument is.
+    """Split the arguments into queries and indexes.
 
     Raises:
-        ValueError: one of the two is missing.
+        ValueError: there are no queries or no indexes.
     """
     where = [
         text
@@ -124,14 +128,14 @@ def _sorted_out(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     ]
     queries = [text for text in arguments if text not in where]
     if not where:
-        raise ValueError("where to look is missing: name indexes (*.sqlite), or folders of them, last")
+        raise ValueError("expected indexes (*.sqlite), or folders of them, as the last arguments")
     if not queries:
-        raise ValueError("whom to look for is missing: name images, or INDEX:TRACK, first")
+        raise ValueError("expected images, or INDEX:TRACK, before the indexes")
     return queries, where
 
 
 def _read(queries: Sequence[str], people: PersonIndex, options: argparse.Namespace) -> Query:
-    """All queries as one person; the models are loaded only for images."""
+    """Read all queries as one person; the models are loaded only for images."""
     from deepsort_paddle.appearance.encoder import AppearanceEncoder
     from deepsort_paddle.detection.detector import make_detector
     from deepsort_paddle.people.model import ReidModel
@@ -150,8 +154,8 @@ def _read(queries: Sequence[str], people: PersonIndex, options: argparse.Namespa
             model = ReidModel.read(options.reid)
             if not model.fits(people.model):
                 raise ValueError(
-                    f"the indexes were made with the model {people.model}, images would be read with "
-                    f"{model}: name the model of the indexes with --reid"
+                    f"the indexes were made with the model {people.model}, the images would be encoded by "
+                    f"{model}: use --reid with the model of the indexes"
                 )
             encoder = AppearanceEncoder(options.reid, device=options.device)
         found.append(image_query(Path(text), encoder, detector))
@@ -162,7 +166,7 @@ def _read(queries: Sequence[str], people: PersonIndex, options: argparse.Namespa
 
 
 def _table(hits: Hits) -> str:
-    """The hits, a line each."""
+    """Return the hits as a table, one line each."""
     from deepsort_paddle.people.hits_page import when
 
     rows = [("", "video", "track", "person", "when", "distance", "probability")]

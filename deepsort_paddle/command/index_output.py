@@ -1,4 +1,4 @@
-"""``--index`` and ``--identities``: the track index of a run, and the people in it."""
+"""The outputs of ``--index`` and ``--identities``: the track index of a run, and the people in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["IndexOutput"]
 
 
 class IndexOutput:
-    """Writes the index; when it is complete, joins the tracks of one person and tells ``progress``."""
+    """Writes the index; when it is complete, groups the tracks of one person."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class IndexOutput:
         )
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Take in one frame."""
+        """Add one frame."""
         self._writer.write(tracked)
 
     def close(self) -> None:
-        """Complete the index, then find the people in it."""
+        """Complete the index, then group the tracks of one person."""
         self._finish(complete=self._complete)
 
     def _finish(self, *, complete: bool) -> None:
@@ -91,7 +91,7 @@ class IndexOutput:
 
 
 def _model(components: Components) -> ReidModel:
-    """Where the embeddings of a run come from."""
+    """Return the model that a run's embeddings come from."""
     limit = float(components.settings["max_cosine_distance"])
     encoder = components.encode
     folder, spec = getattr(encoder, "folder", None), getattr(encoder, "spec", None)

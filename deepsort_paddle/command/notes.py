@@ -1,4 +1,4 @@
-"""What is worth knowing about a run: its own notes and the warnings of Python, each said once."""
+"""Notes of a run: its own and the warnings of Python, each shown once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Notes"]
 class Notes:
     """Collects the notes of a run, and inside ``with`` the warnings that Python issues.
 
-    Notes wait until `release`: where opening fails, the error is the only line that a user sees. Warnings
-    of user code are recorded by ``warnings.catch_warnings``, which belongs to the process: two runs in two
-    threads may take each other's.
+    Notes are held back until `release`, so that if opening fails, the user sees only the error. Warnings are
+    recorded by ``warnings.catch_warnings``, which is global to the process: of two runs in two threads, one
+    may collect the other's.
 
     Attributes:
         lines: all notes so far.
@@ -30,7 +30,7 @@ class Notes:
     """
 
     def __init__(self, show: Callable[[str], None]) -> None:
-        """Hand each note to ``show``, once `release` was called."""
+        """Create it; ``show`` is called with each note from `release` on."""
         self.lines: list[str] = []
         self._show = show
         self._released = False
@@ -39,20 +39,20 @@ class Notes:
         self._stack = ExitStack()
 
     def __call__(self, line: str) -> None:
-        """Take a note."""
+        """Add a note."""
         self.collect()
         self._add(line)
 
     def collect(self) -> None:
-        """Take what Python has warned of since the last call; a warning that comes again is left out."""
+        """Add the warnings that Python issued since the last call, without repetitions."""
         while self._caught:  # threads may add to it
             line = str(self._caught.pop(0).message)
-            if line not in self._warned:  # each frame may give the same
+            if line not in self._warned:  # every frame may cause the same one
                 self._warned.add(line)
                 self._add(line)
 
     def release(self) -> None:
-        """Show what waits, and from now on each note as it comes."""
+        """Show the notes held back, and from now on each note at once."""
         self.collect()
         for line in self.lines:
             self._show(line)

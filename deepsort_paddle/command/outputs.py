@@ -1,4 +1,4 @@
-"""The outputs of a run: opens what the plan asks for."""
+"""Opens the outputs of a run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_outputs(
     progress: Progress,
     stack: ExitStack,
 ) -> list[Output]:
-    """Open the outputs that a plan asks for, in the order in which they take a frame.
+    """Open the outputs of a plan, in the order in which they are written.
 
     Args:
         plan: with all file names filled in, each of them locked.
@@ -108,14 +108,14 @@ _Writer = TypeVar(
 
 
 def entered(stack: ExitStack, path: str, writer: _Writer) -> _Writer:
-    """Enter a writer; a full disk when it is closed names its file."""
+    """Enter a writer; if the disk is full when it is closed, the error names its file."""
     stack.enter_context(name_disk_errors(path))
     stack.enter_context(writer)
     return writer
 
 
 class _Named:
-    """An output of one path: where the disk is full, the error names it."""
+    """An output to one path; if the disk is full, the error names the path."""
 
     def __init__(self, path: str, output: Output) -> None:
         self._path, self._output = path, output
@@ -163,7 +163,7 @@ def _open_images(
     progress: Progress,
     stack: ExitStack,
 ) -> Output:
-    """The annotated frames, to a video file, a window or both."""
+    """Open the output of annotated frames: a video file, a window or both."""
     targets: list[Callable[[NDArray[np.uint8], float | None], None]] = []
     counter = None if progress.counting is None else progress.counting.counter
     annotated = _Annotated(painter, counter, targets)
@@ -192,7 +192,7 @@ def _sound(plan: RunPlan, source: FrameSource, annotated: _Annotated) -> Sound |
 
 
 class _Annotated:
-    """Draws each frame once and hands it on."""
+    """Draws each frame once, for the video and the window."""
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class _Annotated:
         if self.first is None:
             self.first = timestamp
         if timestamp is not None and self.first is not None:
-            timestamp -= self.first  # a video that begins in the middle of the source begins at 0
+            timestamp -= self.first  # the video starts at 0, wherever the run starts in the source
         for target in self._targets:
             target(image, timestamp)
 
@@ -220,7 +220,7 @@ class _Annotated:
 
 
 class _Window:
-    """A window of OpenCV; q and Esc end the run."""
+    """An OpenCV window; q and Esc stop the run."""
 
     def write(self, image: NDArray[np.uint8], timestamp: float | None) -> None:
         cv2.imshow("deepsort-track", image)
@@ -233,7 +233,7 @@ class _Window:
 
 
 def about_outputs(plan: RunPlan, source: FrameSource, components: Components) -> dict[str, Any]:
-    """What a reader of the JSON needs to know about the run."""
+    """Return the description of a run for JSON and the report."""
     versions = {"deepsort_paddle": __version__, "python": platform.python_version(), "numpy": np.__version__}
     versions["opencv"] = cv2.__version__
     if "paddle" in sys.modules:

@@ -1,7 +1,7 @@
-"""The command line of ``deepsort-track``: words to a plan.
+"""The command line of ``deepsort-track``, parsed into a plan.
 
-The options are generated from the fields of `RunPlan` and `BatchPlan`. Nothing heavy is imported, so that
-``--help`` answers at once.
+The options are generated from the fields of `RunPlan` and `BatchPlan`. Nothing heavy is imported, so
+``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from textwrap import fill
 from typing import Any, NoReturn
 
 from deepsort_paddle.console.one_line import OneLineParser
-from deepsort_paddle.motchallenge.sequence import sequence_folders
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.option import Option, option_of, options
 from deepsort_paddle.plan.run_plan import OUTPUTS, PLACEHOLDERS, RunPlan
@@ -23,9 +22,9 @@ from deepsort_paddle.plan.run_plan import OUTPUTS, PLACEHOLDERS, RunPlan
 __all__ = ["EXAMPLES", "PROGRAM", "make_parser", "normalise", "parse"]
 
 PROGRAM = "deepsort-track"
-# Options of the predecessor that name the source.
+# Options of the predecessors that name the source.
 _OLD_SOURCES = ("video_path", "camera_id", "img_dir", "video_file", "image_dir")
-# Flags of the predecessor that mean what an option here means.
+# Flags of the predecessors with the option that replaces them.
 _ALIASES = {
     "--display": "--show",
     "--det-model-dir": "--detector",
@@ -33,15 +32,15 @@ _ALIASES = {
     "--threshold": "--min-confidence",
     "--nn-budget": "--gallery-size",
     "--cpu-threads": "--threads",
-    # pptracking's
+    # pptracking
     "--model-dir": "--detector",
     "--reid-model-dir": "--reid",
     "--output-dir": "--save-dir",
 }
 EXAMPLES = f"""examples:
-  {PROGRAM} video.mp4               # annotated video, tracks in output/
-  {PROGRAM} video.mp4 --line "door:0,0.5,1,0.5"  # who crosses a line
-  {PROGRAM} rtsp://camera/1 --show  # follow a camera, in a window
+  {PROGRAM} video.mp4               # annotated video and tracks in output/
+  {PROGRAM} video.mp4 --line "door:0,0.5,1,0.5"  # count who crosses a line
+  {PROGRAM} rtsp://camera/1 --show  # track a camera, in a window
 """
 _SWITCHES = {"--use-gpu"} | {
     known.spelled(name) for name, known in options(RunPlan).items() if known.is_switch
@@ -54,21 +53,23 @@ _BARE = {
 
 
 def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
-    """The plan of a command line, of one source or of many.
+    """Return the plan that a command line describes, for one source or for many.
 
     Raises:
-        ValueError: it is wrong.
+        ValueError: the command line is invalid; the message is one line.
     """
     parser = make_parser()
     words = normalise(arguments)
     plain: list[str] = []
-    if "--" in words:  # argparse loses its meaning where options and sources may be mixed
+    if "--" in words:  # parse_intermixed_args drops its meaning
         plain = words[words.index("--") + 1 :]
         words = words[: words.index("--")]
     given = vars(parser.parse_intermixed_args(words))
     sources = [*_matched(given.pop("source")), *_matched(plain)]
     if (config := given.pop("config", None)) is not None:
         given, sources = _with_config(config, given, sources)
+    from deepsort_paddle.motchallenge.sequence import sequence_folders  # --help ends before this line
+
     listed = len(sources)
     sources += [*(old for name in _OLD_SOURCES if (old := given.pop(name, None)) is not None)]
     if given.pop("use_gpu", False):
@@ -82,7 +83,7 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     filled_in = any(placeholder in path for placeholder in PLACEHOLDERS for path in paths)
     is_many = listed > 1 or bool(many) or filled_in or any(map(sequence_folders, sources))
     if not (sources or "list_file" in many) or (len(sources) > 1 and not is_many):
-        parser.error(f"one SOURCE wanted, got {len(sources)} (see --help)")
+        parser.error(f"expected one SOURCE, got {len(sources)} (see --help)")
     if is_many:
         return BatchPlan(run=RunPlan(source="{source}", **given), sources=tuple(sources), **many)
     return RunPlan(source=sources[0], **given)
@@ -100,7 +101,7 @@ def _with_config(path: str, given: dict[str, Any], sources: list[str]) -> tuple[
 
 
 def _matched(sources: Sequence[str]) -> list[str]:
-    """The sources; patterns such as ``VIDEOS/*.mp4``, which Windows hands over as they are, are filled in."""
+    """Return the sources with patterns such as ``VIDEOS/*.mp4`` expanded, which Windows shells do not do."""
     found: list[str] = []
     for source in sources:
         pattern = has_magic(source) and "://" not in source and not os.path.lexists(source)
@@ -110,7 +111,7 @@ def _matched(sources: Sequence[str]) -> list[str]:
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:
-    """Spell options one way: hyphens for underscores, the predecessor's names, bare switches.
+    """Normalise the spelling of options: hyphens, current names, switches without a value.
 
     ``--show=True`` and ``--show True`` become ``--show``, with a false value ``--no-show``. A false
     ``--use_gpu`` vanishes.
@@ -128,7 +129,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
         name = name.lower().replace("_", "-")
         name = _ALIASES.get(name, name)
         if name in _SWITCHES:
-            # A 0 or 1 behind a switch may be the camera: only words are taken as its value.
+            # A 0 or 1 after a switch may be a camera number, so only words count as its value.
             if not equals and rest and rest[0].lower() in ("true", "false"):
                 value = rest.pop(0)
             if value.lower() in ("false", "0"):
@@ -148,7 +149,7 @@ def _opposite(switch: str) -> str:
 
 
 class _Parser(OneLineParser):
-    """A parser for callers in Python too: it raises where the command line is wrong."""
+    """A parser that raises instead of exiting, for callers in Python."""
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError."""
@@ -156,7 +157,7 @@ class _Parser(OneLineParser):
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """Leaves the lines of the examples as they are."""
+    """Keeps the line breaks of the examples."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith("examples:"):
@@ -165,19 +166,19 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options of ``deepsort-track``."""
+    """Return the parser of ``deepsort-track``."""
     parser = _Parser(
         prog=PROGRAM,
         usage="%(prog)s SOURCE... [--reid DIR] [--detections FILE | --detector NAME] [outputs] [options]",
-        description="Track people through a video by motion and appearance (DeepSORT).",
+        description="Track people in videos by motion and appearance (DeepSORT).",
         epilog=EXAMPLES
         + "\n"
         + fill(
-            "Without any output option the results go to output/NAME.mp4 and output/NAME.txt. Flags of "
+            "Without an output option, results go to output/NAME.mp4 and output/NAME.txt. The flags of "
             "the Paddle predecessor (--video_path, --camera_id, --img_dir, --save_dir, --display, "
             "--det_model_dir, --emb_model_dir, --use_gpu, --threshold, --nn_budget, --cpu_threads) and of "
-            "pptracking (--video_file, --model_dir, --reid_model_dir, --output_dir, --device GPU) mean the "
-            "same here.",
+            "pptracking (--video_file, --model_dir, --reid_model_dir, --output_dir, --device GPU) are "
+            "accepted, too.",
             width=78,
         ),
         formatter_class=_HelpFormatter,
@@ -187,9 +188,8 @@ def make_parser() -> argparse.ArgumentParser:
         "source",
         nargs="*",
         metavar="SOURCE",
-        help="video file, folder of pictures, MOTChallenge sequence folder, folder of "
-        "sequences (MOT17, DanceTrack...), camera number or rtsp://, http:// stream; several files or "
-        "folders: see many videos",
+        help="video file, image folder, MOTChallenge sequence folder, folder of sequences (MOT17, "
+        "DanceTrack...), camera number, or rtsp:// or http:// stream; several: see many videos",
     )
     for name in _OLD_SOURCES:
         parser.add_argument("--" + name.replace("_", "-"), help=argparse.SUPPRESS, default=argparse.SUPPRESS)
@@ -213,7 +213,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add(group: argparse._ArgumentGroup, field: Field[Any], known: Option) -> None:
-    """Add the option of a plan's field; what is not given is left out of the parsed values."""
+    """Add the option of a plan's field; options that are not given are absent from the parsed values."""
     flag = known.spelled(field.name)
     text = known.help.format(default=field.default)
     details: dict[str, Any] = {"dest": field.name, "help": text, "default": argparse.SUPPRESS}

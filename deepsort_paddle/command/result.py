@@ -1,4 +1,4 @@
-"""What a run found, and the figures that grow while it runs."""
+"""The result of a run, and its totals while it runs."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ _STAGES = ("read", "detect", "encode", "track", "write")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What tracking one source gave.
+    """The result of tracking one source.
 
     Attributes:
-        name: of the source.
-        frames: how many were tracked.
-        ids: of the tracks that were reported, ascending.
-        broken_frames: those that could not be read, or that the decoder reports as damaged.
-        reconnects: how often a stream was lost and found again.
-        skipped_frames: of a live source, those that came while an earlier one was tracked.
-        lag: of a live source, mean seconds from a frame's arrival to the end of its outputs.
-        max_lag: the largest.
+        name: name of the source.
+        frames: number of tracked frames.
+        ids: ids of the reported tracks, ascending.
+        broken_frames: number of frames that could not be read or that the decoder reported as damaged.
+        reconnects: how often a lost stream was reconnected.
+        skipped_frames: frames of a live source that arrived while an earlier one was tracked.
+        lag: mean seconds from the arrival of a live source's frame to the end of its outputs.
+        max_lag: largest lag of a frame, in seconds.
         started: wall clock of timestamp 0 of a live source, seconds since 1970.
         start_time: date and time of timestamp 0, ISO 8601; None when unknown.
         elapsed: wall-clock seconds from the first frame to the last.
         seconds: wall-clock seconds of each stage: read, detect, encode, track, write. Stages overlap, so
             their sum may be larger than ``elapsed``.
-        counts: of lines and zones; None where there are none.
-        outputs: path of each file or folder that was asked for, by the option's name.
-        warnings: what is worth knowing, a line each.
-        stopped_by: number of the signal that ended the run early; 0: none did.
-        decisions: why tracks were born, matched and lost, where ``explain`` or ``explain_csv`` asked for it.
-        linked: ids that ``offline`` has joined to others: id of the tracker to id of the results.
-        persons: person of each track, its first track's id; None without ``identities``.
+        counts: counts of lines and zones; None if there are none.
+        outputs: path of each file or folder written, by option.
+        warnings: notes and warnings, one line each.
+        stopped_by: number of the signal that ended the run early; 0 if none did.
+        decisions: why tracks were started, matched and lost; None without ``explain`` and ``explain_csv``.
+        linked: ids that ``offline`` linked to other tracks: from the tracker's id to the id in the results.
+        persons: person of each track, named by the id of its first track; None without ``identities``.
         names: of persons who were given one in corrections.
     """
 
@@ -74,33 +74,33 @@ class RunResult:
 
     @property
     def people(self) -> int | None:
-        """Number of people; None without ``identities``."""
+        """Number of different people; None without ``identities``."""
         return None if self.persons is None else len(set(self.persons.values()))
 
     @property
     def fps(self) -> float:
-        """Frames a second over all."""
+        """Frames per second of the whole run."""
         return self.frames / max(self.elapsed, 1e-9)
 
     def explain(self, track_id: int) -> str:
-        """The life of a track in words, a line for each event.
+        """Describe the life of a track, one line per event.
 
         Raises:
-            ValueError: there was no such id, or the plan did not ask for explanations.
+            ValueError: there is no such id, or the plan had neither ``explain`` nor ``explain_csv``.
         """
         if self.decisions is None:
-            raise ValueError("nothing was recorded to explain: ask for it with explain=[...]")
+            raise ValueError("no decisions were recorded: pass explain=[...] to the run")
         lines = []
-        for one in [track_id, *(old for old, new in sorted(self.linked.items()) if new == track_id)]:
-            lines.append(explain(self.decisions, one))
-            if one in self.linked:
-                new = self.linked[one]
+        for known in [track_id, *(old for old, new in sorted(self.linked.items()) if new == track_id)]:
+            lines.append(explain(self.decisions, known))
+            if known in self.linked:
+                new = self.linked[known]
                 lines.append(f"{'end':>11}  linked     --offline made it id {new}, by appearance")
         return "\n".join(lines)
 
 
 class Progress:
-    """The figures of a run up to the current frame.
+    """The totals of a run up to the current frame.
 
     Attributes:
         frames: tracked so far.
@@ -166,7 +166,7 @@ class Progress:
         return 0.0 if clock is None else clock.seconds_of_day()
 
     def add(self, tracked: TrackedFrame, write: float) -> None:
-        """Take in one frame and the seconds that its outputs took."""
+        """Add one frame and the seconds that its outputs took."""
         self.frames += 1
         self.ids.update(tracked.tracks.ids.tolist())
         for stage in _STAGES[:-1]:
@@ -190,27 +190,27 @@ class Progress:
         return None if self.persons is None else Persons(self.persons, self.names)
 
     def rates(self) -> dict[str, float]:
-        """Frames a second of each stage that took any time."""
+        """Return frames per second of each stage that took any time."""
         return rates(self.frames, self._seconds)
 
     def speed(self) -> dict[str, float]:
-        """Frames a second of each stage, and over all."""
+        """Return frames per second of each stage, and of the whole run."""
         return {**self.rates(), "all": self.frames / max(time.perf_counter() - self._began, 1e-9)}
 
     def line(self) -> str:
-        """Ids, and of a live source how late it is, for a progress bar of 80 columns."""
+        """Return the number of ids, and the lag of a live source, short enough for a progress bar."""
         if self.source.live:
             return f"{len(self.ids)} ids, {self._lag:.1f} s late, {self.source.skipped} skipped"
         return f"{len(self.ids)} ids"
 
     def totals(self) -> dict[str, Any]:
-        """Frames, tracks, people where they are known, and broken frames; of a live source also its lag."""
+        """Return frames, tracks, people if known, broken frames, and the lag of a live source."""
         people = {} if self.persons is None else {"people": len(set(self.persons.values()))}
         tracks = {"frames": self.frames, "tracks": len(self.ids)}
         return {**tracks, **people, "broken_frames": self.broken, **self._live()}
 
     def _live(self) -> dict[str, Any]:
-        """Skipped frames, lag in seconds and start of a live source."""
+        """Return skipped frames, lag in seconds and start of a live source."""
         if not self.source.live or self.source.started is None:
             return {}
         return {
@@ -221,7 +221,7 @@ class Progress:
         }
 
     def summary(self) -> dict[str, Any]:
-        """The totals, who is who, and what lines and zones counted, as plain values for JSON."""
+        """Return totals, identities and counts as plain values for JSON."""
         persons: dict[str, Any] = {} if self.persons is None else {"person_of_track": self.persons}
         if self.names:
             persons["names"] = self.names
@@ -230,7 +230,7 @@ class Progress:
         return {**self.totals(), **persons, **counts}
 
     def result(self, **known: Any) -> RunResult:
-        """The result of the run that ends now; ``known``: fields of `RunResult` from elsewhere."""
+        """Return the result of the run, which ends now; ``known`` are further fields of `RunResult`."""
         clock = self.clock()
         return RunResult(
             name=self.source.name,
@@ -250,5 +250,5 @@ class Progress:
 
 
 def rates(frames: int, seconds: Mapping[str, float]) -> dict[str, float]:
-    """Frames a second of each stage that took any time."""
+    """Return frames per second of each stage that took any time."""
     return {stage: frames / spent for stage, spent in seconds.items() if spent > 1e-6 * frames}

@@ -1,7 +1,7 @@
 """A run over one source: check, open, track, write.
 
-Everything that can be wrong is found before the first frame: the plan is checked, then the source, the
-outputs, the detector and the appearance model are opened.
+Errors are found before the first frame where possible: the plan is checked, then source, outputs, detector
+and appearance model are opened.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from deepsort_paddle.tracking.explain import write_table
 
 __all__ = ["run_plan"]
 
-# Batches: enough to even out frames that take longer; more only holds more frames.
+# Batches: enough to even out slow frames; more would only take more memory.
 _READ_AHEAD = 2
 # Outputs that show who is who.
 _WITH_PEOPLE = ("output", "csv", "json", "events", "counts", "save_video", "save_crops", "report")
@@ -64,19 +64,19 @@ def run_plan(
     outputs: Sequence[Output] = (),
     signals: Sequence[int] = (),
 ) -> RunResult:
-    """Track one source as a plan says.
+    """Track one source according to a plan.
 
     Args:
         plan: what to do.
-        note: takes what is worth knowing, a line each, once everything is open.
-        detector: used instead of what the plan names.
-        encoder: likewise.
-        outputs: more outputs, after those of the plan; closed with them.
-        signals: those that end the run between two frames.
+        note: called with each note, one line, once everything is open.
+        detector: used instead of the plan's detector.
+        encoder: used instead of the plan's appearance model.
+        outputs: further outputs, after those of the plan; closed with them.
+        signals: numbers of the signals that end the run between two frames.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
-        ValueError: a file or an option is wrong.
+        ValueError: a file or an option is invalid.
         ImportError: a library that the plan needs is not installed.
     """
     with Notes(note) as notes, ExitStack() as stack:
@@ -123,7 +123,7 @@ def run_plan(
             )
         else:
             stopped_by = run.write(tracked_frames, progress)
-        tracked_frames.close()  # the tracker may have been at work in a thread
+        tracked_frames.close()  # the tracker may still be running in a thread
         if second is not None:
             if stopped_by and not plan.offline:
                 notes(f"stopped after {progress.frames} frames; writing what was tracked")
@@ -147,16 +147,16 @@ def run_plan(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run whose parts are open.
+    """A run with everything open.
 
     Attributes:
         plan: with all file names filled in.
         first: the plan of what is written while the source is tracked.
         source: its frames.
         components: detector, appearance model and tracker.
-        notes: takes what is worth knowing.
-        outputs: those beside the plan's.
-        signals: those that end the run between two frames.
+        notes: its notes.
+        outputs: further outputs, after those of the plan.
+        signals: numbers of the signals that end the run between two frames.
     """
 
     plan: RunPlan
@@ -168,11 +168,11 @@ class _Run:
     signals: Sequence[int]
 
     def track(self) -> Generator[TrackedFrame, None, None]:
-        """The frames of the source with their tracks, lazily."""
+        """Return the frames of the source with their tracks, lazily."""
         plan, components = self.plan, self.components
-        by_images = components.settings["camera_motion"] in ("pictures", "both")
+        by_images = components.settings["camera_motion"] in ("images", "both")
         read_ahead = plan.read_ahead
-        if read_ahead is None:  # a live source would be seen later, and can wait for long to be read
+        if read_ahead is None:  # prefetching would delay a live source
             read_ahead = 0 if self.source.live else _READ_AHEAD
         return track_frames(
             self.source,
@@ -193,9 +193,9 @@ class _Run:
         """Hand each frame to all outputs of the first pass; returns the signal that ended it early, or 0.
 
         Args:
-            frames: in order.
-            progress: counts them.
-            complete: False when the frames end before the source does.
+            frames: tracked frames in order.
+            progress: updated with each frame.
+            complete: False if the frames end before the source does.
         """
 
         def open_all(stack: ExitStack) -> list[Output]:
@@ -245,7 +245,7 @@ class _Run:
         )
 
     def record(self, frames: Iterable[TrackedFrame], recorder: Recorder) -> int:
-        """Track everything before anything is written; returns the signal that ended it early, or 0."""
+        """Track all frames before writing any; return the number of the signal that ended it early, or 0."""
         stop = Stop(self.signals)
         try:
             with stop, self.bar() as bar:
@@ -257,24 +257,24 @@ class _Run:
         except KeyboardInterrupt:
             number = stop.signal or signal.SIGINT
             name = signal.Signals(number).name
-            self.notes(f"stopped by {name} in frame {len(recorder)}; writing what was tracked")
+            self.notes(f"stopped by {name} at frame {len(recorder)}; writing the tracks so far")
             return number
         return 0
 
     def refine(self, recorder: Recorder, stack: ExitStack) -> Iterator[TrackedFrame]:
-        """The recorded frames with refined tracks; images are read once more where an output needs them."""
+        """Return the recorded frames with refined tracks; reads the images again if an output needs them."""
         plan, images = self.first, cast(Iterable[Frame], ())
         of_images = plan.save_video or plan.save_crops or plan.report or plan.index
         if self.source.has_images and (self.outputs or of_images):
             images = stack.enter_context(open_frames(plan))
         options = self.components.tracker.options
-        # A tracker that reactivates lost tracks by appearance has linked them already.
+        # A tracker that reactivates lost tracks by appearance has already linked them.
         limit = None if options.reactivate_ratio else options.max_cosine_distance
         fps = self.source.fps or 25.0
         return recorder.frames(images, max_cosine_distance=limit, fps=fps, n_init=options.n_init)
 
     def bar(self) -> tqdm[NoReturn]:
-        """The progress bar, on a terminal only."""
+        """Return the progress bar, which is shown only on a terminal."""
         return progress_bar(self.plan, self.source.frame_count)
 
 

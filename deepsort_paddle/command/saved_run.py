@@ -1,4 +1,4 @@
-"""A run from saved detections: what of the file it takes, and what the next file says of this run."""
+"""Runs on saved detections: opens the file, and the source if its images are needed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _OF_IMAGES = ("save_video", "save_crops", "save_dir", "show", "report", "index",
 
 
 def is_saved(path: str | None) -> bool:
-    """Whether a path is, by its ending, a file of ``--save-detections``."""
+    """Whether a path has the suffix of ``--save-detections`` files."""
     return path is not None and not is_address(path) and Path(path).suffix.lower() == SUFFIX
 
 
 def open_saved(plan: RunPlan) -> SavedDetections | None:
-    """The saved detections that a plan names, those of them that it asks for; None: it names none.
+    """Read the saved detections of a plan, filtered as it asks; None if it has none.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no such file, or its embeddings are not of the model that the plan names.
+        ValueError: the file is invalid, or its embeddings come from another model than the plan's.
     """
     if plan.detections is None or not is_saved(plan.detections):
         return None
@@ -77,16 +77,16 @@ def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
 
 
 def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: bool = False) -> FrameSource:
-    """Open the source of a plan; with saved detections images are read only where something needs them.
+    """Open the source of a plan; with saved detections, images are read only if something needs them.
 
     Args:
         plan: the run.
-        saved: its detections, where they were saved by an earlier run.
-        images: whether something beside the plan needs them.
+        saved: its detections, if an earlier run saved them.
+        images: whether something besides the plan needs images.
 
     Raises:
-        OSError: there is no such source, or it cannot be opened.
-        ValueError: it holds no frame that can be read.
+        OSError: the source does not exist or cannot be opened.
+        ValueError: it has no readable frame.
     """
     stride = plan.stride
     if saved is None or not _replays(plan, saved, images=images):
@@ -98,28 +98,28 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
         stride = None if saved.about.every is not None else stride
     if source.live and (plan.start is not None or plan.end is not None):
         source.close()
-        raise ValueError(f"{source.name} is live: leave out --start and --end, which are for files")
+        raise ValueError(f"{source.name} is live: --start and --end apply only to files")
     if plan.start is not None or plan.end is not None:
         source = source.between(plan.start or 0.0, plan.end)
     return source if stride is None else source.every(*stride)
 
 
 def _replays(plan: RunPlan, saved: SavedDetections, *, images: bool) -> bool:
-    """Whether the run can do without images."""
+    """Whether the run needs no images."""
     if is_saved(plan.source):
         return True
     has_images = not is_sequence(plan.source) or any((Path(plan.source) / "img1").glob("*"))
     describes = not saved.has_embeddings and plan.reid != "none"
     if describes and (plan.reid is not None or plan.preset != "motion"):
         return False
-    by_images = camera_motion(plan, has_images=True) in ("pictures", "both")
+    by_images = camera_motion(plan, has_images=True) in ("images", "both")
     if (by_images and has_images) or plan.fps not in (None, saved.about.fps):
         return False
     return not (has_images and (images or any(getattr(plan, name) for name in _OF_IMAGES)))
 
 
 def _check_model(reid: str, saved: SavedDetections) -> None:
-    """Raise unless the embeddings are of this appearance model."""
+    """Raise unless the embeddings come from this appearance model."""
     about = saved.about
     folder = locate(reid)
     checksum = model_checksum(folder) if folder.exists() else None
@@ -132,30 +132,30 @@ def _check_model(reid: str, saved: SavedDetections) -> None:
     if not same:
         owner = about.encoder or "a detection file"
         raise ValueError(
-            f"--reid {reid}: {saved.path} holds embeddings of {owner}; leave out --reid, or save "
-            "detections anew"
+            f"--reid {reid}: {saved.path} contains embeddings of {owner}; leave out --reid, or save the "
+            "detections again"
         )
 
 
 def saved_warnings(plan: RunPlan, saved: SavedDetections, source: FrameSource) -> list[str]:
-    """What looks wrong about saved detections for this run, a line each.
+    """Return warnings about saved detections that do not fit this run.
 
     Args:
         plan: the run.
         saved: its detections.
-        source: opened.
+        source: the open source.
     """
     about, warnings = saved.about, []
     path = Path(plan.source)
     names = (path.stem, path.name, path.resolve().name, source.name if source.has_images else "")
     if path.exists() and not (is_saved(plan.source) or is_sequence(path)) and about.source not in names:
-        warnings.append(f"{saved.path} holds detections of {about.source}, not of {plan.source}")
+        warnings.append(f"{saved.path} contains detections of {about.source}, not of {plan.source}")
     size, of_file = (source.width, source.height), (about.width, about.height)
     if all(size) and all(of_file) and size != of_file:
         warnings.append(
-            f"{saved.path} is of frames of {of_file[0]} x {of_file[1]} pixels, {source.name} has "
+            f"{saved.path} was made from frames of {of_file[0]} x {of_file[1]} pixels, {source.name} has "
             f"{size[0]} x {size[1]}"
         )
     if plan.min_height < about.min_height:
-        warnings.append(f"{saved.path} holds detections from {about.min_height:g} pixels of height on")
+        warnings.append(f"{saved.path} contains only detections at least {about.min_height:g} pixels high")
     return warnings

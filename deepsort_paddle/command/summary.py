@@ -1,4 +1,4 @@
-"""What ``deepsort-track`` prints about a run: frames, tracks, speed of each stage, counts."""
+"""The summary that ``deepsort-track`` prints: frames, tracks, speed of each stage, counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["counted", "summary"]
 
 
 def summary(result: RunResult) -> str:
-    """Frames, tracks, and how fast each stage was, in one line."""
+    """Return frames, tracks and the speed of each stage as one line."""
     speed = ", ".join(f"{stage} {rate:.1f}" for stage, rate in rates(result.frames, result.seconds).items())
     people = "" if result.people is None else f", {result.people} people"
     return (
@@ -25,7 +25,7 @@ def summary(result: RunResult) -> str:
 
 
 def _live(result: RunResult) -> str:
-    """How a live source was followed; empty for others."""
+    """Return skipped frames and lag of a live source; empty for other sources."""
     if result.lag is None or result.max_lag is None:
         return ""
     return (

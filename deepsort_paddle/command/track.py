@@ -1,4 +1,4 @@
-"""Track one video: `track_video` in Python, and what ``deepsort-track`` does with one source."""
+"""Track one video: `track_video` in Python, and `print_run` for ``deepsort-track``."""
 
 from __future__ import annotations
 
@@ -48,46 +48,45 @@ def track_video(
     progress: bool = False,
     **options: Any,
 ) -> RunResult:
-    """Track people through a video, as ``deepsort-track`` does.
+    """Track people in a video, like ``deepsort-track``.
 
-    Without an output the tracks go to ``on_frame`` and ``outputs`` alone. Notes are in the result, and
-    logged at level INFO by the logger ``deepsort_paddle``.
+    Nothing is written unless you name an output. Notes are in the result, and logged at level INFO by the
+    logger ``deepsort_paddle``.
 
     Args:
-        source: a video file, a folder of images, a MOTChallenge sequence, a camera number or a stream's
-            address.
+        source: a video file, an image folder, a MOTChallenge sequence, a camera number or the address of a
+            stream.
         detector: ``"yolox-nano"``, ``"yolox-tiny"``, ``"yolox-s"`` or ``"hog"``, an ``.onnx`` file, a
             PaddleDetection folder, or a callable that takes a frame's number (from 1) and its image
             (``(H, W, 3)`` uint8 BGR) and returns `Detections`; its attributes ``confidence`` and ``labels``
-            are used where there are any. None takes yolox-nano, which is downloaded once, or HOG where that
-            fails.
+            are used if it has them. None uses yolox-nano, which is downloaded once, or HOG if that fails.
         detections: a MOTChallenge text file, instead of a detector.
-        reid: a folder or an ``.onnx`` file, an `AppearanceEncoder` or one like it; ``"none"`` tracks by
-            motion alone. None takes the model of the package.
-        preset: ``"strong"``, ``"motion"`` or ``"deepsort"`` (as published). None takes the best: strong with
-            appearance, motion without.
+        reid: an appearance model: a folder, an ``.onnx`` file, an `AppearanceEncoder` or a compatible
+            object; ``"none"`` tracks by motion only. None uses the default model.
+        preset: ``"strong"``, ``"motion"`` or ``"deepsort"`` (as published). None uses strong with an
+            appearance model and motion without.
         lines: lines to count at, as `Line` or ``"NAME:x1,y1,x2,y2"``.
         zones: zones to count in, as `Zone` or ``"NAME:x1,y1,x2,y2,x3,y3,..."``.
-        output: MOTChallenge text file to write.
-        csv: table to write.
-        json: JSON document to write.
-        save_video: annotated ``.mp4`` to write.
+        output: path of the MOTChallenge text file.
+        csv: path of the CSV table.
+        json: path of the JSON document.
+        save_video: path of the annotated ``.mp4``.
         save_crops: new or empty folder for the crops of the tracked people.
-        report: HTML page to write.
-        save_dir: folder for a text file and an annotated video of the source's name.
-        outputs: objects that take each frame as well; they are closed at the end.
-        on_frame: called with each frame after the files have it; raise `StopTracking` to end the run.
+        report: path of the HTML report.
+        save_dir: folder for a text file and an annotated video named like the source.
+        outputs: further outputs; they are closed at the end.
+        on_frame: called with each frame after it is written; raise `StopTracking` to end the run.
         progress: show a progress bar on a terminal.
         **options: any other field of `RunPlan`, as ``max_age=30`` or ``tracker_options={"coast": 2}``.
 
     Returns:
-        Frames, ids, counts, seconds of each stage, paths of the outputs, notes.
+        Frames, ids, counts, seconds of each stage, paths of the outputs, and notes.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
-        ValueError: an argument or a file is wrong; one line says what was expected.
+        ValueError: an argument or a file is invalid; the message is one line.
         ImportError: a library that the run needs is not installed.
-        KeyboardInterrupt: Ctrl-C; the outputs hold all frames up to it.
+        KeyboardInterrupt: after Ctrl-C; the outputs contain all frames up to then.
 
     Example:
         >>> from deepsort_paddle import track_video
@@ -138,16 +137,18 @@ def _fields(**values: Any) -> dict[str, Any]:
 
 
 def _callable(name: str, value: _Callable) -> _Callable:
-    """The value, checked."""
+    """Return the value if it is callable, else raise."""
     if not callable(value):
         raise ValueError(f"{name}: expected a name, a path or a callable, got {value!r}")
     return value
 
 
 def print_run(plan: RunPlan) -> int:
-    """The command over one source: track and print what was found; returns the exit code.
+    """Run ``deepsort-track`` on one source and print the summary.
 
-    0: done; 130 and 143: stopped by a signal, the outputs hold every frame up to it.
+    Returns:
+        The exit code: 0 if done, 130 or 143 if a signal stopped it; the outputs contain all frames up to
+        then.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
@@ -157,7 +158,7 @@ def print_run(plan: RunPlan) -> int:
     with log_lines("deepsort_paddle", "deepsort-track", quiet=plan.quiet):
         result = run_plan(plan, _LOGGER.info, signals=_SIGNALS)
     if result.stopped_by:
-        held = f"outputs hold frames 1 to {result.frames}" if result.frames else "no frame was tracked"
+        held = f"the outputs contain {result.frames} frames" if result.frames else "no frame was tracked"
         name = signal.Signals(result.stopped_by).name
         sys.stderr.write(f"deepsort-track: stopped by {name}; {held}\n")
     if not plan.quiet:
@@ -166,13 +167,13 @@ def print_run(plan: RunPlan) -> int:
             print(counted(result.counts, result.start_time))
         if result.outputs:
             print(f"written: {', '.join(map(str, result.outputs.values()))}")
-    for track_id in plan.explain:  # the last, as an unknown id is an error
+    for track_id in plan.explain:  # last, since an unknown id is an error
         print(result.explain(track_id))
     return 128 + result.stopped_by if result.stopped_by else 0
 
 
 class _Callback:
-    """A function as an output."""
+    """Adapts a function to `Output`."""
 
     def __init__(self, function: Callable[[TrackedFrame], object]) -> None:
         self._function = function

@@ -1,4 +1,4 @@
-"""Log records of the libraries as lines of a command."""
+"""Shows log records as lines of a command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def log_lines(logger: str, program: str, *, quiet: bool = False) -> Iterator[Non
     Args:
         logger: name of the package, such as ``reid_train``.
         program: the command's name, at the start of each line.
-        quiet: leave out notes.
+        quiet: do not show notes.
 
     Example:
         >>> with log_lines("reid_train", "reid-train"):
@@ -42,7 +42,7 @@ def log_lines(logger: str, program: str, *, quiet: bool = False) -> Iterator[Non
     handler, level, propagate = _Lines(program), found.level, found.propagate
     found.addHandler(handler)
     found.setLevel(logging.WARNING if quiet else logging.INFO)
-    found.propagate = False  # a handler of the user's own would say it twice
+    found.propagate = False  # a handler of the user would print it twice
     try:
         yield
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
-from unicodedata import combining, east_asian_width
 
 from deepsort_paddle._version import __version__
 from deepsort_paddle.extras import needs
@@ -75,11 +74,11 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {self.with_nearest(message)}\n")
 
     def with_nearest(self, message: str) -> str:
-        """The message; where it is about unknown options, with the known ones that were most likely meant.
+        """Return the message; if it is about unknown options, with the known ones that are most similar.
 
-        Hyphens and underscores count as the same.
+        Hyphens and underscores count as equal.
         """
-        from difflib import get_close_matches  # most runs do not need it
+        from difflib import get_close_matches  # few runs need it
 
         words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
         flags = [_plain(word.partition("=")[0]) for word in words if word.startswith("--")]
@@ -95,7 +94,7 @@ def _plain(flag: str) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error says; those of the operating system with the file's name in front."""
+    """Return an error as one line; errors of the operating system start with the name of the file."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     nameless = "not enough memory" if isinstance(error, MemoryError) else type(error).__name__
@@ -103,10 +102,12 @@ def in_one_line(error: BaseException) -> str:
 
 
 def columns(text: str) -> int:
-    """How wide a terminal shows a text: Chinese and the like take two columns, accents of their own none."""
-    return sum(0 if combining(one) else 2 if east_asian_width(one) in "WF" else 1 for one in text)
+    """Return the width of a text in a terminal: wide characters take two columns, combining accents none."""
+    from unicodedata import combining, east_asian_width  # only tables need them
+
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def padded(text: str, width: int) -> str:
-    """The text with spaces behind it, up to so many columns."""
+    """Return the text, padded with spaces on the right to a number of columns."""
     return text + " " * (width - columns(text))

@@ -1,4 +1,4 @@
-"""Ctrl-C and ``kill`` between two frames instead of in the middle of one."""
+"""Ends a run at Ctrl-C and ``kill``, but only between two frames."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Stop"]
 
 
 class Stop:
-    """Ctrl-C and ``kill`` end the run between two frames, so that every output ends with a whole frame."""
+    """Delays Ctrl-C and ``kill`` to the end of a frame, so that every output ends with a whole frame."""
 
     def __init__(self, signals: Sequence[int] = (signal.SIGINT, signal.SIGTERM)) -> None:
-        """Take over these signals inside of ``with``; none leaves all as they are."""
+        """Create it for these signals; they are handled inside ``with``."""
         self.signal = 0
         self._signals = tuple(signals)
         self._holding = False
@@ -25,7 +25,7 @@ class Stop:
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
             for number in self._signals:
-                # A shell starts background jobs with SIGINT ignored; they shall stay so.
+                # A shell starts background jobs with SIGINT ignored; keep that.
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._handle)
         return self
@@ -42,7 +42,7 @@ class Stop:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let what is inside finish first."""
+        """Delay signals until the end of the block."""
         self._holding = True
         try:
             yield

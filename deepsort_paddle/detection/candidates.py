@@ -1,6 +1,6 @@
 """From a detector's many candidate boxes to the detections of a frame.
 
-Every detector that looks at pictures ends in the same steps: drop what is below the threshold or of a
+Every detector that reads images ends in the same steps: drop what is below the threshold or of a
 class not asked for, suppress overlapping boxes of the same class, cut to the frame.
 """
 

@@ -64,7 +64,7 @@ class FileDetector:
         self.last_frame = max(self._by_frame, default=0)
 
     def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
-        """Detections of one frame, in the file's order; as they are when there is no picture.
+        """Detections of one frame, in the file's order; unfiltered if there is no image.
 
         Args:
             frame_number: from 1; a frame that is not in the file has no detections.

@@ -21,7 +21,7 @@ MAX_ASPECT = 4
 # The window holds a margin around the person. With these parts of it cut off on each side the boxes fit
 # the ground truth of PETS09 and MOT17-mini best (on PETS09 average precision 0.81; 0.74 with 0.15, 0.08).
 MARGIN_X, MARGIN_Y = 0.20, 0.10
-# Pixels around the picture that the window may reach into, so that people at its edge are found.
+# Padding around the image in pixels, so that people at its edge are found.
 PADDING = 8
 # Steps of 1.05, OpenCV's default, take twice the time (average precision on PETS09 0.81 against 0.78).
 PYRAMID_STEP = 1.1
@@ -43,23 +43,23 @@ class HogDetector:
 
     default_confidence = 0.4
 
-    def __init__(self, *, confidence: float | None = None, picture_height: int = 864) -> None:
+    def __init__(self, *, confidence: float | None = None, image_height: int = 864) -> None:
         """Make the detector.
 
         Args:
             confidence: boxes below it are dropped; None takes 0.4: 8 of 10 detections are right
                 then on PETS09 frames 1 to 50 and on MOT17-mini.
-            picture_height: pixels to which a frame's height is resized before the search. The window is 128
+            image_height: pixels to which a frame's height is resized before the search. The window is 128
                 high and a person fills four fifths of it: at 864 people are found from an eighth of the
                 frame's height. Time grows with its square.
 
         Raises:
             ValueError: an argument is out of range.
         """
-        if picture_height < WINDOW_HEIGHT:
-            raise ValueError(f"picture_height must be {WINDOW_HEIGHT} or more, got {picture_height}")
+        if image_height < WINDOW_HEIGHT:
+            raise ValueError(f"image_height must be {WINDOW_HEIGHT} or more, got {image_height}")
         self.confidence = expect_confidence(self.default_confidence if confidence is None else confidence)
-        self._picture_height = picture_height
+        self._image_height = image_height
         self._descriptor = cv2.HOGDescriptor()
         self._descriptor.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())  # type: ignore[attr-defined]
 
@@ -76,7 +76,7 @@ class HogDetector:
         if not has_pixels(image):
             return Detections.empty()
         height, width = image.shape[:2]
-        scale = min(self._picture_height / height, MAX_ASPECT * self._picture_height / width)
+        scale = min(self._image_height / height, MAX_ASPECT * self._image_height / width)
         new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
         if new_height + 2 * PADDING < WINDOW_HEIGHT or new_width + 2 * PADDING < WINDOW_WIDTH:
             return Detections.empty()

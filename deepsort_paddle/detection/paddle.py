@@ -1,9 +1,9 @@
 """Detectors exported by PaddleDetection: a folder with ``infer_cfg.yml`` and a Paddle network.
 
-The file lists the preprocessing steps, applied here in its order to an RGB picture, and the class names.
+The file lists the preprocessing steps, applied here in its order to an RGB image, and the class names.
 The networks of that project take ``image`` and, as far as they need it, ``im_shape`` (the resized size)
 and ``scale_factor`` (resized / original size, both as y, x), and return rows of class, score and
-corners in pixels of the original picture, after suppression.
+corners in pixels of the original image, after suppression.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ DEFAULT_CONFIDENCE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture on its way into the network.
+    """An image being preprocessed.
 
     Attributes:
         pixels: ``(H, W, 3)`` RGB, or ``(3, H, W)`` once permuted.
-        size: height and width to which the picture was resized, without padding.
+        size: height and width to which the image was resized, without padding.
         scale: resized / original size, y and x.
         channels_first: whether the pixels are permuted.
     """
@@ -167,14 +167,14 @@ class PaddleDetector:
         )
 
     def _rows(self, outputs: list[NDArray[Any]]) -> NDArray[np.float32]:
-        """``(N, 6)`` class, score, x1, y1, x2, y2 of the one picture; no rows where nothing was found."""
+        """``(N, 6)`` class, score, x1, y1, x2, y2 of the one image; no rows if nothing was found."""
         boxes = next((one for one in outputs if one.ndim == 2 and one.shape[1] == 6), None)
         if boxes is None:
             shapes = ", ".join(str(one.shape) for one in outputs)
             raise ValueError(f"{self._predictor.path}: wanted an output (N, 6), got {shapes}")
         counts = [one for one in outputs if one.shape == (1,) and np.issubdtype(one.dtype, np.integer)]
         rows: NDArray[np.float32] = boxes[: int(counts[0][0])] if counts else boxes
-        # Class -1 marks the filler row of a picture without detections.
+        # Class -1 marks the filler row of an image without detections.
         return rows[np.isfinite(rows).all(axis=1) & (rows[:, 0] >= 0)]
 
 

@@ -1,4 +1,4 @@
-"""Imports of inference libraries without their telemetry and chatter."""
+"""Imports inference libraries without telemetry and log messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IMPORTING = threading.Lock()
 
 
 def import_onnxruntime() -> Any:
-    """Import ONNX Runtime without its telemetry, which versions of it switch on when they are imported."""
+    """Import ONNX Runtime without its telemetry, which some versions enable on import."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
@@ -27,15 +27,15 @@ def import_onnxruntime() -> Any:
 def import_openvino() -> Any:
     """Import OpenVINO without its telemetry, which sends a message to Google Analytics on import.
 
-    It does so in a forked process, which in a worker of many videos never ended: a fork copies locks that
-    other threads hold. OpenVINO does without where the package is missing, so it is missing for that moment.
+    It does so in a forked process, which hung in a worker of many videos: a fork copies locks that other
+    threads hold. OpenVINO works without the telemetry package, so that package is hidden during the import.
 
     Raises:
         ImportError: OpenVINO is not installed.
     """
-    with _IMPORTING:  # what is missing for a moment is so for every thread
+    with _IMPORTING:  # the package is hidden from all threads
         before = {_TELEMETRY: sys.modules[_TELEMETRY]} if _TELEMETRY in sys.modules else {}
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # to Python: it cannot be imported
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # makes an import of it fail
         try:
             import openvino
         except ModuleNotFoundError as error:
@@ -49,12 +49,12 @@ def import_openvino() -> Any:
 
 
 def import_paddle() -> Any:
-    """Import Paddle without its chatter, and without its signal handlers.
+    """Import Paddle without its log messages and its signal handlers.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: Paddle is not installed.
     """
-    # Of glog only errors; a level chosen by the user stays.
+    # glog shows only errors, unless the user chose a level.
     os.environ.setdefault("GLOG_minloglevel", "2")
     first = "paddle" not in sys.modules
     with needs("cpu"), warnings.catch_warnings():

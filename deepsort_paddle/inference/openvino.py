@@ -34,15 +34,15 @@ FIXED_SIZES_LIMIT = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """How an input ``(1, 3, H, W)`` is made from an image inside the compiled network.
+    """The conversion of an image to an input ``(1, 3, H, W)``, compiled into the network.
 
     Attributes:
-        name: the input.
+        name: name of the input.
         height: H.
         width: W.
         rgb: whether the network takes RGB; the image is BGR.
         mean: subtracted from the pixels, in the network's channel order.
-        scale: the pixels are multiplied by it then.
+        scale: the pixels are then multiplied by it.
     """
 
     name: str
@@ -55,10 +55,10 @@ class ImageInput:
 
 @lru_cache(maxsize=1)
 def _core() -> Any:
-    """OpenVINO's runtime, one for the process.
+    """Return OpenVINO's runtime, one per process.
 
-    Its CPU plugin gives the thread that opens it an alternate signal stack, and frees that stack with the
-    last runtime: Ctrl-C after that ended in a segmentation fault.
+    The CPU plugin installs an alternate signal stack in the thread that opens it, and frees it with the last
+    runtime: Ctrl-C after that caused a segmentation fault.
     """
     return import_openvino().Core()
 
@@ -68,20 +68,20 @@ class OpenVinoNetwork:
 
     Attributes:
         input_names: the network's inputs, in its order.
-        input_shapes: their shapes, -1 where any size fits.
+        input_shapes: their shapes, -1 for any size.
         input_dtypes: ``float32``, ``uint8``...
         output_names: the network's outputs, in its order.
         bfloat16: whether it computes in bfloat16.
-        sizes: the batch sizes that run fast, ascending; empty where all do.
+        sizes: the batch sizes that run fast, ascending; empty if all do.
     """
 
     def __init__(self, path: Path, *, threads: int, bfloat16: bool, image: ImageInput | None = None) -> None:
-        """Read the network and compile it once, so that errors show now.
+        """Read the network and compile it once, so that errors are raised here.
 
         Args:
             path: the ``.onnx`` file.
             threads: CPU threads.
-            bfloat16: compute in bfloat16 where the CPU has instructions for it.
+            bfloat16: compute in bfloat16 if the CPU supports it.
             image: compile the conversion of this input into the network, which then takes ``(1, H, W, 3)``
                 uint8 BGR.
 
@@ -95,8 +95,8 @@ class OpenVinoNetwork:
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
-            # Pinned threads wait for whatever else runs on their core: other stages, other processes. On two
-            # busy cores, two pinned threads took two to four times longer.
+            # Pinned threads wait for anything else that runs on their core. On two busy cores, two pinned
+            # threads took two to four times longer.
             "ENABLE_CPU_PINNING": False,
             # Set in both cases: by default OpenVINO computes in bfloat16 on CPUs that support it.
             "INFERENCE_PRECISION_HINT": "bf16" if self.bfloat16 else "f32",
@@ -143,7 +143,7 @@ class OpenVinoNetwork:
 
 
 def _taking_images(openvino: Any, model: Any, image: ImageInput) -> Any:
-    """The network with the conversion of an image in front."""
+    """Return the network with the conversion of an image in front."""
     from openvino import preprocess
 
     model.reshape({image.name: [1, 3, image.height, image.width]})

@@ -19,7 +19,7 @@ Feeds = Mapping[str, NDArray[Any]]
 
 
 class Pool:
-    """Runs a network with a free predictor; makes another one when none is free.
+    """Runs a network with a free predictor; creates another one if none is free.
 
     Example:
         >>> import numpy as np

@@ -1,13 +1,13 @@
 """Runs an exported network on arrays.
 
-A Paddle export (``.json`` of the new IR or ``.pdmodel``, with its ``.pdiparams``) runs by Paddle
-Inference, an ``.onnx`` file by ONNX Runtime or OpenVINO. Each library loads when its first network is opened.
+Paddle Inference runs a Paddle export (``.json`` of the new IR or ``.pdmodel``, with its ``.pdiparams``), ONNX
+Runtime or OpenVINO runs an ``.onnx`` file. Each library is imported when its first network is opened.
 
-Three faults of plain Paddle Inference are kept away from callers. A predictor shared by threads
-returns other callers' rows without any error, so every running call holds a predictor of its own,
-cloned when none is free (handing them back, unlike one clone for each thread, costs programs with many
-short-lived threads no memory). oneDNN caches its primitives for each input shape, so batches
-are padded to a few sizes. And an export of Paddle 3 crashes Paddle 2, so versions are compared first.
+This module works around three problems of Paddle Inference. A predictor shared by threads silently returns
+another caller's rows, so each running call uses its own predictor, cloned if none is free and returned
+afterwards (one clone per thread would cost memory in programs with many short-lived threads). oneDNN caches
+its primitives for each input shape, so batches are padded to a few sizes. And an export of Paddle 3 crashes
+Paddle 2, so versions are compared first.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Predictor:
     Attributes:
         path: the network's file.
         input_names: the network's inputs, in its order.
-        input_shapes: their shapes, -1 where any size fits; empty tuples where the export doesn't tell.
-        input_dtypes: ``float32``, ``uint8``...; empty texts where the export doesn't tell.
-        output_names: the network's outputs, in its order; empty where the export doesn't tell.
-        metadata: what the export says of itself (ONNX metadata properties), else empty.
+        input_shapes: their shapes, -1 for any size; empty tuples if the export does not say.
+        input_dtypes: ``float32``, ``uint8``...; empty strings if the export does not say.
+        output_names: the network's outputs, in its order; empty if the export does not say.
+        metadata: metadata properties of an ONNX file; empty for others.
         on_gpu: whether it runs on a GPU.
         bfloat16: whether it computes in bfloat16.
 
@@ -75,21 +75,21 @@ class Predictor:
         """Open an exported network.
 
         Args:
-            model: ``.json``, ``.pdmodel`` or ``.onnx`` file; one without an ending is of older Paddle.
-            params: the weights of a Paddle export; beside the model, ending in ``.pdiparams``, when None.
-            device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``gpu:N``.
-            threads: CPU threads for each running call; None takes every core this process may use.
-            bfloat16: compute in bfloat16 where the CPU has instructions for it and the library uses them
-                (ONNX Runtime does not), else in float32.
-            exported_with: version of Paddle that wrote the export, where known.
-            openvino: run an ``.onnx`` file by OpenVINO, on a CPU, instead of ONNX Runtime.
+            model: ``.json``, ``.pdmodel`` or ``.onnx`` file; one without suffix comes from an older Paddle.
+            params: the weights of a Paddle export; None for the ``.pdiparams`` file next to the model.
+            device: ``auto`` (a GPU if there is one), ``cpu``, ``gpu`` or ``gpu:N``.
+            threads: CPU threads per running call; None for all cores available to this process.
+            bfloat16: compute in bfloat16 if CPU and library support it (ONNX Runtime does not), else in
+                float32.
+            exported_with: version of Paddle that wrote the export, if known.
+            openvino: run an ``.onnx`` file with OpenVINO on a CPU instead of ONNX Runtime.
             image: the input whose conversion OpenVINO compiles into the network.
 
         Raises:
             FileNotFoundError: a file is missing.
-            ImportError: Paddle or OpenVINO is wanted and not installed.
-            OSError: the file is no network that the installed library can open.
-            ValueError: an argument is wrong, or the device is not there.
+            ImportError: Paddle or OpenVINO is needed but not installed.
+            OSError: the installed library cannot open the file.
+            ValueError: an argument is invalid, or the device does not exist.
         """
         self.path = Path(model)
         kind, index = _parse_device(device)
@@ -102,7 +102,7 @@ class Predictor:
         self.metadata: dict[str, str]
         self._run: Run
         self._any_size = False  # whether a new batch size costs nothing
-        self._sizes: tuple[int, ...] = ()  # the sizes to cut batches to, where the library says so
+        self._sizes: tuple[int, ...] = ()  # the batch sizes to use, if the library prescribes them
         if self.path.suffix == ".onnx" and openvino:
             if kind == "gpu":
                 raise ValueError(
@@ -266,7 +266,7 @@ def _open_paddle(
 
 
 def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, bool]:
-    """An ONNX Runtime session, and whether it runs on a GPU."""
+    """Open an ONNX Runtime session; also return whether it runs on a GPU."""
     onnxruntime = import_onnxruntime()
     has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if kind == "gpu" and not has_gpu:
@@ -278,8 +278,8 @@ def _open_onnx(model: Path, kind: str, index: int, threads: int) -> tuple[Any, b
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that spin while they wait take the cores from a video's other stages: a run with YOLOX-nano on
-    # two busy cores took 6.9 s of CPU time with spinning and 4.8 s without, and no more time on the wall.
+    # Threads that spin while waiting take CPU time from other stages: a run with YOLOX-nano on two busy cores
+    # took 6.9 s of CPU time with spinning and 4.8 s without, in the same wall-clock time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = ["CPUExecutionProvider"]
     if on_gpu:

@@ -14,7 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "decode_image", "worth_decoding"]
+__all__ = ["IMAGE_SUFFIXES", "KINDS", "decode_image", "worth_decoding"]
+
+# Suffixes of the files in an image folder, for tracking and for training.
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 KINDS = "BMP, JPEG, PNG, PGM, PPM, TIFF, WebP"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -48,7 +51,7 @@ def decode_image(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
 
 
 def worth_decoding(content: bytes) -> bool:
-    """Whether a file's bytes are a picture of one of the `KINDS` that promises no more than they can hold."""
+    """Whether a file's bytes are an image of one of the `KINDS` whose header fits their length."""
     if content[: len(_PNG)] == _PNG:
         return _png_fits(content)
     if content[:3] == b"\xff\xd8\xff":
@@ -117,7 +120,7 @@ def _bmp_fits(content: bytes) -> bool:
 
 
 def _webp_fits(content: bytes) -> bool:
-    """By the canvas, or by the one picture."""
+    """Read the size of the canvas, or of the single image."""
     kind, body = content[12:16], content[20:30]
     if kind == b"VP8X":
         width, height = (1 + int.from_bytes(body[n : n + 3], "little") for n in (4, 7))
@@ -132,7 +135,7 @@ def _webp_fits(content: bytes) -> bool:
 
 
 def _tiff_fits(content: bytes) -> bool:
-    """By the sides of picture and tiles in the first directory, which is decoded (TIFF 6.0; BigTIFF)."""
+    """Read the sizes of image and tiles in the first directory (TIFF 6.0; BigTIFF)."""
     order = "<" if content[:1] == b"I" else ">"
     big = content[2:4] in (b"+\0", b"\0+")
     wide, high = [0], [0]

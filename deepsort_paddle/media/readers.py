@@ -1,10 +1,10 @@
-"""Readers: generators of frames from an open file, stream, camera or list of pictures.
+"""Readers: generators of frames from an open file, stream, camera or list of images.
 
-Files and streams are read by PyAV, cameras by OpenCV. Both carry FFmpeg, decode equally fast and give the
-same pixels (checked on real video), but OpenCV's reader steps over packets that can't be decoded without a
-word, so that every later frame has a wrong number, and its wheels write no H.264. PyAV hands over packet
-by packet: a broken one is counted and keeps its place as a frame without image, and every frame
-has its exact timestamp. PyAV has no portable way to name a camera; OpenCV has.
+PyAV reads files and streams, OpenCV reads cameras. Both use FFmpeg, are equally fast and decode the same
+pixels (checked on real video). But OpenCV silently skips packets that cannot be decoded, so all later frames
+have wrong numbers, and its wheels cannot write H.264. With PyAV a broken packet is counted and becomes a
+frame without image, and each frame has its exact timestamp. PyAV has no portable way to name a camera;
+OpenCV has.
 """
 
 from __future__ import annotations
@@ -33,31 +33,29 @@ __all__ = [
     "pixel_aspect",
     "read_camera",
     "read_file",
-    "read_pictures",
+    "read_images",
     "read_stream",
     "upright",
 ]
 
 _BROKEN_OFF = "reading stopped"
-_LATEST = (
-    10.0  # seconds by which a decoder may give out a frame too late; a larger fall is a jump of the clock
-)
+_LATEST = 10.0  # seconds by which a decoder may return a frame too late; a larger step back is a clock jump
 _LONGEST_WAIT = 30.0  # seconds between two attempts to reconnect
 
 
 def open_container(address: str, name: str, **options: Any) -> tuple[Any, Any]:
-    """The container and its first real video stream (a song's cover picture is none)."""
+    """Open a container; return it and its first real video stream (a song's cover image is not one)."""
     began = time.monotonic()
     try:
         container = av.open(address, **options)
     except av.error.FFmpegError as error:
         if "timeout" in options and time.monotonic() - began >= options["timeout"]:
-            # FFmpeg calls it an exit, or invalid data.
+            # FFmpeg reports an exit, or invalid data.
             raise OSError(f"{name} can't be opened: no answer in {options['timeout']:g} seconds") from None
         if isinstance(error, OSError):
             raise OSError(f"{name} can't be opened: {error.strerror}") from None
         raise ValueError(f"{name} is not a video that can be read: {error.strerror}") from None
-    # FFmpeg takes any text file for terminal art.
+    # FFmpeg reads any text file as terminal art.
     streams = [] if container.format.name == "tty" else container.streams.video
     for stream in streams:
         if not stream.disposition & av.stream.Disposition.attached_pic:
@@ -68,8 +66,8 @@ def open_container(address: str, name: str, **options: Any) -> tuple[Any, Any]:
 
 
 def pixel_aspect(stream: Any) -> Fraction:
-    """Width over height of a pixel as a player shows it; 1 when unknown."""
-    codec = stream.codec_context  # None where a file breaks off in its header
+    """Return width / height of a displayed pixel; 1 if unknown."""
+    codec = stream.codec_context  # None if the header is truncated
     aspect = stream.sample_aspect_ratio or (codec and codec.sample_aspect_ratio)
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
 
@@ -82,7 +80,7 @@ def read_file(
     promised: int | None,
     entry: Entry | None = None,
 ) -> Iterator[Frame]:
-    """All frames of a file, broken ones included, at their place in the order of presentation.
+    """Yield all frames of a file in order of presentation, including broken ones.
 
     With an ``entry`` those before it are not decoded.
 
@@ -115,33 +113,33 @@ def read_file(
                 heapq.heappush(waiting, packet.pts)
             fed |= packet.size > 0
             if not fed:
-                continue  # nothing to flush, and PyAV before 18 crashes where the header is cut off too
+                continue  # nothing to flush, and PyAV before 18 crashes if the header is truncated, too
             try:
-                pictures = packet.decode()
+                frames = packet.decode()
             except av.error.FFmpegError:
                 damaged = True
                 failures += packet.pts is None
                 continue
-            for picture in pictures:
-                damaged |= picture.is_corrupt
-                damaged |= entry is not None and latest is None and picture.pts != entry.pts
-                if picture.pts is not None:
-                    late = -1.0 if latest is None else (latest - picture.pts) * float(stream.time_base)
+            for decoded in frames:
+                damaged |= decoded.is_corrupt
+                damaged |= entry is not None and latest is None and decoded.pts != entry.pts
+                if decoded.pts is not None:
+                    late = -1.0 if latest is None else (latest - decoded.pts) * float(stream.time_base)
                     if damaged and 0 <= late <= _LATEST:
-                        continue  # out too late: its place was counted as lost
-                    latest = picture.pts
+                        continue  # too late: it was already counted as lost
+                    latest = decoded.pts
                 gap, failures = failures, 0
-                while picture.pts is not None and waiting and waiting[0] <= picture.pts:
-                    gap += heapq.heappop(waiting) < picture.pts and damaged
+                while decoded.pts is not None and waiting and waiting[0] <= decoded.pts:
+                    gap += heapq.heappop(waiting) < decoded.pts and damaged
                 yield from lost(gap)
                 number += 1
-                tally.broken += picture.is_corrupt
-                if picture.time is not None and not raw:
-                    seconds: float | None = clock.elapsed(picture.time)
+                tally.broken += decoded.is_corrupt
+                if decoded.time is not None and not raw:
+                    seconds: float | None = clock.elapsed(decoded.time)
                     tally.origin = clock.origin
                 else:
                     seconds = None if not fps else clock.skip() if number > 1 else 0.0
-                yield Frame(number, _image(picture), seconds)
+                yield Frame(number, _image(decoded), seconds)
         yield from lost(failures + (len(waiting) if damaged else 0))
     tally.add_note(clock.note)
     if promised is not None and number < promised and _BROKEN_OFF not in tally.note:
@@ -149,7 +147,7 @@ def read_file(
 
 
 def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
-    """The stream's packets, the empty one that flushes the decoder last, also when the file breaks off."""
+    """Yield the packets of a stream, then an empty one to flush the decoder, even of a truncated file."""
     try:
         yield from container.demux(stream)
     except av.error.FFmpegError as error:
@@ -159,21 +157,21 @@ def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         yield flush
 
 
-def _image(picture: Any) -> NDArray[np.uint8]:
-    """``(H, W, 3)`` BGR of a decoded picture, turned and mirrored as a player shows it."""
-    image: NDArray[np.uint8] = picture.to_ndarray(format="bgr24")
-    matrix = picture.side_data.get("DISPLAYMATRIX")
+def _image(decoded: Any) -> NDArray[np.uint8]:
+    """Return ``(H, W, 3)`` BGR of a decoded frame, rotated and mirrored like in a player."""
+    image: NDArray[np.uint8] = decoded.to_ndarray(format="bgr24")
+    matrix = decoded.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image
     return upright(image, np.frombuffer(bytes(matrix), np.int32).reshape(3, 3))
 
 
 def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """An image turned and mirrored by a display matrix, to the nearest of the eight upright views.
+    """Rotate and mirror an image by a display matrix, to the nearest of the eight upright views.
 
     Args:
         image: ``(H, W, 3)``, as stored.
-        matrix: ``(3, 3)``; a stored point ``x, y, 1`` times it is the shown point (ISO 14496-12).
+        matrix: ``(3, 3)``; maps a stored point ``x, y, 1`` to the displayed point (ISO 14496-12).
     """
     (a, b), (c, d) = matrix[:2, :2].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
@@ -191,12 +189,11 @@ def read_stream(
     backoff: float,
     patience: float,
 ) -> Iterator[Frame]:
-    """Frames of a live stream, stamped by a `StreamClock`; reconnects when it is lost.
+    """Yield frames of a live stream with times of a `StreamClock`; reconnect when it is lost.
 
-    Silence ends by the timeout of the connection. A stream that goes on without pictures, with its sound
-    alone or with packets that can't be decoded, is lost too after ``patience`` seconds, so packets of every
-    kind are looked at. The first picture may take three times as long: decoders wait for one that needs no
-    other.
+    The timeout of the connection ends a silent stream. A stream that continues without frames, with audio
+    only or with packets that cannot be decoded, counts as lost after ``patience`` seconds, so packets of all
+    streams are read. The first frame may take three times as long: decoders wait for a keyframe.
     """
     number = attempts = 0
     clock = StreamClock(tally)
@@ -215,19 +212,19 @@ def read_stream(
                     reason = str(error.strerror)
                     break
                 if time.monotonic() > due:
-                    reason = f"it sent no picture for {patience:g} s"
+                    reason = f"it sent no frame for {patience:g} s"
                     break
                 if packet.stream is not stream or not (number or packet.size):
                     continue
                 try:
-                    pictures = packet.decode()
+                    frames = packet.decode()
                 except av.error.FFmpegError:
                     tally.broken += 1
                     continue
-                for picture in pictures:
+                for decoded in frames:
                     number, attempts = number + 1, 0
-                    tally.broken += picture.is_corrupt
-                    yield Frame(number, _image(picture), clock.stamp(picture.time))
+                    tally.broken += decoded.is_corrupt
+                    yield Frame(number, _image(decoded), clock.stamp(decoded.time))
                     due = time.monotonic() + patience
         again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "stream", reason)
         if again is None:
@@ -239,14 +236,14 @@ def read_stream(
 def read_camera(
     connect: Callable[[], Any], capture: Any, tally: Tally, retries: int, backoff: float
 ) -> Iterator[Frame]:
-    """Frames of a camera, stamped with the time of their arrival.
+    """Yield frames of a camera with their time of arrival.
 
-    Ten failures in a row, or no answer in time, mean that it is gone; it is opened again when it comes back.
+    After ten consecutive failures, or no answer in time, the camera counts as lost and is opened again.
     """
     number = failures = attempts = 0
     clock = StreamClock(tally)
     while True:
-        reason = "it stopped sending pictures"
+        reason = "it stopped sending frames"
         try:
             while failures < 10:
                 fine, image = capture.read()
@@ -278,7 +275,7 @@ def _reconnected(
     what: str,
     reason: str,
 ) -> tuple[_Connection | None, int]:
-    """A new connection, None when it is given up, and the attempts since the last frame."""
+    """Return a new connection, or None after the last attempt, and the attempts since the last frame."""
     while attempts < retries:
         time.sleep(min(backoff * 2**attempts, _LONGEST_WAIT))
         attempts += 1
@@ -289,24 +286,24 @@ def _reconnected(
             continue
         tally.reconnects += 1
         return connection, attempts
-    tally.note = f"the {what} was lost and {retries} attempts to reach it again failed: {reason}"
+    tally.note = f"the {what} was lost and {retries} attempts to reconnect failed: {reason}"
     return None, attempts
 
 
-def read_pictures(
+def read_images(
     numbered: Iterable[tuple[int, Path | None]], tally: Tally, fps: float | None
 ) -> Iterator[Frame]:
-    """Frames of image files, one frame interval apart; a missing or damaged file is a broken frame.
+    """Yield frames of image files, one frame interval apart; a missing or damaged file is a broken frame.
 
     Args:
         numbered: frame number and path of each image, in order; None for a missing image.
         tally: counts broken frames.
-        fps: frames per second; None when unknown.
+        fps: frames per second; None if unknown.
     """
     for index, (number, path) in enumerate(numbered):
         image: NDArray[np.uint8] | None = None
         if path is not None:
-            with suppress(OSError):  # gone since the folder was listed
+            with suppress(OSError):  # deleted since the folder was listed
                 image = decode_image(np.fromfile(path, np.uint8))
         tally.broken += image is None
         yield Frame(number, image, None if fps is None else index / fps)

@@ -1,7 +1,7 @@
-"""Frames in: a video file, a folder of pictures, a MOTChallenge sequence, a camera, a network stream.
+"""Opens sources of frames: video file, image folder, MOTChallenge sequence, camera, network stream.
 
-Frame numbers start at 1 and count what the source holds, so they are those of MOTChallenge annotations.
-Why files are read by PyAV and cameras by OpenCV is said in `deepsort_paddle.media.readers`.
+Frame numbers start at 1 and count the frames of the source, like MOTChallenge annotations. See
+`deepsort_paddle.media.readers` for why PyAV reads files and OpenCV reads cameras.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from deepsort_paddle.media.addresses import ffmpeg_address, is_address
 from deepsort_paddle.media.clock import frame_rate, is_raw
 from deepsort_paddle.media.entry import find_entry
 from deepsort_paddle.media.frame_numbers import first_frame, number_images
+from deepsort_paddle.media.image_header import IMAGE_SUFFIXES
 from deepsort_paddle.media.newest import NewestFrames
 from deepsort_paddle.media.readers import (
     open_container,
     pixel_aspect,
     read_camera,
     read_file,
-    read_pictures,
+    read_images,
     read_stream,
 )
 from deepsort_paddle.media.video_writer import VideoWriter
@@ -33,7 +34,6 @@ from deepsort_paddle.motchallenge.text import read_detections
 
 __all__ = ["Frame", "FrameSource", "VideoWriter", "open_source"]
 
-_PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"})
 
 
@@ -47,14 +47,15 @@ def open_source(
     every_frame: bool = True,
     start: float = 0.0,
 ) -> FrameSource:
-    """Open anything that has frames.
+    """Open a source of frames.
 
     Args:
-        source: a video file, a folder of pictures (sorted naturally: 2.jpg before 10.jpg), a MOTChallenge
-            sequence folder, with or without pictures, a camera (index or device file) or a stream's
-            address (``rtsp://``, ``http://``...).
-        fps: frame rate of a folder's images, before that of ``seqinfo.ini``, or of a raw stream (``.h264``).
-        retries: attempts to reach a lost stream or camera again before giving it up; the iterator ends then.
+        source: a video file, an image folder (in natural order: 2.jpg before 10.jpg), a MOTChallenge sequence
+            folder, with or without images, a camera (index or device file) or the address of a stream
+            (``rtsp://``, ``http://``...).
+        fps: frame rate of an image folder, instead of that in ``seqinfo.ini``, or of a raw stream
+            (``.h264``).
+        retries: attempts to reconnect a lost stream or camera before the iterator ends.
         backoff: seconds before the first attempt; doubles with each, up to 30.
         patience: seconds without a picture after which a stream or camera counts as lost, and that opening
             it may take.
@@ -64,9 +65,9 @@ def open_source(
             before, where the file says exactly which one that is, else at the first frame.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
-        OSError: the camera or stream can't be opened.
-        ValueError: it is no video, or holds no frame that can be read.
+        FileNotFoundError: the file or folder does not exist.
+        OSError: the camera or stream cannot be opened.
+        ValueError: the source is not a video, or has no readable frame.
     """
     text = str(source)
     if fps is not None and not 0 < fps < float("inf"):
@@ -86,17 +87,17 @@ def open_source(
 
 
 def without_password(address: str) -> str:
-    """A stream's address fit to be shown and stored: without ``user:password@``."""
+    """Return a stream's address without ``user:password@``, to show and store."""
     return re.sub(r"(?<=://)[^/@]*@", "", address)
 
 
 def stream_name(address: str) -> str:
-    """A stream's address as a file name."""
+    """Return a file name for a stream's address."""
     return re.sub(r"[^\w.-]+", "_", without_password(address).partition("://")[2]).strip("_")
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key of a file name that compares runs of digits as numbers."""
+    """Return a sort key of a file name that compares runs of digits as numbers."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
 
@@ -110,11 +111,11 @@ def _open_file(path: Path, fps: float | None, start: float) -> FrameSource:
     if is_raw(container):
         if fps is None:
             stated = "unknown" if rate is None else f"taken as {rate:g}"
-            tally.add_note(f"a raw stream has no time stamps: its frame rate is {stated} (--fps N sets it)")
+            tally.add_note(f"a raw stream has no timestamps: its frame rate is {stated} (--fps N sets it)")
         rate = fps or rate
     aspect = pixel_aspect(stream)
     if aspect != 1:
-        tally.add_note(f"pixels are {aspect} times as wide as high: boxes count pixels as they are stored")
+        tally.add_note(f"pixels are {aspect} times as wide as high: boxes are in stored pixels")
     count = stream.frames or None
     entry = find_entry(ffmpeg_address(path), stream.index, start) if start and not is_raw(container) else None
     numbers = None if entry is None else range(entry.number, 1 + (count or MOST_FRAMES))
@@ -180,15 +181,15 @@ def _open_camera(
 
 
 def _open_folder(folder: Path, fps: float | None) -> FrameSource:
-    paths = _pictures(folder)
+    paths = _images(folder)
     if not paths:
         names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]  # macOS: ._x.mp4
         videos = sum(Path(name).suffix.lower() in _VIDEOS for name in names)
-        hint = f"; it holds {videos} videos: name each of them" if videos > 1 else ""
-        hint = "; it holds a video: name that" if videos == 1 else hint
-        raise ValueError(f"{folder} holds no pictures ({' '.join(sorted(_PICTURES))}){hint}")
+        hint = f"; it contains {videos} videos: name each of them" if videos > 1 else ""
+        hint = "; it contains a video: name the file" if videos == 1 else hint
+        raise ValueError(f"{folder} contains no images ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}")
     numbered, tally = number_images(paths), Tally()
-    frames = read_pictures(numbered.images.items(), tally, fps)
+    frames = read_images(numbered.images.items(), tally, fps)
     tally.add_note(numbered.note)
     return FrameSource(
         frames,
@@ -204,11 +205,11 @@ def _open_sequence(folder: Path, fps: float | None) -> FrameSource:
     info = SequenceInfo.read(folder)
     fps = fps or info.frame_rate
     tally = Tally()
-    paths = [] if info.images is None else _pictures(info.images)
+    paths = [] if info.images is None else _images(info.images)
     if not paths:
         span = _frames_without_images(info)
         return FrameSource(
-            read_pictures(((number, None) for number in span), Tally(), fps),
+            read_images(((number, None) for number in span), Tally(), fps),
             tally,
             name=info.name,
             fps=fps,
@@ -224,31 +225,31 @@ def _open_sequence(folder: Path, fps: float | None) -> FrameSource:
     if span[0] > 1:
         tally.add_note(f"the images begin at frame {span[0]}")
     if info.length is not None and len(span) < info.length:
-        tally.add_note(f"seqinfo.ini promises {info.length} frames, the pictures end at {last}")
-    frames = read_pictures([(number, images.get(number)) for number in span], tally, fps)
+        tally.add_note(f"seqinfo.ini promises {info.length} frames, the images end at {last}")
+    frames = read_images([(number, images.get(number)) for number in span], tally, fps)
     return FrameSource(frames, tally, name=info.name, fps=fps, frame_count=len(span), frame_numbers=span)
 
 
 def _frames_without_images(info: SequenceInfo) -> range:
-    """Frame numbers of a sequence that has no images, by ``seqLength`` and the detection file.
+    """Return the frame numbers of a sequence without images, by ``seqLength`` and the detection file.
 
     Raises:
-        ValueError: neither is there.
+        ValueError: there is neither.
     """
     detected = [] if info.detections is None else sorted(read_detections(info.detections))
     if info.length is None:
         if not detected:
-            raise ValueError(f"{info.folder} has no pictures, and no seqinfo.ini says how many frames it has")
+            raise ValueError(f"{info.folder} has no images, and no seqinfo.ini with the number of frames")
         return range(1, detected[-1] + 1)
     if detected and info.length < detected[-1] <= detected[0] + info.length - 1:
         return range(detected[0], detected[0] + info.length)  # cut from a longer sequence
     return range(1, info.length + 1)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order, without hidden ones; a link that leads nowhere is one.
+def _images(folder: Path) -> list[Path]:
+    """Return the images of a folder in natural order, without hidden ones but with broken links.
 
-    Folders, pipes and devices are none, whatever their name: reading a pipe would wait for ever.
+    Folders, pipes and devices are not images, whatever their name: reading a pipe could block forever.
     """
-    named = (p for p in folder.iterdir() if p.suffix.lower() in _PICTURES and not p.name.startswith("."))
-    return sorted((p for p in named if p.is_file() or not p.exists()), key=natural_key)
+    names = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted((p for p in names if p.is_file() or not p.exists()), key=natural_key)

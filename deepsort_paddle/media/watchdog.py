@@ -1,9 +1,9 @@
-"""Calls that may block for ever, given up after a time.
+"""Calls to cameras that may block forever, with a timeout.
 
-A camera's driver can stop answering without an error, and no signal or timeout of Python gets out of
-a call into it. So everything that touches such a device happens in a thread of its own, and the caller waits
-for the answer only so long. A thread can't be ended from outside: one that is stuck is left behind. It
-does not keep the program from ending, and closes its device if it ever gets free.
+A camera's driver can stop answering without an error, and no signal or timeout of Python interrupts a call
+into it. So a thread makes all calls to the device, and the caller waits for the answer with a timeout. A
+blocked thread cannot be stopped and is abandoned. It does not keep the program from exiting, and closes its
+device if the call ever returns.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ _Result = TypeVar("_Result")
 
 
 class Capture(Protocol):
-    """What is used of ``cv2.VideoCapture``."""
+    """The methods used of ``cv2.VideoCapture``."""
 
     def read(self) -> tuple[bool, Any]:
-        """Whether there is a picture, and the picture."""
+        """Return whether there is a frame, and its image."""
 
     def get(self, property_id: int, /) -> float:
-        """A property, 0 where there is none."""
+        """Return a property, or 0."""
 
     def release(self) -> None:
         """Close the camera."""
 
 
 class WatchedCapture:
-    """A camera that is opened, read and closed in a thread of its own.
+    """A camera that is opened, read and closed in its own thread.
 
     Args:
         connect: opens the camera.
-        name: for the message.
-        patience: seconds that opening it and reading one picture may take.
+        name: name in error messages.
+        patience: largest time in seconds to open it, and to read one frame.
 
     Raises:
         OSError: ``connect`` raised it.
@@ -58,15 +58,15 @@ class WatchedCapture:
             raise
 
     def read(self) -> tuple[bool, Any]:
-        """The next picture; ``TimeoutError`` when there is none in time: then only ``release`` is left."""
+        """Return the next frame; raise ``TimeoutError`` if it takes too long, then only ``release`` works."""
         return self._call(lambda capture: capture.read())
 
     def get(self, property_id: int) -> float:
-        """A property of the camera, by OpenCV's number."""
+        """Return a property of the camera by OpenCV's number."""
         return self._call(lambda capture: capture.get(property_id))
 
     def release(self) -> None:
-        """Close the camera; one that is stuck is closed when it answers, which is not waited for."""
+        """Close the camera; one that is blocked is closed when it answers, without waiting for that."""
         self._calls.put(None)
         if not self._stuck:
             self._thread.join(self._patience)

@@ -1,4 +1,4 @@
-"""MOTChallenge sequence folders: ``seqinfo.ini``, pictures, detections and ground truth, if there."""
+"""MOTChallenge sequence folders: ``seqinfo.ini``, images, detections and ground truth."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SequenceInfo:
         length: number of frames.
         width: of the frames in pixels.
         height: of the frames in pixels.
-        images: the folder with the pictures; None when there is none.
+        images: the folder with the images; None if there is none.
         detections: ``det/det.txt``; None when absent.
         ground_truth: ``gt/gt.txt``; None when absent.
     """

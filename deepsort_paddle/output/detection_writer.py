@@ -1,4 +1,4 @@
-"""Writes what detector and appearance model gave, for ``--detections`` of the next run."""
+"""Writes detections and embeddings of a run, for ``--detections`` of a later one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["DetectionWriter"]
 class DetectionWriter:
     """Collects the detections of a run and writes them when closed; see `SavedDetections`.
 
-    Embeddings go to a temporary file beside the result, so that memory does not grow with them.
+    Embeddings are written to a temporary file next to the result, so memory does not grow with them.
     """
 
     def __init__(self, path: str | Path, about: Callable[[], AboutDetections]) -> None:
@@ -47,11 +47,11 @@ class DetectionWriter:
         self._counts: list[int] = []
         self._size = 0
         self._rows: IO[bytes] = tempfile.TemporaryFile(dir=temporary_path(path).parent)  # noqa: SIM115
-        self._waiting = 0  # detections without embeddings, for which zero rows are still to be written
+        self._waiting = 0  # detections without embeddings whose zero rows are not written yet
         self._closed = False
 
     def watch(self, frames: Generator[TrackedFrame, None, None]) -> Generator[TrackedFrame, None, None]:
-        """The same frames, written down on their way; closing it closes ``frames``."""
+        """Yield the same frames and write each; closing it closes ``frames``."""
         try:
             for tracked in frames:
                 with name_disk_errors(self.path):
@@ -61,7 +61,7 @@ class DetectionWriter:
             frames.close()
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Take in one frame."""
+        """Add one frame."""
         frame, found = tracked.frame, tracked.detections
         self._frames.append(frame.number)
         self._seconds.append(np.nan if frame.timestamp is None else frame.timestamp)
@@ -90,7 +90,7 @@ class DetectionWriter:
         self._waiting = 0
 
     def close(self) -> None:
-        """Write the file; closing twice is fine.
+        """Write the file; closing twice is allowed.
 
         Raises:
             OSError: the disk is full.
@@ -112,14 +112,14 @@ class DetectionWriter:
             commit(self.path)
 
     def _columns(self) -> dict[str, NDArray[Any]]:
-        """All arrays but the embeddings."""
+        """Return all arrays except the embeddings."""
         all_, counts = self._detections, np.array(self._counts, np.int64)
-        described = np.array([one.embeddings is not None for one in all_], bool)
+        described = np.array([found.embeddings is not None for found in all_], bool)
         columns: dict[str, Any] = {
             "frame": np.repeat(np.array(self._frames, np.int64), counts),
-            "boxes": np.concatenate([np.zeros((0, 4)), *(one.boxes for one in all_)]),
-            "confidence": np.concatenate([np.zeros(0, np.float32), *(one.confidence for one in all_)]),
-            "class_id": np.concatenate([np.zeros(0, np.int64), *(one.class_id for one in all_)]),
+            "boxes": np.concatenate([np.zeros((0, 4)), *(found.boxes for found in all_)]),
+            "confidence": np.concatenate([np.zeros(0, np.float32), *(found.confidence for found in all_)]),
+            "class_id": np.concatenate([np.zeros(0, np.int64), *(found.class_id for found in all_)]),
             "described": np.repeat(described, counts),
             "frame_number": np.array(self._frames, np.int64),
             "timestamp": np.array(self._seconds, np.float64),

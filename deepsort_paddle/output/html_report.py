@@ -1,9 +1,9 @@
-"""One page on a run: video, timeline of the tracks, a picture of each, counts, speed, settings.
+"""The report of a run as one page: video, timeline of the tracks, thumbnails, counts, speed, settings.
 
-The page needs no network and no other file: style, script, pictures and a small video are inside. Names come
-from users and models, so the template escapes everything put into the page, and the page's own policy forbids
-any script but its own (by hash) and any connection. No frame is held: of each identity the
-best picture so far and its place every fifth of a second.
+The page needs no network and no other file: style, script, thumbnails and a small video are embedded. Names
+come from users and models, so the template escapes everything, and the page's content security policy allows
+only its own script (by hash) and no connections. No frame is held: the writer keeps the best thumbnail of
+each track and its box every 0.2 seconds.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from deepsort_paddle.tracked_frame import TrackedFrame
 __all__ = ["HtmlReport"]
 
 _SAMPLE = 5  # numbers
-_SAMPLE_SECONDS = 0.2  # between two places of a track that the page knows
+_SAMPLE_SECONDS = 0.2  # between two boxes of a track in the page
 _THUMBNAIL = (160, 120)  # largest height, width
 
 
 @dataclass(slots=True)
 class _Identity:
-    """What the page shows of one id; a run is samples end to end: seconds, x, y, width, height."""
+    """What the page shows of one id; each run is a flat list of samples: seconds, x, y, width, height."""
 
     first: int
     class_id: int
@@ -48,11 +48,11 @@ class _Identity:
     runs: list[array[float]] = field(default_factory=list)
     run_ends: list[float] = field(default_factory=list)
     score: float = 0.0
-    picture: bytes = b""
+    thumbnail: bytes = b""
 
 
 class HtmlReport:
-    """Writes a page about a run when it is closed, after Ctrl-C too."""
+    """Writes the report of a run when it is closed, even after Ctrl-C."""
 
     def __init__(
         self,
@@ -65,18 +65,18 @@ class HtmlReport:
         speed: Callable[[], Mapping[str, float]] = dict,
         counts: Callable[[], Counts] = Counts,
     ) -> None:
-        """Prepare a page; the callables are asked when it is written.
+        """Prepare a page; the callables are called when it is written.
 
         Args:
-            path: of the page.
+            path: path of the page.
             meta: ``name``, ``fps``, ``width``, ``height``, ``class_names``, ``settings``, ``versions``, as in
                 the JSON output.
-            video: the annotated video, complete when the page is closed; None: the page has none.
-            inline_limit: megabytes up to which the video is put into the page; a larger one is referred to
-                by its path relative to the page.
-            summarise: frames, tracks, broken_frames.
-            speed: frames a second by stage.
-            counts: at lines and in zones.
+            video: the annotated video, complete when the page is closed; None for a page without video.
+            inline_limit: largest video in megabytes to embed; a larger one is linked by its path relative
+                to the page.
+            summarise: returns frames, tracks, broken_frames.
+            speed: returns frames per second by stage.
+            counts: returns the counts of lines and zones.
 
         Raises:
             ImportError: Jinja2 is not installed.
@@ -95,9 +95,9 @@ class HtmlReport:
         self._frames = 0
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Take in one frame."""
+        """Add one frame."""
         frame, tracks = tracked.frame, tracked.tracks
-        self._frames += 1  # numbers from file names may begin anywhere and leave some out
+        self._frames += 1  # numbers from file names may start anywhere and have gaps
         now = (self._frames - 1) * self._step if frame.timestamp is None else frame.timestamp
         self._start = now if self._start is None else self._start
         now -= self._start  # as the annotated video does
@@ -117,7 +117,7 @@ class HtmlReport:
             self._keep_best(frame.image, tracked)
 
     def _keep_best(self, image: NDArray[np.uint8], tracked: TrackedFrame) -> None:
-        """Replace pictures by plainly better ones: larger, more confident, whole."""
+        """Replace thumbnails by clearly better ones: larger, more confident, not cut off."""
         matched = tracked.tracks[tracked.tracks.detection_index >= 0]
         found = tracked.detections.boxes[matched.detection_index]
         inside = box_ops.clip(found, *image.shape[:2])
@@ -136,13 +136,13 @@ class HtmlReport:
                 size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
                 small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
                 content = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-                known.score, known.picture = score, content.tobytes()
+                known.score, known.thumbnail = score, content.tobytes()
 
     def close(self) -> None:
-        """Write the page and give it its name.
+        """Write the page.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         with replacing(self.path) as file:
             file.write(self._page().encode())
@@ -182,18 +182,18 @@ class HtmlReport:
         )
 
     def _video_source(self) -> tuple[str, str]:
-        """The video's address, empty without one, and the line below it."""
+        """Return the address of the video, empty without one, and the hint below it."""
         if self._video is None or not self._video.is_file():
             return "", "This run has no video."
-        hint = "Click a track to see where it begins."
+        hint = "Click a track to jump to its start."
         if self._video.stat().st_size <= self._limit * 1e6:
             return data_uri("video/mp4", self._video.read_bytes()), hint
         relative = Path(_relative(real_path(self._video), real_path(self.path).parent)).as_posix()
-        hint += f" The video is too large for this page: keep {relative} beside it."
+        hint += f" The video is not embedded: keep {relative} next to this page."
         return quote(relative), hint
 
     def _identity(self, track_id: int, known: _Identity, counts: Counts) -> dict[str, Any]:
-        """What the template shows of one id: a row of the timeline and a card."""
+        """Return the template's values for one id: a row of the timeline and a card."""
         total = max(self._duration, 1e-9)
         names = self._meta.get("class_names") or ()
         start = known.runs[0][0]
@@ -206,7 +206,7 @@ class HtmlReport:
                 for run, end in zip(known.runs, known.run_ends, strict=True)
             ],
             "name": names[known.class_id] if 0 <= known.class_id < len(names) else f"class {known.class_id}",
-            "image": data_uri("image/jpeg", known.picture) if known.picture else "",
+            "image": data_uri("image/jpeg", known.thumbnail) if known.thumbnail else "",
             "times": f"{start:.1f} to {known.end:.1f} s",
             "frames": "1 frame" if known.frames == 1 else f"{known.frames} frames",
             "stays": [
@@ -217,12 +217,12 @@ class HtmlReport:
         }
 
     def _axis(self) -> list[str]:
-        """Times below the timeline: its ends and the quarters between."""
-        whole = self._duration >= 10  # else neighbours would round to the same second
+        """Return the times below the timeline: its ends and the quarters between."""
+        whole = self._duration >= 10  # otherwise neighbours could round to the same second
         return [_clock(self._duration * quarter / 4, whole=whole) for quarter in range(5)]
 
     def _tracks(self) -> dict[str, Any]:
-        """What the script needs."""
+        """Return the data for the page's script."""
         return {
             "step": self._step,
             "duration": self._duration,
@@ -265,7 +265,7 @@ def _color(track_id: int) -> str:
 
 
 def _clock(seconds: float, *, whole: bool) -> str:
-    """A time as a player shows it: 0:06, 1:02:03; with tenths unless ``whole``."""
+    """Format a time like a player: 0:06, 1:02:03; with tenths unless ``whole``."""
     if not whole:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -274,7 +274,7 @@ def _clock(seconds: float, *, whole: bool) -> str:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """``path`` seen from ``folder``; its full address where there is no way, as between drives."""
+    """Return ``path`` relative to ``folder``, or its full address on another drive."""
     try:
         return os.path.relpath(path, folder)
     except ValueError:

@@ -85,5 +85,5 @@ def data_uri(kind: str, content: bytes) -> str:
 
 
 def _digest(text: str) -> str:
-    """A source of a content security policy that allows exactly this script or style."""
+    """Return the content security policy source that allows exactly this script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

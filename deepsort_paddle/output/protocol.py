@@ -1,4 +1,4 @@
-"""What an output is: it takes one tracked frame after the other, then it is closed."""
+"""The protocol of outputs: write one tracked frame after another, then close."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Output", "StopTracking"]
 
 
 class Output(Protocol):
-    """Takes the frames of a run, in order.
+    """Receives the frames of a run, in order.
 
     Example:
         >>> class Totals:
@@ -23,15 +23,15 @@ class Output(Protocol):
     """
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Take in one frame.
+        """Write one frame.
 
         Raises:
-            StopTracking: this frame is to be the last one.
+            StopTracking: end the run after this frame.
         """
 
     def close(self) -> None:
-        """Finish; called once, also when the run has failed."""
+        """Finish; called once, even if the run failed."""
 
 
 class StopTracking(Exception):  # noqa: N818 (nothing is wrong)
-    """Raised by an output or a callback to end a run after the current frame; what is written is complete."""
+    """Raised by an output or a callback to end a run after the current frame; outputs are complete."""

@@ -1,9 +1,8 @@
-"""What a tracking run leaves behind: text, CSV, JSON, an annotated video, crops.
+"""Writers of CSV, JSON, annotated frames and crops.
 
-All take one `TrackedFrame` at a time, so that a long video is never held in memory: each is an `Output`. Text
-files are context managers too: they grow as ``NAME.part`` and take their name when closed, after Ctrl-C too
-(see `part_files`).
-MOTChallenge text is written by `TrackWriter` in ``motchallenge/text.py``.
+Each is an `Output`: it writes one `TrackedFrame` at a time, so a long video is never held in memory. Text
+files are also context managers: they are written as ``NAME.part`` and renamed when closed, even after Ctrl-C
+(see `part_files`). MOTChallenge text is written by `TrackWriter` in ``motchallenge/text.py``.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ CSV_COLUMNS = [
 
 
 class TextFile:
-    """A text file that takes its name when closed."""
+    """A text file that gets its final name when closed."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: TextIO = temporary_path(path).open("w", encoding="utf-8", newline="")
 
     def _finish(self) -> None:
-        """Write what belongs at the end."""
+        """Write the end of the file."""
 
     def close(self) -> None:
-        """Finish the file and give it its name; closing twice is fine."""
+        """Finish and rename the file; closing twice is allowed."""
         if self._file.closed:
             return
         with self._file:
@@ -66,7 +65,7 @@ class TextFile:
 
 
 class CsvWriter(TextFile):
-    """A header, then a row for each track and frame; without a detection its columns are empty."""
+    """Writes a header, then a row per track and frame; detection columns are empty without a detection."""
 
     def __init__(self, path: str | Path, persons: Persons | None = None) -> None:
         """Write the header.
@@ -95,7 +94,7 @@ class CsvWriter(TextFile):
 
 
 class JsonWriter(TextFile):
-    """One document: ``meta``, then ``frames`` with their tracks, then ``summary``."""
+    """Writes one document: ``meta``, then ``frames`` with their tracks, then ``summary``."""
 
     def __init__(
         self,
@@ -118,7 +117,7 @@ class JsonWriter(TextFile):
         self._file.write(f'{{"format": 1,\n"meta": {json.dumps(meta)},\n"frames": [')
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Append one frame, one line; frames without tracks are there too."""
+        """Append one frame as one line, even without tracks."""
         stamp = tracked.frame.timestamp
         record = {
             "frame": tracked.frame.number,
@@ -134,7 +133,7 @@ class JsonWriter(TextFile):
 
 
 def track_records(tracked: TrackedFrame, persons: Persons | None = None) -> list[dict[str, Any]]:
-    """The tracks of a frame as plain values; boxes are x1, y1, x2, y2 pixels, 0-based."""
+    """Return the tracks of a frame as plain values; boxes are x1, y1, x2, y2 in pixels, 0-based."""
     tracks, detections = tracked.tracks, tracked.detections
     records = []
     for row, index in enumerate(tracks.detection_index.tolist()):
@@ -164,7 +163,7 @@ def _rounded(values: NDArray[np.float64], digits: int) -> list[float]:
 
 
 class TrackPainter:
-    """Draws the tracks of one frame after the other; a broken frame shows the last picture again."""
+    """Draws the tracks on each frame; a broken frame repeats the last image."""
 
     def __init__(
         self,
@@ -173,12 +172,12 @@ class TrackPainter:
         class_names: Sequence[str] = (),
         persons: Persons | None = None,
     ) -> None:
-        """Frames are ``height`` x ``width`` pixels, black until there is a picture.
+        """Create it for frames of one size; they are black until the first image.
 
         Args:
-            height: of the frames.
-            width: of the frames.
-            class_names: by class number, shown beside the id; ids alone when left out.
+            height: height of the frames in pixels.
+            width: width of the frames in pixels.
+            class_names: names by class number, shown next to the id; empty to show only ids.
             persons: of the run; they give colours, trails and labels.
         """
         self._trails = Trails()
@@ -186,7 +185,7 @@ class TrackPainter:
         self._image = np.zeros((height, width, 3), np.uint8)
 
     def paint(self, tracked: TrackedFrame) -> NDArray[np.uint8]:
-        """The annotated frame, ``(H, W, 3)`` BGR; must be called on every frame."""
+        """Return the annotated frame, ``(H, W, 3)`` BGR; call it for every frame."""
         if tracked.frame.image is not None:
             self._image = tracked.frame.image
         tracks = tracked.tracks
@@ -227,10 +226,10 @@ class CropWriter:
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Write the crops of one frame; tracks without detection or outside the frame have none.
+        """Write the crops of one frame, except of tracks without detection or outside the frame.
 
         Raises:
-            OSError: a picture can't be written.
+            OSError: an image cannot be written.
         """
         image, tracks = tracked.frame.image, tracked.tracks
         if image is None:
@@ -250,4 +249,4 @@ class CropWriter:
                 (folder / f"{tracked.frame.number:06d}.jpg").write_bytes(content.tobytes())
 
     def close(self) -> None:
-        """Nothing is left to write."""
+        """Do nothing: every crop is already written."""

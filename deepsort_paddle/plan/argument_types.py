@@ -1,8 +1,7 @@
-"""Types of options: each takes a word of the command line or a value of Python, checks it and returns it.
+"""Types of options: functions that check and convert a word of the command line or a value from Python.
 
-A type is a function of one value. It raises `OptionError`, one line that says what was expected and what it
-got; the caller puts the option's name before it. Values that a type returns can be hashed and pass its
-check again, so that a plan survives its way through JSON.
+A type raises `OptionError` with one line, "expected ..., got ..."; the caller adds the name of the option.
+Returned values are hashable and pass the same check again, so that a plan can be sent as JSON.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ __all__ = [
 
 
 class OptionError(ValueError, argparse.ArgumentTypeError):
-    """A value is not what its option expects: ValueError for Python, known to argparse as well."""
+    """A value is not what its option expects; a ValueError that argparse knows, too."""
 
 
 def text(value: str | int | PathLike[str]) -> str:
@@ -53,7 +52,7 @@ def text(value: str | int | PathLike[str]) -> str:
 
 
 def device(value: str) -> str:
-    """A device, in small letters: pptracking writes GPU."""
+    """A device in lower case; pptracking writes GPU."""
     return text(value).lower()
 
 
@@ -64,10 +63,11 @@ def switch(value: bool) -> bool:
     return value
 
 
-def choice(*names: str) -> Callable[[str], str]:
-    """One of these names."""
+def choice(*names: str, **older: str) -> Callable[[str], str]:
+    """One of these names; ``older`` are former names and what they are called now."""
 
     def parse(value: str) -> str:
+        value = older.get(value, value)
         if value not in names:
             raise OptionError(f"expected {', '.join(names[:-1])} or {names[-1]}, got {value!r}")
         return value
@@ -159,14 +159,14 @@ def moment(value: str) -> str:
 
 
 def event_file(value: str | PathLike[str]) -> str:
-    """The name of a file of events, by whose ending its form is known."""
+    """The name of an events file, whose suffix determines the format."""
     if not text(value).lower().endswith((".csv", ".jsonl", ".ndjson")):
         raise OptionError(f"expected a name that ends in .csv or .jsonl, got {str(value)!r}")
     return text(value)
 
 
 def ids(value: str | int | Iterable[int]) -> tuple[int, ...]:
-    """Track ids: a text with commas between them, one number or several."""
+    """Track ids: a comma-separated text, one number or several."""
     if isinstance(value, str):
         parts: Iterable[str | int] = value.split(",")
     else:
@@ -176,11 +176,11 @@ def ids(value: str | int | Iterable[int]) -> tuple[int, ...]:
 
 
 def class_list(value: str | int | Iterable[int | str]) -> str:
-    """Names or numbers of classes, as text with commas between them."""
+    """Names or numbers of classes, as comma-separated text."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         value = ",".join(str(part) for part in value)
     if not all(part.strip() for part in str(value).split(",")):
-        raise OptionError(f"expected names or numbers with commas between, got {value!r}")
+        raise OptionError(f"expected names or numbers separated by commas, got {value!r}")
     return str(value)
 
 
@@ -239,7 +239,7 @@ def _number_or_truth(name: str, word: str) -> float | int | bool:
 
 def line(value: Line | str | Mapping[str, Any]) -> Line:
     """A line to count at: the object, ``NAME:x1,y1,x2,y2``, or its fields."""
-    from deepsort_paddle.counting.places import Line  # imports numpy, which --help does not wait for
+    from deepsort_paddle.counting.places import Line  # imports numpy, which --help does not need
 
     return _place(Line, value, "Line")  # type: ignore[no-any-return]
 

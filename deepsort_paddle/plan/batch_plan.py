@@ -12,7 +12,7 @@ from deepsort_paddle.plan.run_plan import PLACEHOLDERS, RunPlan
 
 __all__ = ["BatchPlan"]
 
-_GROUP = "many videos (several SOURCEs or any of these; {name} in file names is the video's)"
+_GROUP = "many videos (several SOURCEs, or any of these options; {name} in a file name is the video's name)"
 _ENGINES = ("processes", "ray")
 
 
@@ -32,24 +32,24 @@ class BatchPlan:
     sources: tuple[str, ...] = ()
     list_file: str | None = option(
         None,
-        "text file with one SOURCE a line; - is stdin",
+        "text file with one SOURCE per line; - reads stdin",
         group=_GROUP,
         metavar="FILE",
         flag="--sources",
     )
     workers: int | None = option(
         None,
-        "videos at once, a process each [as many as cores over --threads, which is 1 here]",
+        "videos tracked at once, one process each [cores divided by --threads, which is 1 here]",
         group=_GROUP,
         metavar="N",
         kind=count(1),
     )
     retries: int = option(
-        1, "more attempts at a video that failed [{default}]", group=_GROUP, metavar="N", kind=count(0)
+        1, "further attempts after a video failed [{default}]", group=_GROUP, metavar="N", kind=count(0)
     )
     engine: str = option(
         "processes",
-        "worker processes here, or a Ray cluster [{default}]",
+        "worker processes on this machine, or a Ray cluster [{default}]",
         group=_GROUP,
         choices=_ENGINES,
         kind=choice(*_ENGINES),
@@ -57,7 +57,7 @@ class BatchPlan:
 
     submission: str | None = option(
         None,
-        "results of all sequences in one archive, as the MOTChallenge server takes them",
+        "results of all sequences in one archive for the MOTChallenge server",
         group=_GROUP,
         metavar="FILE.zip",
     )

@@ -1,7 +1,7 @@
-"""``--config FILE``: options in a YAML file, by the names that they have on the command line.
+"""``--config FILE``: options in a YAML file, with the names of the command line.
 
 Values are read as words, as on the command line: ``1:30`` is a time and ``5:2`` a stride, not the
-numbers that YAML makes of them.
+numbers that YAML reads.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises:
         ImportError: PyYAML is not installed.
         OSError: the file cannot be read.
-        ValueError: the content is no YAML mapping, a name is unknown, or a value is wrong.
+        ValueError: the content is not a YAML mapping, a name is unknown, or a value is invalid.
     """
     content = parse_yaml(str(path), Path(path).read_bytes(), "options by name", words=True)
     known = _known_names()
@@ -61,7 +61,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def _known_names() -> dict[str, tuple[str, Option | None]]:
-    """Field and option of every name that a file may use."""
+    """Return field and option of each name that a file may use."""
     known: dict[str, tuple[str, Option | None]] = {"source": ("source", None)}
     for plan in (RunPlan, BatchPlan):
         for field, option in options(plan).items():
@@ -71,7 +71,7 @@ def _known_names() -> dict[str, tuple[str, Option | None]]:
 
 
 def _checked(name: str, field: str, option: Option | None, value: Any) -> Any:
-    """The value as a plan holds it."""
+    """Return the checked value as stored in a plan."""
     if option is None:
         sources = [value] if isinstance(value, str) else value
         if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CountingOptions"]
 
-_GROUP = "counting (where the feet are; pixels, or fractions from 0 to 1; lines and zones are repeatable)"
+_GROUP = "counting (uses the bottom centre of the box; pixels, or fractions from 0 to 1; repeatable)"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class CountingOptions:
     """Where people are counted, and how counts are reported."""
 
     lines: tuple[Line, ...] = option(
         (),
-        "count who crosses this line, to its right and to its left; IN/OUT names the two",
+        "count crossings of this line to its right and to its left; IN/OUT names the two directions",
         group=_GROUP,
         metavar="NAME:x1,y1,x2,y2[:IN/OUT]",
         flag="--line",
@@ -31,7 +31,7 @@ class CountingOptions:
     )
     zones: tuple[Zone, ...] = option(
         (),
-        "count who enters and leaves this polygon, and how long they stay",
+        "count who enters and leaves this polygon, and for how long they stay",
         group=_GROUP,
         metavar="NAME:x1,y1,x2,y2,x3,y3,...",
         flag="--zone",
@@ -40,14 +40,14 @@ class CountingOptions:
     )
     loiter: float | None = option(
         None,
-        "report who stays in a zone this long, as 30s or 5min",
+        "report who stays in a zone for this long: 30s, 5min",
         group=_GROUP,
         metavar="TIME",
         kind=duration,
     )
     events: str | None = option(
         None,
-        "every crossing, entry and exit with time, track and person; FILE.jsonl for JSON lines",
+        "all crossings, entries and exits with time, track and person; FILE.jsonl for JSON lines",
         group=_GROUP,
         metavar="FILE.csv",
         role="file",
@@ -55,22 +55,22 @@ class CountingOptions:
     )
     count_every: float | None = option(
         None,
-        "count for each interval as well, as 15min or 1h",
+        "also count per interval: 15min, 1h",
         group=_GROUP,
         metavar="TIME",
         kind=duration,
     )
     counts: str | None = option(
         None,
-        "table of the counts, of each interval with --count-every",
+        "table of the counts, per interval with --count-every",
         group=_GROUP,
         metavar="FILE.csv",
         role="file",
     )
     start_time: str | None = option(
         None,
-        "date and time at the start of the file, as 2026-05-01T08:00; results then show the time of day "
-        "[of a camera or stream the present]",
+        "date and time of the first frame, such as 2026-05-01T08:00; results then show the time of day "
+        "[for a camera or stream: now]",
         group=_GROUP,
         metavar="TIME",
         kind=moment,

@@ -24,7 +24,7 @@ _BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 _PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class InputOptions:
     """What is tracked, and the networks that see it."""
 
@@ -34,15 +34,16 @@ class InputOptions:
 
     reid: str | None = option(
         None,
-        "appearance model, as weights/resnet50vd; none: motion only [osnet_ain_x0_5, which comes along]",
+        "folder of the appearance model, such as weights/resnet50vd; none: track by motion only "
+        "[osnet_ain_x0_5, part of the installation]",
         group=_GROUP,
         metavar="DIR",
         role="input",
     )
     detections: str | None = option(
         None,
-        "detections in MOTChallenge text, or an .npz file of --save-detections with their embeddings; for "
-        "many videos a folder",
+        "detections as MOTChallenge text, or with embeddings as an .npz file of --save-detections; for many "
+        "videos, a folder of such files",
         group=_GROUP,
         metavar="FILE",
         role="input",
@@ -50,14 +51,14 @@ class InputOptions:
     detector: str | None = option(
         None,
         "yolox-nano, yolox-tiny or yolox-s (downloaded once), hog, an .onnx file or a folder exported by "
-        "PaddleDetection [yolox-nano; hog where it cannot be downloaded]",
+        "PaddleDetection [yolox-nano; hog if it cannot be downloaded]",
         group=_GROUP,
         metavar="NAME",
         role="input",
     )
     download: bool = option(
         True,
-        "never download a detector: take it from the cache",
+        "never download a detector; use the cached file",
         group=_GROUP,
         flag="--no-download",
         kind=switch,
@@ -65,49 +66,56 @@ class InputOptions:
     )
     classes: str | None = option(
         None,
-        "class names or numbers to track, as person,car or 0,2 [people]",
+        "classes to track, by name or number: person,car or 0,2 [people]",
         group=_GROUP,
         metavar="LIST",
         kind=class_list,
     )
     min_confidence: float | tuple[tuple[str, float], ...] | None = option(
         None,
-        "ignore detections below, 0 to 1; for each class as person=0.4,car=0.6, where a score without "
-        "name is for the others [0.1; with --preset deepsort the detector's own, 0.3 for --detections]",
+        "ignore detections below this confidence, 0 to 1; per class: person=0.4,car=0.6, where a score "
+        "without a name applies to all other classes [0.1; with --preset deepsort the detector's own "
+        "threshold, or 0.3 with --detections]",
         group=_GROUP,
         metavar="SCORE",
         kind=confidences,
     )
     min_height: float = option(
         0.0,
-        "ignore detections less high [{default:g}]",
+        "ignore detections lower than this [{default:g}]",
         group=_GROUP,
         metavar="PIXELS",
         kind=number(0),
     )
     nms: float | None = option(
         None,
-        "of two detections of --detections that overlap more, keep the more confident [all]",
+        "non-maximum suppression of --detections: of two boxes whose IoU is higher, keep the more confident "
+        "one [off]",
         group=_GROUP,
         metavar="IOU",
         kind=number(0, 1),
     )
     stride: tuple[int, ...] | None = option(
         None,
-        "track every N-th frame only, from frame FIRST on; frames keep their numbers [1]",
+        "track only every N-th frame, starting at frame FIRST; frames keep their numbers [1]",
         group=_GROUP,
         metavar="N[:FIRST]",
         kind=every,
     )
     start: float | None = option(
-        None, "of a file: begin here, seconds or hh:mm:ss", group=_GROUP, metavar="TIME", kind=seconds
+        None,
+        "start at this time of the file: seconds or hh:mm:ss",
+        group=_GROUP,
+        metavar="TIME",
+        kind=seconds,
     )
     end: float | None = option(
-        None, "of a file: end here, likewise", group=_GROUP, metavar="TIME", kind=seconds
+        None, "stop at this time of the file", group=_GROUP, metavar="TIME", kind=seconds
     )
     every_frame: bool = option(
         False,
-        "of a camera or stream: track all frames, however late; without, the newest one each time",
+        "track every frame of a camera or stream, even if that causes a delay; by default frames are skipped "
+        "to stay live",
         group=_GROUP,
         kind=switch,
     )
@@ -116,7 +124,7 @@ class InputOptions:
     )
     threads: int | None = option(
         None,
-        "CPU threads of the networks [all cores]",
+        "CPU threads for the networks [all cores]",
         group=_GROUP,
         metavar="N",
         kind=count(1),
@@ -124,7 +132,7 @@ class InputOptions:
     )
     frames_per_batch: int = option(
         1,
-        "encode the crops of N frames in one go; same results [{default}]",
+        "encode the crops of N frames at once; same results [{default}]",
         group=_GROUP,
         metavar="N",
         kind=count(1),
@@ -132,32 +140,32 @@ class InputOptions:
     )
     backend: str = option(
         "auto",
-        "library that runs the model of --reid [the fastest of those installed; all but Paddle want a "
-        "copy of the model in ONNX, which reid-train onnx makes]",
+        "library that runs the appearance model [the fastest one installed; all except Paddle need the model "
+        "as ONNX, see reid-train onnx]",
         group=_GROUP,
         choices=_BACKENDS,
         kind=choice(*_BACKENDS),
     )
     precision: str = option(
         "auto",
-        "numbers that the model of --reid computes with; int8, on a CPU, is fastest for large models "
-        "and changes embeddings a little [bfloat16 where that changes nothing but rounding, else float32]",
+        "precision of the appearance model; int8 is the fastest for large models on a CPU and changes "
+        "embeddings slightly [bfloat16 if only rounding differs, else float32]",
         group=_GROUP,
         choices=_PRECISIONS,
         kind=choice(*_PRECISIONS),
     )
     encode: str = option(
         "all",
-        "needed: leave out people whom motion alone can tell, but for every fifth time; faster, "
-        "somewhat other results, frame by frame [{default}]",
+        "needed: skip detections that motion alone identifies, except every fifth one; faster, with slightly "
+        "different results; encodes frame by frame [{default}]",
         group=_GROUP,
         choices=("all", "needed"),
         kind=choice("all", "needed"),
     )
     read_ahead: int | None = option(
         None,
-        "batches that reading, detecting and encoding may be ahead, in threads; same results; "
-        "0: one after the other [2; 0 for cameras and streams]",
+        "prefetch up to N batches after reading, detecting and encoding, each in its own thread; same "
+        "results; 0: no threads [2; 0 for cameras and streams]",
         group=_GROUP,
         metavar="N",
         kind=count(0),

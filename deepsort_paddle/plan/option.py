@@ -1,7 +1,7 @@
-"""An option of a plan: a dataclass field whose metadata say how it is spelled, checked and explained.
+"""An option of a plan: a dataclass field with its flag, its check and its help in the metadata.
 
 The command line is generated from these fields, and values given in Python pass the same checks. So an
-option is added by one field, and used in one place.
+option is added as one field and used in one place.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Role = Literal["input", "file", "folder", ""]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """What is known of an option beside its default.
+    """The properties of an option, except its default.
 
     Attributes:
         help: for ``--help``; ``{default}`` stands for the default.
         group: heading in ``--help``.
-        kind: takes a word or a value, checks it and returns it (see `argument_types`).
-        metavar: stands for the value in ``--help``; empty: the ``choices``.
-        choices: all values, where there are few.
-        flag: on the command line; empty: ``--`` and the field's name with hyphens.
+        kind: checks and converts a word or a value (see `argument_types`).
+        metavar: placeholder of the value in ``--help``; empty for the ``choices``.
+        choices: all values, if there are few.
+        flag: name on the command line; empty for ``--`` and the field's name with hyphens.
         role: ``input`` is read; ``file`` and ``folder`` are written.
         decides: whether it decides the results; one that only makes a run faster does not.
         repeat: can be given several times; the value is a tuple.
@@ -47,7 +47,7 @@ class Option:
     bare: str = ""
 
     def spelled(self, name: str) -> str:
-        """The flag on the command line of the field of this name."""
+        """Return the flag of the field with this name."""
         return self.flag or "--" + name.replace("_", "-")
 
     @property
@@ -56,7 +56,7 @@ class Option:
         return self.kind is switch
 
     def check(self, value: Any) -> Any:
-        """The value as a plan holds it.
+        """Return the checked value as stored in a plan.
 
         Raises:
             OptionError: it is not what the option expects.
@@ -70,24 +70,24 @@ class Option:
 
 
 def option(default: Any, help: str, *, kind: Callable[[Any], Any] = text, **details: Any) -> Any:
-    """A dataclass field with its `Option`. A default of None leaves the value open and passes every check."""
+    """Return a dataclass field with an `Option`; a default of None passes every check."""
     known = Option(help=help, kind=kind, **details)
     return dataclasses.field(default=default, metadata={"option": known})
 
 
 def option_of(field: dataclasses.Field[Any]) -> Option | None:
-    """The option of a field; None for one that is not on the command line."""
+    """Return the option of a field; None if it is not on the command line."""
     return field.metadata.get("option")
 
 
 def options(plan: Any) -> dict[str, Option]:
-    """The options of a plan's class or object by field name, in their order."""
+    """Return the options of a plan's class or object by field name, in their order."""
     known = {field.name: option_of(field) for field in dataclasses.fields(plan)}
     return {name: found for name, found in known.items() if found is not None}
 
 
 def check_fields(plan: Any) -> None:
-    """Check all options of a frozen dataclass, and put the checked values in their place.
+    """Check all options of a frozen dataclass and store the checked values.
 
     Raises:
         ValueError: a value is not what its option expects; one line names the option.
@@ -104,10 +104,10 @@ def check_fields(plan: Any) -> None:
 
 
 def check_names(plan: type, names: Iterable[str]) -> None:
-    """Raise unless a plan's class has all these fields.
+    """Check that a plan's class has fields of these names.
 
     Raises:
-        ValueError: it has not; the message names the nearest one.
+        ValueError: it does not; the message suggests the most similar name.
     """
     from difflib import get_close_matches
 

@@ -12,13 +12,13 @@ __all__ = ["OutputOptions"]
 _GROUP = "outputs"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class OutputOptions:
     """What a run writes, shows and prints."""
 
     output: str | None = option(
         None,
-        "MOTChallenge results, frame,id,left,top,width,height,...",
+        "tracks as MOTChallenge text: frame,id,left,top,width,height,...",
         group=_GROUP,
         metavar="FILE",
         role="file",
@@ -34,22 +34,22 @@ class OutputOptions:
         None, "annotated video (H.264)", group=_GROUP, metavar="FILE.mp4", role="file"
     )
     save_crops: str | None = option(
-        None, "pictures of the people, DIR/ID/FRAME.jpg", group=_GROUP, metavar="DIR", role="folder"
+        None, "crop of each track in each frame, DIR/ID/FRAME.jpg", group=_GROUP, metavar="DIR", role="folder"
     )
     json: str | None = option(
-        None, "one JSON document with settings and tracks", group=_GROUP, metavar="FILE", role="file"
+        None, "settings and tracks as one JSON document", group=_GROUP, metavar="FILE", role="file"
     )
-    csv: str | None = option(None, "table with a header", group=_GROUP, metavar="FILE", role="file")
+    csv: str | None = option(None, "tracks as a CSV table", group=_GROUP, metavar="FILE", role="file")
     report: str | None = option(
         None,
-        "one page with video, timeline, pictures, counts and speed",
+        "one page with video, timeline, thumbnails, counts and speed",
         group=_GROUP,
         metavar="FILE.html",
         role="file",
     )
     report_inline: float = option(
         20.0,
-        "put the video into the report up to this size, else beside it [{default:g}]",
+        "largest video to embed in the report; larger ones stay a separate file [{default:g}]",
         group=_GROUP,
         metavar="MB",
         kind=number(0),
@@ -64,14 +64,14 @@ class OutputOptions:
     )
     index: str | None = option(
         None,
-        "the best moments of each track, to find people with deepsort-find",
+        "track index: the best crops of each track, for deepsort-find",
         group=_GROUP,
         metavar="FILE.sqlite",
         role="file",
     )
     save_dir: str | None = option(
         None,
-        "short for --save-video and --output in DIR; what is there stays, NAME-2 comes beside it",
+        "write --save-video and --output into DIR; existing results stay, new ones are named NAME-2",
         group=_GROUP,
         metavar="DIR",
         decides=False,
@@ -84,32 +84,32 @@ class OutputOptions:
         decides=False,
     )
     show: bool = option(
-        False, "show the video while it runs; q or Esc ends", group=_GROUP, kind=switch, decides=False
+        False, "show the video while it is tracked; q or Esc stops", group=_GROUP, kind=switch, decides=False
     )
     fps: float | None = option(
         None,
-        "frame rate of a folder of pictures",
+        "frame rate of an image folder",
         group=_GROUP,
         metavar="N",
         kind=number(0, open_low=True),
     )
     save_detections: str | None = option(
         None,
-        "detections and embeddings, for --detections of the next run, which then computes neither",
+        "detections and embeddings; a later run with --detections FILE.npz computes neither",
         group=_GROUP,
         metavar="FILE.npz",
         role="file",
     )
     explain: tuple[int, ...] = option(
         (),
-        "say at the end why these ids, as 3 or 3,7, were born, matched, lost, found again",
+        "explain at the end why these ids (3 or 3,7) were started, matched, lost and recovered",
         group=_GROUP,
         metavar="IDS",
         kind=ids,
     )
     explain_csv: str | None = option(
         None,
-        "every decision on every id with its costs, as a table",
+        "table of all decisions about all ids, with their costs",
         group=_GROUP,
         metavar="FILE",
         role="file",

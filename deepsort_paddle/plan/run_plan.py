@@ -1,8 +1,8 @@
-"""What a run is to do, as a frozen value: built once, by the command line or in Python.
+"""The plan of a run: a frozen value, built once, by the command line or in Python.
 
-A plan holds what was asked for. It is never changed: `RunPlan.named` returns a new one with the file names
-filled in, and what the models and the source decide is in `components.Components`. A plan has no live
-objects, so workers get it as JSON, and two equal plans are equal values.
+A plan contains the options that the user gave. It is never modified: `RunPlan.named` returns a new one with
+the file names filled in, and choices that depend on models and source are in `components.Components`. A plan
+has no live objects, so it can be compared, and sent to workers as JSON.
 
 To add an option, add a field to one of the modules `*_options` beside this one and use it in one place: the
 parser, the checks and the digest of a finished video read these fields.
@@ -28,7 +28,7 @@ from deepsort_paddle.plan.tracking_options import TrackingOptions
 
 __all__ = ["FILES", "INPUTS", "OUTPUTS", "PLACEHOLDERS", "RunPlan"]
 
-# What each of many videos fills in where an option names a file.
+# Placeholders in file names, filled in for each of many videos.
 PLACEHOLDERS = ("{name}", "{stem}", "{folder}", "{source}")
 
 
@@ -56,16 +56,16 @@ class RunPlan(TrackingOptions, CountingOptions, OutputOptions, InputOptions):
 
     @property
     def tracks_several_classes(self) -> bool:
-        """Whether results have to say of which class a track is."""
+        """Whether results must contain the class of each track."""
         return self.classes is not None and "," in self.classes
 
     def files(self) -> dict[str, str]:
-        """The files and folders to write by option, files first; those not asked for are left out."""
+        """Return the files and folders to write by option, files first."""
         names = (*FILES, *(name for name in OUTPUTS if name not in FILES))
         return {name: path for name in names if (path := getattr(self, name)) is not None}
 
     def in_pixels(self, width: int | None, height: int | None) -> RunPlan:
-        """A plan whose lines and zones are in pixels of frames of this size; fractions are multiplied."""
+        """Return a plan with lines and zones in pixels of frames of this size, instead of fractions."""
         if not (width and height and (self.lines or self.zones)):
             return self
         from deepsort_paddle.counting.places import in_pixels
@@ -78,11 +78,11 @@ class RunPlan(TrackingOptions, CountingOptions, OutputOptions, InputOptions):
         return replace(self, lines=tuple(lines), zones=tuple(zones))
 
     def named(self, name: str, *, has_images: bool) -> RunPlan:
-        """A plan with the files that ``save_dir`` and ``report`` imply.
+        """Return a plan with the files that ``save_dir`` and ``report`` imply.
 
         Args:
-            name: of the source, for a plan without a ``name`` of its own.
-            has_images: whether the source has any; without there is no video to write.
+            name: name of the source, used if the plan has no ``name``.
+            has_images: whether the source has images; without them no video is written.
         """
         plan = self
         if plan.report and has_images and not (plan.save_video or plan.save_dir):
@@ -94,7 +94,7 @@ class RunPlan(TrackingOptions, CountingOptions, OutputOptions, InputOptions):
         return replace(plan, save_video=plan.save_video or f"{stem}.mp4") if has_images else plan
 
     def _free_name(self, name: str) -> str:
-        """The name, or ``NAME-2`` and so on where ``save_dir`` has results of it that are to stay."""
+        """Return the name, or ``NAME-2`` and so on if ``save_dir`` already has results of that name."""
         folder = Path(self.save_dir or "")
         implied = [
             ending for ending, own in ((".txt", self.output), (".mp4", self.save_video)) if own is None
@@ -107,28 +107,28 @@ class RunPlan(TrackingOptions, CountingOptions, OutputOptions, InputOptions):
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields as values that JSON can carry."""
+        """Return all fields as values for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> RunPlan:
-        """The plan that `as_dict` described.
+        """Return the plan that `as_dict` described.
 
         Raises:
-            ValueError: a value is wrong.
+            ValueError: a value is invalid.
             TypeError: a name is unknown.
         """
         return cls(**known)
 
 
 def _video_beside(page: Path, source: Path) -> Path:
-    """The video of a report for which none was asked: of the page's name, unless that is the source."""
+    """Return the video of a report without one: named like the page, unless that is the source."""
     video = page.with_suffix(".mp4")
     return page.with_name(f"{page.stem}_tracks.mp4") if real_path(video) == real_path(source) else video
 
 
-# Options that name something to write, and those of them that name a file; in the order of the fields.
+# Options that name an output, and those of them that name a file, in the order of the fields.
 OUTPUTS = tuple(name for name, known in options(RunPlan).items() if known.role in ("file", "folder"))
 FILES = tuple(name for name, known in options(RunPlan).items() if known.role == "file")
-# Options that name something to read, beside the source.
+# Options that name an input, besides the source.
 INPUTS = tuple(name for name, known in options(RunPlan).items() if known.role == "input")

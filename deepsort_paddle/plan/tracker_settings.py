@@ -1,4 +1,4 @@
-"""The tracker's options and the thresholds of a plan: defaults, then the preset, then what was asked for."""
+"""The tracker's options and the thresholds of a plan: defaults, then the preset, then the plan's values."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["TRACKER_OPTIONS", "camera_motion", "preset_of", "thresholds", "track
 
 # The pipeline applies min_confidence, before anything is encoded.
 TRACKER_OPTIONS = tuple(field.name for field in fields(TrackerOptions) if field.name != "min_confidence")
-# Decided by the model, by whether there is appearance, and by the source.
+# These depend on the model, on whether there is one, and on the source.
 _LEFT_OPEN = dict.fromkeys(("max_cosine_distance", "iou_max_age", "frame_rate"))
 
 
 def preset_of(plan: RunPlan, *, appearance: bool = True) -> str:
-    """The preset that a plan names, else the best one: ``strong`` with appearance, ``motion`` without."""
+    """Return the plan's preset, or the best one: ``strong`` with appearance, ``motion`` without."""
     return plan.preset or ("strong" if appearance else "motion")
 
 
 def tracker_options(plan: RunPlan, preset: str | None = None) -> dict[str, Any]:
-    """The tracker's options by name, in the order of `TRACKER_OPTIONS`.
+    """Return the tracker's options by name, in the order of `TRACKER_OPTIONS`.
 
     Args:
         plan: the run.
-        preset: of `preset_of`; None: as with appearance.
+        preset: result of `preset_of`; None for the preset with appearance.
 
     Returns:
-        None stands for what the run decides: ``max_cosine_distance`` by the model, ``iou_max_age`` by
-        whether there is appearance, ``frame_rate`` by the source; ages that follow from seconds.
+        The values; None for what the run chooses: ``max_cosine_distance`` by the model, ``iou_max_age`` by
+        whether there is appearance, ``frame_rate`` by the source, and ages given in seconds.
 
     Raises:
         ValueError: a name of ``tracker_options`` is unknown, or a value is out of range.
@@ -49,7 +49,7 @@ def tracker_options(plan: RunPlan, preset: str | None = None) -> dict[str, Any]:
         if name not in defaults:
             near = get_close_matches(name, defaults, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ValueError(f"--set knows no option {name!r}{hint}; there are {', '.join(defaults)}")
+            raise ValueError(f"--set: unknown option {name!r}{hint}; expected one of {', '.join(defaults)}")
         named[name] = value
     values = preset_settings(preset or preset_of(plan), **named)
     TrackerOptions(**values)
@@ -57,11 +57,11 @@ def tracker_options(plan: RunPlan, preset: str | None = None) -> dict[str, Any]:
 
 
 def camera_motion(plan: RunPlan, *, has_images: bool) -> str:
-    """How the camera's motion is found: ``none``, by ``boxes``, by ``pictures``, or by ``both``.
+    """Return how camera motion is estimated: ``none``, ``boxes``, ``images`` or ``both``.
 
     Args:
-        plan: of the run; its own choice goes first, then the preset's.
-        has_images: whether the source has any.
+        plan: the run; its own value takes precedence over the preset's.
+        has_images: whether the source has images.
     """
     if plan.camera_motion is not None:
         return plan.camera_motion
@@ -71,9 +71,9 @@ def camera_motion(plan: RunPlan, *, has_images: bool) -> str:
 
 
 def thresholds(plan: RunPlan) -> tuple[float | None, dict[int | str, float]]:
-    """The confidence that detections must reach, None for the detector's own, and those of single classes.
+    """Return the confidence threshold, None for the detector's default, and thresholds of single classes.
 
-    A detector is opened before it is known whether there is appearance: ``strong`` and ``motion`` agree here.
+    The detector is opened before the preset is known, so ``strong`` and ``motion`` have the same threshold.
     """
     asked = plan.min_confidence
     classes: dict[int | str, float] = {}

@@ -11,24 +11,24 @@ from deepsort_paddle.tracking.presets import PRESETS
 __all__ = ["TrackingOptions"]
 
 _TRACKER = "tracker"
-_CAMERA = ("none", "boxes", "pictures", "both")
+_CAMERA = ("none", "boxes", "images", "both")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class TrackingOptions:
     """How people are tracked."""
 
     preset: str | None = option(
         None,
         "strong: best with appearance; motion: best without; deepsort: as published "
-        "[strong; motion where there is no appearance]",
+        "[strong; motion without an appearance model]",
         group=_TRACKER,
         choices=tuple(PRESETS),
         kind=choice(*PRESETS),
     )
     tracker_options: tuple[tuple[str, float | int | bool], ...] = option(
         (),
-        "any tracker option of docs/presets.md, as direction_weight=0.2; can be repeated",
+        "any tracker option of docs/presets.md, such as direction_weight=0.2; repeatable",
         group=_TRACKER,
         metavar="NAME=VALUE",
         flag="--set",
@@ -37,38 +37,38 @@ class TrackingOptions:
     )
     max_cosine_distance: float | None = option(
         None,
-        "largest appearance distance, 1 - cosine [the model's own calibrated value, else 0.2]",
+        "largest appearance distance of a match, 1 - cosine [calibrated value of the model, else 0.2]",
         group=_TRACKER,
         metavar="X",
         kind=number(0, 2),
     )
     max_iou_distance: float | None = option(
         None,
-        "largest 1 - IoU of a match by overlap [the preset's]",
+        "largest distance of a match by overlap, 1 - IoU [from the preset]",
         group=_TRACKER,
         metavar="X",
         kind=number(0, 1),
     )
     max_age: int | None = option(
         None,
-        "a lost track is kept for this long [the preset's]",
+        "keep a lost track for this long [from the preset]",
         group=_TRACKER,
         metavar="FRAMES",
         kind=count(1),
     )
     n_init: int | None = option(
         None,
-        "detections in a row that confirm a track [the preset's]",
+        "consecutive detections that confirm a track [from the preset]",
         group=_TRACKER,
         metavar="N",
         kind=count(1),
     )
     gallery_size: int | None = option(
-        None, "embeddings kept for each track [the preset's]", group=_TRACKER, metavar="N", kind=count(1)
+        None, "embeddings kept per track [from the preset]", group=_TRACKER, metavar="N", kind=count(1)
     )
     coast: int | None = option(
         None,
-        "also report tracks missed in so many frames, at their predicted place [the preset's]",
+        "also report tracks missed in up to this many frames, at their predicted position [from the preset]",
         group=_TRACKER,
         metavar="FRAMES",
         kind=count(0),
@@ -81,28 +81,28 @@ class TrackingOptions:
     )
     offline: bool = option(
         False,
-        "track the whole video before anything is written: link broken tracks, fill gaps, smooth boxes",
+        "write results only at the end of the video: link broken tracks, fill gaps, smooth boxes",
         group=_TRACKER,
         kind=switch,
     )
     camera_motion: str | None = option(
         None,
-        "move tracks with the camera: by what most people do in common, by the background of the pictures "
-        "(5 ms a frame), or by both [both; with --preset deepsort none]",
+        "compensate camera motion, estimated from the boxes, from the images (5 ms per frame) or from both "
+        "[both; with --preset deepsort none]",
         group=_TRACKER,
         choices=_CAMERA,
-        kind=choice(*_CAMERA),
+        kind=choice(*_CAMERA, pictures="images"),
     )
     iou_max_age: int | None = option(
         None,
-        "tracks missed in up to so many frames match by overlap [the preset's]",
+        "match tracks by overlap if missed in up to this many frames [from the preset]",
         group=_TRACKER,
         metavar="FRAMES",
         kind=count(1),
     )
     class_gate: bool = option(
         True,
-        "let a track take detections of another class",
+        "allow a track to match detections of another class",
         group=_TRACKER,
         flag="--no-class-gate",
         kind=switch,

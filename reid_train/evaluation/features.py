@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deepsort_paddle import AppearanceEncoder
+from deepsort_paddle.media.image_header import IMAGE_SUFFIXES
 from deepsort_paddle.part_files import replacing
 from reid_train.data.image_cache import read_image
-from reid_train.data.readers.image_files import IMAGE_SUFFIXES, image_files_below
+from reid_train.data.readers.image_files import image_files_below
 from reid_train.data.readers.list_files import list_columns, split_row
 
 if TYPE_CHECKING:

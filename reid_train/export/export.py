@@ -1,9 +1,8 @@
-"""From a checkpoint to ``weights/<name>/``: the contract with the tracker.
+"""Exports a checkpoint to ``weights/<name>/``, the contract with the tracker.
 
-The exported graph takes uint8 NHWC BGR crops of one fixed size and returns unit rows, so that a
-crop and a resize are all that is left outside. Before anything is written under its final name the
-exported network is run by Paddle Inference and compared with the trained one, and whatever fails
-leaves an earlier export of that name as it was.
+The exported graph takes uint8 NHWC BGR crops of one fixed size and returns unit rows, so only crop and
+resize remain outside. Before the folder gets its final name, Paddle Inference runs the exported network and
+its output is compared with the trained one. After any failure an earlier export of that name is unchanged.
 """
 
 from __future__ import annotations
@@ -43,20 +42,20 @@ __all__ = ["export", "write_checksums"]
 
 ONNX_FILE = "inference.onnx"
 PARITY_BATCHES = (1, 7)
-# DeepSORT's own threshold, for an export without images to calibrate one with.
+# DeepSORT's threshold, for an export without images for calibration.
 UNCALIBRATED = 0.2
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Exported(nn.Layer):
-    """The network with unit rows at its end."""
+    """The network, followed by normalisation to unit rows."""
 
     def __init__(self, network: nn.Layer) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """``(B, H, W, 3)`` uint8 BGR to ``(B, D)`` unit rows."""
+        """Map ``(B, H, W, 3)`` uint8 BGR to ``(B, D)`` unit rows."""
         return unit_rows(self.network(images))
 
 
@@ -76,16 +75,16 @@ def export(
             first; the threshold holds in all. None exports without figures, with the tracker's own threshold
             and parity on the probe image.
         folder: ``weights/<name>``; an earlier export there is replaced.
-        onnx: also write ``inference.onnx``, held to the same parity.
-        batch_size: images a forward pass.
+        onnx: also write ``inference.onnx``, checked for the same parity.
+        batch_size: images per forward pass.
 
     Returns:
-        Ranking figures (None where cameras are unknown), Recall@Rank-1 and the calibration, all computed
-        with the exported network; None each without images.
+        Ranking figures (None if cameras are unknown), Recall@Rank-1 and the calibration, all computed with
+        the exported network; each None without images.
 
     Raises:
-        ValueError: the checkpoint does not fit its configuration, parity is not reached, there are no
-            images to calibrate with, or the folder holds something else than an export.
+        ValueError: the checkpoint does not fit its configuration, parity is not reached, there are no images
+            for calibration, or the folder contains something other than an export.
         OSError: the folder cannot be written.
     """
     folder = folder.resolve()
@@ -117,7 +116,7 @@ def export(
             **_description(folder.name, prepare, len(trained), part),
             "max_cosine_distance": UNCALIBRATED if calibration is None else calibration.max_cosine_distance,
             "parity": {"max_abs_error": parity, "tolerance": PARITY_TOLERANCE},
-            # What the trained network makes of `probe_image`, for those who hold the files only.
+            # The trained network's output for `probe_image`, for checks without the checkpoint.
             "probe": {"embedding": trained.tolist()},
             "evaluation": evaluation,
             **({} if calibration is None else {"calibration": measured.calibration_dict()}),
@@ -126,7 +125,7 @@ def export(
                 "iteration": checkpoint.iteration,
                 "config": {
                     **checkpoint.config,
-                    # Its folders are of this machine; `start` tells which run it was.
+                    # Folders of this machine are left out; `start` identifies the run.
                     "teacher": Path(config.teacher).name,
                 },
             },
@@ -144,27 +143,27 @@ def export(
 def _require_replaceable(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "encoder.json").is_file():
         raise ValueError(
-            f"{folder}: holds other files than an export, which would be lost: name another folder"
+            f"{folder}: contains files that are not an export and would be lost: name another folder"
         )
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: is a file, wanted a folder to write")
+        raise NotADirectoryError(f"{folder}: expected a folder, got a file")
 
 
 @contextmanager
 def reworked(folder: Path, output: Path | None = None) -> Iterator[Path]:
-    """A copy of an export to change; checksummed and put into the place of ``output`` when all went well.
+    """Yield a copy of an export to modify; after success it gets checksums and replaces ``output``.
 
     Args:
         folder: the export, resolved.
-        output: where the changed one goes; None puts it into the place of ``folder``.
+        output: folder of the modified export; None replaces ``folder``.
 
     Raises:
-        ValueError: ``output`` holds something else than an export, or lies in ``folder``.
+        ValueError: ``output`` contains something other than an export, or lies in ``folder``.
         OSError: it cannot be written.
     """
     target = folder if output is None else output.resolve()
     if folder in target.parents:
-        raise ValueError(f"{target}: lies in the export itself, name another folder")
+        raise ValueError(f"{target}: lies in the export itself: name another folder")
     _require_replaceable(target)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -180,7 +179,7 @@ def reworked(folder: Path, output: Path | None = None) -> Iterator[Path]:
 
 
 def replace_folder(folder: Path, part: Path) -> None:
-    """Put the new export in the place of an earlier one, which is there until the new one is."""
+    """Replace an earlier export by the new one, so that one of them always exists."""
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -190,7 +189,7 @@ def replace_folder(folder: Path, part: Path) -> None:
 
 
 def write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run:
-    """Save the network as a graph with any batch size; returns a function that runs the saved one."""
+    """Save the network as a graph for any batch size; return a function that runs the saved graph."""
     shape = [None, prepare.height, prepare.width, 3]
     spec = paddle.static.InputSpec(shape, "uint8", "images")
     static = paddle.jit.to_static(Exported(network), input_spec=[spec], full_graph=True)
@@ -200,16 +199,14 @@ def write_graph(network: nn.Layer, prepare: Preprocessing, folder: Path) -> Run:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
         raise OSError(f"{folder}: the graph cannot be written: {reason}") from error
     try:
-        # Paddle writes on over a full disk without a word, and only fails to open what it has written.
+        # Paddle does not notice a full disk while writing; it only fails to open the file.
         return exported_predictor(folder)
     except (RuntimeError, ValueError) as error:
-        raise OSError(
-            f"{folder}: what was written of the graph cannot be opened, is the disk full?"
-        ) from error
+        raise OSError(f"{folder}: the graph just written cannot be opened: is the disk full?") from error
 
 
 def _description(name: str, prepare: Preprocessing, embedding_size: int, folder: Path) -> dict[str, Any]:
-    """What ``encoder.json`` says of the graph itself."""
+    """Return the entries of ``encoder.json`` about the graph."""
     files = {"model": _model_file(folder).name, "params": "inference.pdiparams"}
     if (folder / "inference.onnx").is_file():
         files["onnx"] = "inference.onnx"
@@ -236,7 +233,7 @@ def _model_file(folder: Path) -> Path:
 
 
 def exported_predictor(folder: Path, *, bfloat16: bool = False) -> Run:
-    """A function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs the export by Paddle Inference."""
+    """Return a function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` by Paddle Inference."""
     from paddle import inference
 
     config = inference.Config(str(_model_file(folder)), str(folder / "inference.pdiparams"))
@@ -257,7 +254,7 @@ def exported_predictor(folder: Path, *, bfloat16: bool = False) -> Run:
 
 
 def onnx_predictor(folder: Path) -> Run:
-    """Convert the export to ``inference.onnx`` beside it and return a function that runs it.
+    """Convert the export to ``inference.onnx`` in its folder and return a function that runs it.
 
     Raises:
         ValueError: paddle2onnx is not installed, or cannot convert the network.
@@ -277,7 +274,7 @@ def onnx_predictor(folder: Path) -> Run:
                 str(target),
                 opset_version=17,
                 verbose=False,
-                # Its default optimiser installs packages from the network while it runs.
+                # Its default optimiser installs packages from the network.
                 optimize_tool="none",
             )
     except RuntimeError as error:
@@ -286,7 +283,7 @@ def onnx_predictor(folder: Path) -> Run:
 
 
 def onnx_runner(path: Path) -> Run:
-    """A function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs an ONNX file by ONNX Runtime."""
+    """Return a function from ``(B, H, W, 3)`` uint8 to ``(B, D)`` that runs an ONNX file by ONNX Runtime."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -302,18 +299,18 @@ def onnx_runner(path: Path) -> Run:
 def parity_errors(
     network: nn.Layer, exports: Mapping[str, Run], images: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """Largest absolute difference of any embedding value, trained against exported.
+    """Return the largest absolute difference of embedding values between trained and exported network.
 
     Args:
         network: the trained network.
         exports: functions that run an export, by the prefix of their names in the result.
-        images: ``(N, H, W, 3)`` uint8 to compare on, repeated where there are too few.
+        images: ``(N, H, W, 3)`` uint8 to compare on, repeated if there are too few.
 
     Returns:
         Difference by name, such as ``batch_7`` and ``onnx_batch_7``.
 
     Raises:
-        ValueError: a difference is larger than `PARITY_TOLERANCE`, or not a number.
+        ValueError: a difference exceeds `PARITY_TOLERANCE` or is not a number.
     """
     errors = {}
     for prefix, run in exports.items():
@@ -324,13 +321,13 @@ def parity_errors(
         if not error <= PARITY_TOLERANCE:
             raise ValueError(
                 f"the exported network differs from the trained one by {error:.2g} at {name}, "
-                f"allowed is {PARITY_TOLERANCE:g}"
+                f"expected at most {PARITY_TOLERANCE:g}"
             )
     return errors
 
 
 def write_checksums(folder: Path) -> None:
-    """Write ``SHA256SUMS`` over every other file of the folder, as ``sha256sum`` would."""
+    """Write ``SHA256SUMS`` of all other files of the folder, in the format of ``sha256sum``."""
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in sorted(folder.iterdir())

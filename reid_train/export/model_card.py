@@ -14,26 +14,26 @@ RECALL = {"recall1": "Recall@Rank-1 (all against all)"}
 ROC = {"tar_at_far_0_001": "accepted at 0.1 % false", "tar_at_far_0_01": "accepted at 1 % false"}
 OFFICIAL_IDS = 750
 
-MARKET_LIMITS = """The weights were trained on Market-1501, which its authors give out for research; check
-that licence before any other use. All its pictures are from six cameras in front of one supermarket,
-by day, of mostly young adults; expect less at night, from above, of children, and for groups that
-the data hardly shows."""
-OTHER_LIMITS = """The weights were trained on {data}; its licence decides what they may be used for, and they
-know the places, cameras and people of its pictures and may fail on others."""
+MARKET_LIMITS = """The weights were trained on Market-1501, which its authors provide for research; check
+that licence before any other use. All its images were taken by six cameras in front of one supermarket,
+by day, of mostly young adults; expect lower accuracy at night, from above, for children, and for groups
+that are rare in the data."""
+OTHER_LIMITS = """The weights were trained on {data}; its licence determines how they may be used. They fit
+the places, cameras and people of its images and may fail on others."""
 RESEARCH = """
-Given out by their authors for research only: {names}. Check their terms before any other use."""
-# Data sets that are, of those that `reid_train.data.readers.naming` knows.
+Provided by their authors for research only: {names}. Check their terms before any other use."""
+# These data sets are, of those in `reid_train.data.readers.naming`.
 RESEARCH_SETS = (
     *("Market-1501", "PKU-Reid", "DukeMTMC-reID", "MSMT17", "VeRi-776", "VehicleID", "MARS", "CUHK01"),
     *("CUHK03", "CUHK03-NP"),
 )
-LIMITS = """The network tells clothing apart more than faces: people in uniforms or alike clothes are
-confused, and one who changes clothes is a stranger. Do not use it to establish who somebody is, or
-for decisions about people."""
+LIMITS = """The network distinguishes clothing more than faces: it confuses people in uniforms or similar
+clothes, and does not recognise someone who changed clothes. Do not use it to establish identities or to
+make decisions about people."""
 
 
 def model_card(description: Mapping[str, Any], parameters: int) -> str:
-    """Markdown card.
+    """Return the card as Markdown.
 
     Args:
         description: the content of ``encoder.json``.
@@ -51,8 +51,8 @@ def model_card(description: Mapping[str, Any], parameters: int) -> str:
     return f"""# {description["name"]}
 
 Person re-identification network: a crop of a person in, a unit vector of
-{description["output"]["embedding_size"]} numbers out. The cosine distance of two vectors tells how
-alike two persons look.
+{description["output"]["embedding_size"]} numbers out. The cosine distance of two vectors measures
+how different two persons look.
 
 | | |
 |---|---|
@@ -71,9 +71,8 @@ alike two persons look.
 
 ## Train your own
 
-A network that has seen people like yours tells them apart better. `reid-train prepare`, `elem` and `export`
-of deepsort-paddle make one from scratch or from this folder
-(`--pretrained_model`); its docs/train.md says how.
+A network trained on people like yours distinguishes them better. Train one from scratch or from this folder
+(`--pretrained_model`) with `reid-train prepare`, `elem` and `export` of deepsort-paddle; see docs/train.md.
 
 ## Licence and limits
 
@@ -102,11 +101,11 @@ def with_figures(card: str, description: Mapping[str, Any]) -> str:
 
 
 def with_precisions(card: str, description: Mapping[str, Any]) -> str:
-    """The card with a section on lesser precision before that on training, or instead of an earlier one.
+    """Return the card with a section on lower precision before that on training; replaces an earlier one.
 
     Args:
         card: Markdown.
-        description: the content of ``encoder.json``, with what quantization has put there.
+        description: the content of ``encoder.json`` after quantization.
     """
     before, training, after = card.partition("\n## Training\n")
     before = before.partition("\n## Precision\n")[0]
@@ -127,14 +126,14 @@ def with_precisions(card: str, description: Mapping[str, Any]) -> str:
             *lines,
         ]
     )
-    half_text = "runs by itself where a CPU has it." if half["allowed"] else "runs with `--precision` only."
+    half_text = "is used if the CPU supports it." if half["allowed"] else "is used with `--precision` only."
     return f"""{before}
 ## Precision
 
 {table}
 
-int8: `{description["files"]["int8"]}`, ranges of activations from {int8["calibration_images"]} crops of the
-training set; it runs with `--precision int8` only. bfloat16 {half_text}
+int8: `{description["files"]["int8"]}`, activation ranges from {int8["calibration_images"]} crops of the
+training set; it is used with `--precision int8` only. bfloat16 {half_text}
 {training}{after}"""
 
 
@@ -146,20 +145,21 @@ def _figures_section(description: Mapping[str, Any]) -> str:
     return f"""{_figures(description["evaluation"])}
 
 {_threshold(description)}
-Exported against trained network, largest difference of any value: {parity}.
+Largest difference of embedding values between exported and trained network: {parity}.
 """
 
 
 def _threshold(description: Mapping[str, Any]) -> str:
     calibration = description.get("calibration")
     if calibration is None:
-        return "Threshold: DeepSORT's own, not calibrated for this network (exported without images).\n"
+        return "Threshold: DeepSORT's default, not calibrated for this network (exported without images).\n"
     across = calibration.get("across_cameras", "rank1" in description["evaluation"])
-    note = "Cameras unknown: pairs of one camera are among them; between cameras more are rejected.\n"
+    note = "Cameras are unknown: some pairs are from one camera; across cameras more would be rejected.\n"
     return f"""Threshold: at a cosine distance of {description["max_cosine_distance"]},
 {calibration["false_accept_rate"]:.2%} of {calibration["different_pairs"]:,} pairs of different persons are
-taken for one, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
-{"in different cameras " if across else ""}are not. Both rates meet at {calibration["equal_error_rate"]:.1%}.
+accepted, and {calibration["false_reject_rate"]:.1%} of {calibration["same_pairs"]:,} pairs of one person
+{"in different cameras " if across else ""}are rejected.
+Equal error rate: {calibration["equal_error_rate"]:.1%}.
 {"" if across else note}{_conditions(calibration.get("conditions", ()))}"""
 
 
@@ -195,14 +195,14 @@ def _figures(figures: Mapping[str, Any]) -> str:
     shown = {**(RANKING if ranked else {}), **RECALL}
     shown |= {name: title for name, title in ROC.items() if name in figures}
     protocol = (
-        f"; one query for each person and camera,\nimages of the same person in the same camera removed "
+        f"; one query per person and camera,\nwithout images of the same person in the same camera "
         f"({figures['queries']} queries)"
         if ranked
         else ""
     )
     small = (
-        f"\n\nThe gallery is small ({figures['ids']} persons): figures of the official Market-1501 test set\n"
-        f"({OFFICIAL_IDS} persons) would be lower, and must not be compared with these."
+        f"\n\nThe gallery is small ({figures['ids']} persons): figures on the official Market-1501 test set\n"
+        f"({OFFICIAL_IDS} persons) would be lower and are not comparable."
         if figures["ids"] < OFFICIAL_IDS
         else ""
     )
@@ -211,7 +211,7 @@ def _figures(figures: Mapping[str, Any]) -> str:
             f";\nthe camera of {figures['unknown_cameras']} images is unknown, so figures cannot be compared "
             "with published ones"
         )
-    return f"""On {figures["images"]:,} images of {figures["ids"]} persons kept out of training{protocol}:
+    return f"""On {figures["images"]:,} images of {figures["ids"]} persons held out of training{protocol}:
 
 | {" | ".join(shown.values())} |
 |{"---|" * len(shown)}
@@ -240,7 +240,7 @@ def _casts(figures: Mapping[str, Any]) -> str:
         for cast in figures.get("casts", ())
     )
     return (
-        f"\n\nWith a colour cast of its own in each camera (`v * gain` a channel): {casts}." if casts else ""
+        f"\n\nWith a different colour cast in each camera (`v * gain` per channel): {casts}." if casts else ""
     )
 
 
@@ -249,7 +249,7 @@ def _data(origin: Mapping[str, Any]) -> str:
 
 
 def _training(origin: Mapping[str, Any]) -> str:
-    """What the checkpoint tells of its training; one made by a library call may tell little."""
+    """Return the section on training; a checkpoint made by a library call has little information."""
     config = origin["config"]
     images = (
         f": {origin['train_images']:,} images of {origin['train_ids']} persons"

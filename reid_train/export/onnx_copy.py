@@ -1,8 +1,7 @@
-"""A copy in ONNX for an export that has none, so that other libraries can run it.
+"""Adds an ONNX copy to an export, so that other libraries can run it.
 
-Large networks are shipped without one: it is as large as their weights, and whoever wants it makes it in
-seconds. The graph is written anew from the export's weights, so that it is as `export` would write it today,
-and held to the same parity.
+Large networks are shipped without one: it is as large as their weights and can be made in seconds. The graph
+is built from the export's weights, as `export` would write it today, and checked for the same parity.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ def add_onnx(folder: Path, output: Path | None = None) -> float:
     """Add ``inference.onnx`` to an export, and name it in its description and checksums.
 
     Args:
-        folder: as `export` writes it; it stays as it is until all is done.
-        output: the folder to write, with everything else of ``folder``; an earlier export there is replaced.
-            None writes into ``folder``.
+        folder: an export; unchanged until everything succeeded.
+        output: folder for the export with the copy; an earlier export there is replaced. None changes
+            ``folder``.
 
     Returns:
-        Largest difference of any value of an embedding between the copy and the network.
+        Largest difference of embedding values between the copy and the network.
 
     Raises:
-        FileNotFoundError: there is no export in the folder.
-        ValueError: it was not made by this project, paddle2onnx is not installed or cannot convert it, the
-            copy's embeddings differ, or ``output`` holds something else than an export or lies in ``folder``.
+        FileNotFoundError: the folder has no export.
+        ValueError: another project made it, paddle2onnx is not installed or cannot convert it, the copy's
+            embeddings differ, or ``output`` contains something other than an export or lies in ``folder``.
         OSError: the output cannot be written.
     """
     folder = folder.resolve()

@@ -1,11 +1,10 @@
-"""Lesser precision for an export: its int8 form, and whether bfloat16 changes its embeddings.
+"""Lower precision for an export: adds an int8 form, and checks whether bfloat16 changes its embeddings.
 
-Static quantization: each convolution's weights become int8 with a scale for every channel, activations
-uint8 with the range that crops of the training set give them. The form is an ONNX file in which the float
-graph keeps its shape and pairs of QuantizeLinear and DequantizeLinear say where rounding is (QDQ), which
-ONNX Runtime and OpenVINO turn into integer kernels. What it costs is measured on persons kept out of
-training, with the files as they are written; bfloat16 is allowed where every embedding stays within
-`BFLOAT16_COSINE`.
+Static quantization: the weights of each convolution become int8 with a scale per channel, activations uint8
+with the range measured on crops of the training set. The result is an ONNX file of the float graph with
+pairs of QuantizeLinear and DequantizeLinear (QDQ), which ONNX Runtime and OpenVINO replace by integer
+kernels. The loss of accuracy is measured on persons held out of training, with the final files; bfloat16 is
+allowed if every embedding stays within `BFLOAT16_COSINE`.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from reid_train.training.transforms import Preprocessing
 __all__ = ["BFLOAT16_COSINE", "INT8_FILE", "Precision", "quantize"]
 
 INT8_FILE = "inference_int8.onnx"
-# Below it a precision is more than rounding.
+# A lower cosine is more than rounding.
 BFLOAT16_COSINE = 0.999
 CALIBRATION_IMAGES = 256
 _BATCH = 16
@@ -50,14 +49,14 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """What a network makes of the kept-out images in one precision.
+    """The accuracy of a network in one precision, on held-out images.
 
     Attributes:
         name: float32, bfloat16 or int8.
-        min_cosine: least cosine of an embedding with that of float32.
-        mean_cosine: mean of them.
+        min_cosine: smallest cosine similarity of an embedding with that of float32.
+        mean_cosine: mean cosine similarity.
         recall1: Recall@1, all against all.
-        figures: ranking figures; None where cameras are unknown.
+        figures: ranking figures; None if cameras are unknown.
     """
 
     name: str
@@ -67,7 +66,7 @@ class Precision:
     figures: RankingFigures | None
 
     def as_dict(self) -> dict[str, Any]:
-        """As ``encoder.json`` holds it."""
+        """Return the entry of ``encoder.json``."""
         ranking = {} if self.figures is None else asdict(self.figures)
         return {
             "min_cosine": self.min_cosine,
@@ -84,21 +83,21 @@ def quantize(
     images: int = CALIBRATION_IMAGES,
     seed: int = 0,
 ) -> tuple[Precision, ...]:
-    """Add an int8 form to an export, and say in its description what int8 and bfloat16 cost.
+    """Add an int8 form to an export, and the accuracy of int8 and bfloat16 to its description.
 
     Args:
-        folder: as `export` writes it; it stays as it is until all is done.
-        calibration: images of the training set, to take the ranges of activations from.
-        dev: images of persons kept out of training, to measure with.
-        images: how many of ``calibration`` are taken, at random.
-        seed: which ones.
+        folder: an export; unchanged until everything succeeded.
+        calibration: images of the training set, for the ranges of activations.
+        dev: images of persons held out of training, for the accuracy.
+        images: number of ``calibration`` images used, chosen at random.
+        seed: seed of the choice.
 
     Returns:
-        float32, int8 and, where this CPU computes in it, bfloat16 (in Paddle).
+        float32, int8 and, if this CPU supports it, bfloat16 (in Paddle).
 
     Raises:
-        FileNotFoundError: there is no export in the folder.
-        ValueError: a set is empty, ``images`` is below 1, the description is none of an export, or the
+        FileNotFoundError: the folder has no export.
+        ValueError: a set is empty, ``images`` is below 1, the description is not that of an export, or the
             package onnx or ml_dtypes is not installed.
         OSError: the folder cannot be written.
     """
@@ -106,7 +105,7 @@ def quantize(
     if images < 1:
         raise ValueError(f"images must be 1 or more, got {images}")
     if len(calibration) == 0 or len(dev) == 0:
-        raise ValueError("quantize needs images to calibrate with and images to measure with, got none")
+        raise ValueError("quantize needs images for calibration and for measurement, got none")
     description, prepare = _described(folder)
     rows = np.random.default_rng(seed).permutation(len(calibration))[:images]
     crops = _decoded([calibration.paths[row] for row in rows], prepare)
@@ -136,10 +135,10 @@ def quantize(
 
 
 def _described(folder: Path) -> tuple[dict[str, Any], Preprocessing]:
-    """The description of an export, and the preprocessing in it."""
+    """Return the description of an export, and its preprocessing."""
     path = folder / "encoder.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file: quantize wants a folder that export wrote")
+        raise FileNotFoundError(f"{path}: no such file; expected a folder written by reid-train export")
     try:
         description = json.loads(path.read_bytes())
         size, resize = description["input"], description["resize"]
@@ -149,7 +148,7 @@ def _described(folder: Path) -> tuple[dict[str, Any], Preprocessing]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: not the description of an export: {error!r}") from error
     if not own:
-        raise ValueError(f"{path}: quantize wants a network that reid-train exported")
+        raise ValueError(f"{path}: expected a network exported by reid-train")
     return description, prepare
 
 
@@ -158,7 +157,7 @@ def _decoded(paths: Any, prepare: Preprocessing) -> NDArray[np.uint8]:
 
 
 def _onnx_of(folder: Path, description: dict[str, Any], scratch: Path) -> Path:
-    """The float32 network in ONNX: the folder's copy, or one made for the moment."""
+    """Return the float32 network as ONNX: the folder's copy, or a temporary one."""
     name = description["files"].get("onnx")
     if name is not None:
         return folder / str(name)
@@ -170,14 +169,14 @@ def _onnx_of(folder: Path, description: dict[str, Any], scratch: Path) -> Path:
 
 
 class _Crops:
-    """Batches of crops as ONNX Runtime's calibration asks for them."""
+    """Batches of crops for ONNX Runtime's calibration."""
 
     def __init__(self, name: str, crops: NDArray[np.uint8]) -> None:
         self._name = name
         self._batches = iter([crops[start : start + _BATCH] for start in range(0, len(crops), _BATCH)])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """The next batch by the input's name; None after the last."""
+        """Return the next batch by the input's name; None after the last."""
         batch = next(self._batches, None)
         return None if batch is None else {self._name: batch}
 
@@ -194,14 +193,14 @@ def _write_int8(source: Path, target: Path, crops: NDArray[np.uint8], scratch: P
     name = session.get_inputs()[0].name
     prepared = scratch / "prepared.onnx"
     with _silence():
-        # Batch norms go into their convolutions first: a quantized one would be rounded twice.
+        # Batch norms are folded into their convolutions first: otherwise values would be rounded twice.
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared),
             str(target),
             _Crops(name, crops),
             quant_format=QuantFormat.QDQ,
-            # Of OSNet x0.25 int8 activations took 1.3 points of mAP and a third of the speed, uint8 ones 0.3.
+            # int8 activations cost OSNet x0.25 1.3 points of mAP and a third of its speed, uint8 ones 0.3.
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -216,7 +215,7 @@ def _quiet_options() -> Any:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep to itself what the quantizer tells its developers."""
+    """Hide debug messages of the quantizer."""
     onnxruntime = import_onnxruntime()
     logger = logging.getLogger()
     level = logger.level
@@ -230,7 +229,7 @@ def _silence() -> Iterator[None]:
 
 
 def _embedded(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """``(N, D)`` unit rows."""
+    """Return ``(N, D)`` unit rows."""
     rows = [run(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
     return np.concatenate(rows).astype(np.float32, copy=False)
 
@@ -240,7 +239,7 @@ def _judged(
 ) -> Precision:
     cosine = np.einsum("nd,nd->n", embeddings.astype(np.float64), plain.astype(np.float64))
     cosine /= np.linalg.norm(embeddings, axis=1) * np.linalg.norm(plain, axis=1)
-    # Rounding leaves rows that are a little off unit length; the ranking wants them exact.
+    # Rounding changes the length of rows slightly; the ranking needs exact unit rows.
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     return Precision(
         name=name,

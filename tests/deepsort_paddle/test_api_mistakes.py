@@ -157,7 +157,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a detector object for workers": (
         lambda: track_videos(["video.mp4"], detector=detect),  # type: ignore[arg-type]
-        "detector: expected a name or a path, as workers are processes; got an object",
+        "detector: expected a name or a path, since workers are processes; got an object",
     ),
     "an option that is not there": (
         lambda: track_video("video.mp4", max_agee=3),
@@ -194,7 +194,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a name as encoder": (
         lambda: AppearanceEncoder("osnet"),
-        "osnet: no such folder or .onnx file (osnet_ain_x0_5 comes along; larger models ",
+        "osnet: no such folder or .onnx file (osnet_ain_x0_5 is installed; larger models ",
     ),
     "a network that is not there": (lambda: make_detector("absent.onnx"), "absent.onnx: no such file"),
 }
@@ -241,7 +241,7 @@ def test_widths_in_place_of_corners_are_warned_of() -> None:
 
 def test_parts_of_the_picture_in_place_of_pixels_are_warned_of() -> None:
     encoder = AppearanceEncoder()
-    with pytest.warns(UserWarning, match="no box of the frame has a pixel inside it"):
+    with pytest.warns(UserWarning, match="all boxes lie outside the frame or are empty"):
         assert not encoder(IMAGE, BOXES / 80 * 0.4).any()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -151,8 +151,8 @@ def test_one_class_leaves_the_text_as_the_benchmark_wants_it(video: Path, onnx_d
 @pytest.mark.parametrize(
     ("options", "noted"),
     [
-        (("--classes", "car"), "says little about car;"),
-        (("--classes", "2,person,5"), "says little about car, bus;"),
+        (("--classes", "car"), "is unreliable for car;"),
+        (("--classes", "2,person,5"), "is unreliable for car, bus;"),
         (("--classes", "person"), None),
         (("--classes", "car", "--reid", "none"), None),
         (("--classes", "car", "--preset", "motion"), None),

@@ -162,7 +162,7 @@ def test_options_of_the_model_say_when_there_is_none(
     output = ["--output", str(scene.folder / "o.txt"), "--overwrite"]
     arguments = [scene.video, "--detections", scene.det, *output, *option.split()]
     assert track([*arguments, "--reid", "none"]) == 0
-    told = f"note: {option} changes nothing: there is no appearance model"
+    told = f"note: {option} has no effect: there is no appearance model"
     assert told in capsys.readouterr().err
     assert track(arguments) == 0
     assert told not in capsys.readouterr().err
@@ -197,12 +197,12 @@ def test_the_predecessors_flags_do_the_same(scene: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--quiet"], "one SOURCE wanted, got 0"),
-        (["a", "--video_path", "b"], "one SOURCE wanted, got 2"),
+        (["--quiet"], "expected one SOURCE, got 0"),
+        (["a", "--video_path", "b"], "expected one SOURCE, got 2"),
         (["a", "--bogus"], "unrecognized arguments: --bogus"),
         (["a", "--perset", "strong"], "unrecognized arguments: --perset strong (did you mean --preset?)"),
         (["a", "--vdeo-path"], "unrecognized arguments: --vdeo-path"),  # the predecessor's are not told
-        (["a", "--set", "max_agee=3"], "--set knows no option 'max_agee' (did you mean max_age?); there are"),
+        (["a", "--set", "max_agee=3"], "--set: unknown option 'max_agee' (did you mean max_age?); expected"),
         (
             ["a", "--max-cosine-distance", "-0.2"],
             "--max-cosine-distance: expected a number from 0 to 2, got '-0.2'",
@@ -238,11 +238,11 @@ def test_wrong_options_are_one_line(
         ),
         (
             ["{dir}/det.txt", "--detections", "{det}", "--output", "{dir}/o.txt"],
-            "det.txt is no video: detections",
+            "det.txt is not a video: use --detections",
         ),
-        (["{video}", "{det}", "--save-dir", "{dir}/o"], "det.txt is no video: detections go with --detec"),
-        (["{dir}/nets/yolo.onnx"], "yolo.onnx is no video: a detector goes with --detector FILE"),
-        (["{dir}/films"], ".tiff .webp); it holds 2 videos: name each of them"),
+        (["{video}", "{det}", "--save-dir", "{dir}/o"], "det.txt is not a video: use --detec"),
+        (["{dir}/nets/yolo.onnx"], "yolo.onnx is not a video: use --detector FILE"),
+        (["{dir}/films"], ".tiff .webp); it contains 2 videos: name each of them"),
         (["{dir}/empty.mp4", "--detections", "{det}"], "empty.mp4 is empty"),
         (["{video}", "--detections", "{det}", "--output", "{det}/o.txt"], "there is no folder"),
         (["{video}", "--detections", "{det}", "--output", "{dir}"], "expected a file name, got a folder"),
@@ -250,15 +250,15 @@ def test_wrong_options_are_one_line(
         (["{video}", "--detections", "{det}", "--save-video", "{video}"], "would replace an input"),
         (["{video}", "--detections", "{det}", "--csv", "{dir}/o", "--json", "{dir}/o"], "name the same file"),
         (["{video}", "--detections", "{det}", "--save-video", "{dir}/o.avi"], "a video is written as .mp4"),
-        (["{video}", "--detections", "{det}", "--save-crops", "{dir}"], "wants a new or empty folder"),
+        (["{video}", "--detections", "{det}", "--save-crops", "{dir}"], "expected a new or empty folder"),
         (["{video}", "--detections", "{det}", "--save-dir", "{video}"], "is not a folder"),
-        (["{video}", "--detections", "{det}", "--classes", "person"], "--classes is for detectors"),
+        (["{video}", "--detections", "{det}", "--classes", "person"], "--classes needs a detector"),
         (["{video}", "--detections", "{det}", "--reid", "{dir}", "--csv", "{dir}/o"], "encoder.json"),
         (["{video}", "--reid", "{dir}/absent", "--csv", "{dir}/o"], "absent: no such folder"),
         (["{video}", "--device", "tpu", "--csv", "{dir}/o"], "device must be auto, cpu, gpu or gpu:N"),
         (["{video}", "--reid", "{dir}/gone", "--csv", "{dir}/o"], "gone/inference.onnx: no such file"),
         (["{video}", "--reid", "{dir}/changed", "--csv", "{dir}/o"], "inference.onnx: wrong checksum"),
-        (["{dir}/seq", "--output", "{dir}/o.txt"], "has no pictures to detect in: give --detections"),
+        (["{dir}/seq", "--output", "{dir}/o.txt"], "has no images to detect people in: use --detections"),
         (["{dir}/seq", "--detections", "{det}", "--save-video", "{dir}/o.mp4"], "leave out --save-video"),
         (["{dir}/seq", "--detections", "{det}", "--reid", "x", "--csv", "{dir}/o"], "leave out --reid"),
     ],
@@ -296,7 +296,7 @@ def test_show_without_a_display_is_refused(
     assert "--show needs a display" in error_of(capsys, scene.video, "--show")
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
-    assert "--show needs windows, and this OpenCV has none" in error_of(capsys, scene.video, "--show")
+    assert "--show needs an OpenCV with windows" in error_of(capsys, scene.video, "--show")
 
 
 def test_a_sequence_without_pictures_is_tracked_from_its_detections(
@@ -372,7 +372,7 @@ def test_a_network_without_a_calibrated_distance_is_not_called_calibrated(
     shutil.copy(default_model() / "inference.onnx", network)
     output = str(scene.folder / "o.txt")
     assert track([scene.video, "--detections", scene.det, "--reid", str(network), "--output", output]) == 0
-    told = "note: bare.onnx has no calibrated threshold: --max-cosine-distance is DeepSORT's 0.2\n"
+    told = "note: bare.onnx has no calibrated threshold: --max-cosine-distance is 0.2, as in DeepSORT\n"
     assert told in capsys.readouterr().err
 
 
@@ -403,7 +403,7 @@ def test_ctrl_c_closes_every_output_after_a_whole_frame(
     code = track([scene.video, "--detections", scene.det, *options])
     assert code == 130
     captured = capsys.readouterr()
-    assert "stopped by SIGINT; outputs hold frames 1 to 20" in captured.err
+    assert "stopped by SIGINT; the outputs contain 20 frames" in captured.err
     assert captured.out.startswith("20 frames")
     assert read_tracks(out / "o.txt").frame.max() == 20
     assert json.loads((out / "o.json").read_text())["summary"]["frames"] == 20

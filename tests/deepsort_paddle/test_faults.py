@@ -201,9 +201,7 @@ def test_a_camera_that_vanishes_is_found_again() -> None:
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5]
     assert first.released
     assert tally.reconnects == 1
-    assert tally.note == (
-        "the camera was lost and 3 attempts to reach it again failed: camera 0 can't be opened"
-    )
+    assert tally.note == ("the camera was lost and 3 attempts to reconnect failed: camera 0 can't be opened")
 
 
 class FrozenCamera(Camera):
@@ -243,7 +241,7 @@ def test_a_camera_that_stops_answering_is_opened_again(monkeypatch: pytest.Monke
         assert source.fps == 25
         assert [frame.number for frame in source] == [1, 2, 3, 4, 5]
         assert source.reconnects == 1
-        assert source.note.endswith("attempts to reach it again failed: there is none")
+        assert source.note.endswith("attempts to reconnect failed: there is none")
     for camera in cameras:  # what it was opened by is waited for no longer, and closed when it is free
         assert not camera.closed.is_set()
         camera.thawed.set()
@@ -306,7 +304,7 @@ def test_a_stream_of_nothing_but_sound_is_opened_again() -> None:
     frames = read_stream(lambda: next(pairs), next(pairs), tally, retries=1, backoff=0.0, patience=0.05)
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5]
     assert tally.reconnects == 2
-    assert tally.note.endswith("failed: it sent no picture for 0.05 s")
+    assert tally.note.endswith("failed: it sent no frame for 0.05 s")
 
 
 class Stalling(BaseHTTPRequestHandler):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "image_files", "image_files_below", "is_image_name", "is_leftover"]
+from deepsort_paddle.media.image_header import IMAGE_SUFFIXES
 
-# As the tracker's image folders.
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+__all__ = ["image_files", "image_files_below", "is_image_name", "is_leftover"]
+
 _LEFTOVERS = frozenset({"__MACOSX"})
 
 

@@ -83,7 +83,7 @@ def test_the_encoder_opens_it_where_no_folder_is_named() -> None:
 
 def test_the_command_tracks_with_it(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = settings_of(pictures)
-    assert "tracking with --preset strong; " in capsys.readouterr().err
+    assert "using --preset strong; " in capsys.readouterr().err
     assert (found["preset"], found["reid"]) == ("strong", DEFAULT_MODEL)
     assert found["max_cosine_distance"] == AppearanceEncoder().max_cosine_distance
 
@@ -137,7 +137,7 @@ def test_a_sequence_without_pictures_is_tracked_by_motion(
     det = tmp_path / "det" / "det.txt"
     det.write_text("".join(f"{number},-1,31,21,40,80,0.9\n" for number in range(1, 5)))
     assert track([str(tmp_path), "--detections", str(det), "--output", str(tmp_path / "o.txt")]) == 0
-    assert "tracking by motion only: there are no pictures" in capsys.readouterr().err
+    assert "tracking by motion only: the source has no images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])

@@ -212,7 +212,7 @@ def test_what_has_changed_is_tracked_again_and_only_that(
     assert run("--n-init", "4") == "aaaabbbccc"
     (desk.folder / "out" / "c.txt").unlink()
     assert track([*desk.words, "--n-init", "4"]) == 0
-    assert "tracked again, as options, inputs or results changed: c\n" in capsys.readouterr().err
+    assert "tracking again, since options, inputs or results changed: c\n" in capsys.readouterr().err
     assert not list(desk.folder.rglob("*.part"))
 
 
@@ -326,7 +326,7 @@ def test_a_stopped_run_leaves_no_worker_and_goes_on_later(
         assert started.returncode == -number
     else:
         assert started.returncode == 128 + number
-        line = f"deepsort-track: stopped by {number.name}; 0 of 3 videos are done, the same command goes on"
+        line = f"deepsort-track: stopped by {number.name}; 0 of 3 videos are done, the same command continues"
         assert line in message
         assert "Traceback" not in message
     wait_until(lambda: not any(alive(pid) for pid in pids))

@@ -33,7 +33,7 @@ def test_ray_that_is_not_installed_is_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "a.mp4").touch()
     assert track(["a.mp4", "--engine", "ray"]) == 2
-    wanted = "deepsort-track: error: --engine ray wants Ray: pip install ray\n"
+    wanted = "deepsort-track: error: --engine ray needs Ray: pip install ray\n"
     assert capsys.readouterr().err == wanted
 
 

@@ -24,13 +24,15 @@ def test_boxes_in_pixels_of_the_picture_raise_no_doubt() -> None:
 def test_corners_in_place_of_widths_are_doubted() -> None:
     doubled = np.concatenate([CORNERS[:, :2], CORNERS[:, :2] + CORNERS[:, 2:]], axis=1)
     (doubt,) = box_warnings(doubled, 0.3, 480, 360)
-    assert doubt.startswith("2 of 3 detections reach far beyond the picture of 480 x 360: left, top, width")
+    assert doubt.startswith(
+        "2 of 3 detections reach far beyond the frame of 480 x 360: expected left, top, width"
+    )
     assert box_warnings(doubled, 0.3, None, None) == []
 
 
-def test_parts_of_the_picture_in_place_of_pixels_are_doubted() -> None:
+def test_fractions_in_place_of_pixels_are_noted() -> None:
     (doubt,) = box_warnings(CORNERS / 480 - 1, 0.3, 480, 360)
-    assert "not parts of the picture" in doubt
+    assert "not fractions" in doubt
 
 
 def test_a_threshold_that_nothing_reaches_is_said() -> None:
@@ -66,8 +68,8 @@ def test_a_run_says_what_looks_wrong(
     arguments += ["--line", "door:200,0,200,40", "--line", "gate:50,0,50,40", "--zone", "yard:0,-9,9,-9,9,-1"]
     arguments += ["--zone", "大门:0,0,9,0,9,9"]
     told = notes_of(capsys, scene.video, *arguments, "--save-video", str(scene.folder / "o.mp4"))
-    assert "note: --fps is for folders of pictures: clip keeps its own rate 10\n" in told
-    assert "note: line 'door' lies outside the picture of 96 x 48 pixels\n" in told
+    assert "note: --fps applies only to image folders: clip keeps its own rate 10\n" in told
+    assert "note: line 'door' lies outside the frame of 96 x 48 pixels\n" in told
     assert "note: zone 'yard' lies outside" in told
     assert "note: zone '大门' shows as #2 on the video: no font here has all its characters" in told
     assert "gate" not in told
@@ -75,7 +77,7 @@ def test_a_run_says_what_looks_wrong(
     told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.01")
     assert "--fps" not in told
     assert scene.det not in told
-    assert "shows as" not in told  # there is no video to show it
+    assert "is shown as" not in told  # there is no video to show it
 
 
 def test_what_each_frame_warns_of_is_said_once(
@@ -85,4 +87,4 @@ def test_what_each_frame_warns_of_is_said_once(
     Path(scene.det).write_text(beyond)
     arguments = ["--detections", scene.det, "--output", str(scene.folder / "o.txt")]
     assert track([scene.video, *arguments]) == 0
-    assert capsys.readouterr().err.count("no box of the frame has a pixel inside it") == 1
+    assert capsys.readouterr().err.count("all boxes lie outside the frame or are empty") == 1

@@ -125,8 +125,8 @@ def test_nobody_is_near_enough(cameras: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_what_is_missing_is_named(cameras: Path, crop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "where to look is missing" in failed(capsys, [crop])
-    assert "whom to look for is missing" in failed(capsys, [cameras])
+    assert "expected indexes (*.sqlite), or folders of them, as the last" in failed(capsys, [crop])
+    assert "expected images, or INDEX:TRACK, before" in failed(capsys, [cameras])
     assert "none.png: no such file" in failed(capsys, [cameras / "none.png", cameras])
     assert "no track 9, it has tracks 1 to 2" in failed(capsys, [f"{cameras / 'yard.sqlite'}:9", cameras])
 

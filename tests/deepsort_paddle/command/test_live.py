@@ -88,9 +88,9 @@ def test_the_summary_of_a_live_run_shows_lag_and_skipped_frames(
 def test_times_and_ends_are_for_files(stream: Stream, capsys: pytest.CaptureFixture[str]) -> None:
     assert track(["rtsp://door", "--start", "10", "--show"]) == 2
     message = capsys.readouterr().err
-    assert "--show needs" in message or "leave out --start and --end" in message
+    assert "--show needs" in message or "--start and --end apply only" in message
     assert track(["rtsp://door", "--end", "10", "--csv", "o.csv"]) == 2
-    assert "door is live: leave out --start and --end, which are for files" in capsys.readouterr().err
+    assert "door is live: --start and --end apply only to files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_without_network_hog_detects_and_says_how_long_it_takes(
     assert "note: cannot get yolox-nano: no connection (" in notes
     place = cache_folder() / "detectors" / "yolox_nano.onnx"
     assert f"download http://127.0.0.1:9/yolox_nano.onnx and save it as {place}" in notes
-    assert " s a frame: about " in notes
+    assert " s per frame: about " in notes
     assert "for 2 frames" in notes
 
 
@@ -121,4 +121,4 @@ def test_appearance_models_of_a_checkout_are_found_by_name(
     (tmp_path / "det.txt").write_text("1,-1,10,10,20,40,0.9\n")
     assert track([str(frames), "--detections", "det.txt", "--reid", "resnet101"]) == 2
     line = capsys.readouterr().err
-    assert "resnet101: no such folder or .onnx file (osnet_ain_x0_5 comes along; larger models are " in line
+    assert "resnet101: no such folder or .onnx file (osnet_ain_x0_5 is installed; larger models are " in line

@@ -95,7 +95,7 @@ def test_the_published_preset_has_the_defaults_of_the_tracker() -> None:
     for name, value in settled.items():
         assert value in (None, getattr(defaults, name)), name
     for name in ("max_iou_distance", "max_age", "n_init", "gallery_size", "coast"):
-        assert options(RunPlan)[name].help.endswith("[the preset's]"), name
+        assert options(RunPlan)[name].help.endswith("[from the preset]"), name
     assert defaults.max_cosine_distance == 0.2
     assert options(RunPlan)["max_cosine_distance"].help.endswith("else 0.2]")
     assert defaults.iou_max_age == 1

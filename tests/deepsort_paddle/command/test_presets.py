@@ -135,7 +135,7 @@ def test_ages_in_frames_and_in_seconds_are_refused(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("speed=3", "--set knows no option 'speed'"),
+        ("speed=3", "--set: unknown option 'speed'"),
         ("max_age=long", "--set: expected a number, true or false for max_age, got 'long'"),
         ("box_margin=-1", "box_margin must be a number from 0 to 4, got -1"),
         ("max_age=2.5", "max_age must be a whole number of at least 1, got 2.5"),

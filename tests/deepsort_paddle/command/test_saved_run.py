@@ -132,7 +132,7 @@ def test_another_model_than_that_of_the_file_is_one_clear_line(
     assert track([*words, "--output", str(tmp_path / "a.txt")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "holds embeddings of Encoder" in error
+    assert "contains embeddings of Encoder" in error
     assert not (tmp_path / "a.txt").exists()
 
 
@@ -174,7 +174,7 @@ def test_a_file_of_another_video_is_noted(saved: Path, tmp_path: Path) -> None:
         for _ in range(3):
             writer.write(np.zeros((64, 64, 3), np.uint8))
     result = track_video(other, detections=saved)
-    assert any("holds detections of street" in line for line in result.warnings)
+    assert any("contains detections of street" in line for line in result.warnings)
 
 
 def test_detections_below_those_of_the_file_are_noted(clip: Path, saved: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_detections_below_those_of_the_file_are_noted(clip: Path, saved: Path, t
     track_video(clip, detections=saved, min_confidence=0.5, save_detections=npz)
     assert SavedDetections.read(npz).about.encoder == "Encoder"
     result = track_video(clip, detections=npz, preset="strong")
-    assert any("from a confidence of 0.5 on" in line for line in result.warnings)
+    assert any("with confidence 0.5 or more" in line for line in result.warnings)
 
 
 def test_another_preset_starts_from_the_threshold_of_the_detector(clip: Path, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_other_frames_than_those_of_the_file_are_an_error(clip: Path, saved: Pat
     track_video(clip, detections=saved, stride=2, save_detections=npz)
     track_video(clip, detections=npz, save_detections=tmp_path / "again.npz")
     assert SavedDetections.read(tmp_path / "again.npz").about.every == (2,)
-    with pytest.raises(ValueError, match="is of --stride 2, got --stride 3"):
+    with pytest.raises(ValueError, match="was saved with --stride 2, got --stride 3"):
         track_video(clip, detections=npz, stride=3)
 
 

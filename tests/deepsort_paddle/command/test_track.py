@@ -187,5 +187,5 @@ def test_a_result_cannot_be_changed_and_says_what_was_not_recorded(clip: Path) -
     assert result.fps > 0
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.frames = 0  # type: ignore[misc]
-    with pytest.raises(ValueError, match="ask for it with explain="):
+    with pytest.raises(ValueError, match="pass explain="):
         result.explain(1)

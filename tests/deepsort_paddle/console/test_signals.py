@@ -53,6 +53,6 @@ def test_a_stopped_process_keeps_whole_frames(tmp_path: Path, number: int, code:
     assert table.frame.tolist() == list(range(3, len(table) + 3))
     assert left.read_bytes().endswith(b"\n")
     if number != signal.SIGKILL:
-        held = re.search(r"outputs hold frames 1 to (\d+)", message)
+        held = re.search(r"the outputs contain (\d+) frames", message)
         assert held is not None
         assert int(held[1]) >= table.frame.max()

@@ -240,8 +240,8 @@ def test_a_named_detector_comes_from_the_cache(
 
 
 def test_hog_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="picture_height must be 128 or more, got 100"):
-        HogDetector(picture_height=100)
+    with pytest.raises(ValueError, match="image_height must be 128 or more, got 100"):
+        HogDetector(image_height=100)
     with pytest.raises(ValueError, match=r"confidence must be in \[0, 1\], got -1"):
         HogDetector(confidence=-1)
 

@@ -226,7 +226,7 @@ def test_empty_and_missing_files_are_named(tmp_path: Path) -> None:
         open_source(tmp_path / "empty.mp4")
     with pytest.raises(FileNotFoundError, match=r"no such file or folder: absent\.mp4"):
         open_source("absent.mp4")
-    with pytest.raises(ValueError, match=r"holds no pictures \(.*\); it holds a video: name that"):
+    with pytest.raises(ValueError, match=r"contains no images \(.*\); it contains a video: name the file"):
         open_source(tmp_path)
 
 
@@ -263,7 +263,7 @@ def test_a_missing_picture_of_a_sequence_keeps_its_place(tmp_path: Path) -> None
     assert frames[2].image is None
     assert number_of(frames[3].image) == 3
     assert (source.name, source.fps, source.frame_count, source.broken) == ("street", 5, 4, 1)
-    assert source.note == "seqinfo.ini promises 9 frames, the pictures end at 4"
+    assert source.note == "seqinfo.ini promises 9 frames, the images end at 4"
 
 
 def test_a_sequence_without_pictures_counts_its_frames(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_sequence_without_pictures_counts_its_frames(tmp_path: Path) -> None:
     ]
     assert source.broken == 0
     ini.write_text("[Sequence]\n")
-    with pytest.raises(ValueError, match=r"no pictures, and no seqinfo\.ini says how many frames"):
+    with pytest.raises(ValueError, match=r"no images, and no seqinfo\.ini with the number of frames"):
         open_source(tmp_path)
     (tmp_path / "det").mkdir()
     (tmp_path / "det" / "det.txt").write_text("6,-1,1,1,2,2,1\n")
@@ -336,7 +336,7 @@ def test_a_lost_stream_is_found_again(stream: tuple[str, ThreadingHTTPServer]) -
         server.server_close()
         for _ in source:
             pass
-        assert "2 attempts to reach it again failed" in source.note
+        assert "2 attempts to reconnect failed" in source.note
 
 
 def test_a_stream_that_is_not_there_is_an_error_without_the_password() -> None:

@@ -66,7 +66,7 @@ def test_pixels_that_are_not_square_are_noted_and_kept(
     with open_source(clip) as source:
         assert next(source).image.shape == (64, 96, 3)
         assert source.pixel_aspect == Fraction(16, 11)
-        assert source.note == "pixels are 16/11 times as wide as high: boxes count pixels as they are stored"
+        assert source.note == "pixels are 16/11 times as wide as high: boxes are in stored pixels"
     (tmp_path / "det.txt").write_text("1,-1,9,9,10,20,0.9\n")
     arguments = [str(clip), "--detections", str(tmp_path / "det.txt"), "--reid", "none"]
     assert track([*arguments, "--save-video", str(tmp_path / "o.mp4")]) == 0
@@ -105,7 +105,7 @@ def test_a_raw_stream_takes_its_rate_from_its_header_or_from_the_option(
         assert source.fps == (fps or rate)
         np.testing.assert_allclose(stamps, np.arange(12) / (fps or rate), atol=1e-9)
     with open_source(path) as source:
-        expected = f"a raw stream has no time stamps: its frame rate is taken as {rate} (--fps N sets it)"
+        expected = f"a raw stream has no timestamps: its frame rate is taken as {rate} (--fps N sets it)"
         assert source.note == expected
 
 
@@ -149,5 +149,5 @@ def test_files_of_macos_and_windows_are_no_frames(tmp_path: Path) -> None:
     videos.mkdir()
     for name in ("a.mp4", "._a.mp4"):
         (videos / name).touch()
-    with pytest.raises(ValueError, match="it holds a video: name that"):
+    with pytest.raises(ValueError, match="it contains a video: name the file"):
         open_source(videos)

@@ -111,8 +111,8 @@ def test_linked_ids_are_explained_together(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--coast", "2"], "--coast does not go with --offline"),
-        (["--set", "coast=1"], "--coast does not go with --offline"),
+        (["--coast", "2"], "--coast cannot be combined with --offline"),
+        (["--set", "coast=1"], "--coast cannot be combined with --offline"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_work(
@@ -139,7 +139,7 @@ def test_a_live_source_and_a_window_are_refused(
     assert "is live and has no end: leave out --offline" in capsys.readouterr().err
     monkeypatch.setenv("DISPLAY", ":9")
     assert run(clip, "--show") == 2
-    assert "--show does not go with --offline" in capsys.readouterr().err
+    assert "--show cannot be combined with --offline" in capsys.readouterr().err
 
 
 def test_a_stopped_run_writes_what_was_tracked(
@@ -155,7 +155,7 @@ def test_a_stopped_run_writes_what_was_tracked(
     monkeypatch.setattr(offline.Recorder, "add", add_and_stop)
     assert run(clip, "--output", str(clip / "out.txt")) == 130
     assert read_tracks(clip / "out.txt").frame.tolist() == list(range(1, 13))
-    assert "stopped by SIGINT; outputs hold frames 1 to 12" in capsys.readouterr().err
+    assert "stopped by SIGINT; the outputs contain 12 frames" in capsys.readouterr().err
 
 
 def test_a_video_without_people_is_an_empty_result(clip: Path) -> None:

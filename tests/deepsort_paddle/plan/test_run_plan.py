@@ -85,7 +85,7 @@ def test_outputs_are_known_by_their_role() -> None:
         ({"encode": "some"}, "encode: expected all or needed, got 'some'"),
         ({"offline": 1}, "offline: expected True or False, got 1"),
         ({"output": 2.5}, "output: expected a name or a path, got 2.5"),
-        ({"classes": "person,,car"}, "classes: expected names or numbers with commas between"),
+        ({"classes": "person,,car"}, "classes: expected names or numbers separated by commas"),
         ({"min_confidence": {"car": 2}}, "min_confidence: expected a number from 0 to 1, got 2"),
         ({"explain": [0]}, "explain: expected a whole number from 1, got 0"),
         ({"lines": [3]}, "lines: expected Line or its text, got int"),
@@ -103,7 +103,7 @@ def test_a_wrong_value_is_named_in_one_line(values: dict[str, Any], message: str
     ("values", "message"),
     [
         ({"detections": "d.txt", "detector": "hog"}, "exclude each other"),
-        ({"detections": "d.txt", "classes": "car"}, "--classes is for detectors"),
+        ({"detections": "d.txt", "classes": "car"}, "--classes needs a detector"),
         ({"encode": "needed", "frames_per_batch": 2}, "leave out --frames-per-batch 2"),
         ({"lines": ["a:0,0,9,9"], "zones": ["a:0,0,9,0,9,9"]}, "got 'a' twice"),
         ({"tracker_options": {"max_agee": 3}}, "'max_agee' (did you mean max_age?)"),

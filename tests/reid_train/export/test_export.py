@@ -136,7 +136,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(checkpoint, dev_index, tmp_
     monkeypatch.setattr(module, "exported_predictor", plain)
     with pytest.raises(ValueError, match="got 12 and 0|pairs of one person and pairs of different persons"):
         export(checkpoint, dev_index[dev_index.pids == 101], folder)
-    with pytest.raises(ValueError, match="export needs images of persons to measure with, got none"):
+    with pytest.raises(ValueError, match="export needs images of persons for figures, got none"):
         export(checkpoint, dev_index[:0], folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
@@ -158,7 +158,7 @@ def test_a_disk_that_fills_under_the_graph_leaves_the_earlier_export(
         parameters.write_bytes(parameters.read_bytes()[:20])
 
     monkeypatch.setattr(module.paddle.jit, "save", full)
-    with pytest.raises(OSError, match=r"of the graph cannot be opened, is the disk full\?$"):
+    with pytest.raises(OSError, match=r"the graph just written cannot be opened: is the disk full\?$"):
         export(checkpoint, dev_index, folder)
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
     assert (folder / "encoder.json").is_file()
@@ -186,9 +186,9 @@ def test_a_folder_of_other_things_is_never_replaced(checkpoint, dev_index, tmp_p
     folder = tmp_path / "home"
     folder.mkdir()
     (folder / "thesis.tex").write_text("years")
-    with pytest.raises(ValueError, match="home: holds other files than an export, which would be lost"):
+    with pytest.raises(ValueError, match="home: contains files that are not an export"):
         export(checkpoint, dev_index, folder)
-    with pytest.raises(NotADirectoryError, match=r"thesis.tex: is a file, wanted a folder"):
+    with pytest.raises(NotADirectoryError, match=r"thesis.tex: expected a folder, got a file"):
         export(checkpoint, dev_index, folder / "thesis.tex")
     assert (folder / "thesis.tex").read_text() == "years"
 
@@ -207,7 +207,7 @@ def test_data_without_cameras_gives_recall_and_a_threshold(checkpoint, dev_index
     card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
     assert "| Rank-1 |" not in card
     assert "| Recall@Rank-1 (all against all) |" in card
-    assert "Cameras unknown: pairs of one camera are among them" in card
+    assert "Cameras are unknown: some pairs are from one camera" in card
 
 
 def test_the_card_tells_what_is_known_and_no_more(checkpoint, dev_index, tmp_path):

@@ -86,9 +86,9 @@ def test_what_cannot_be_done_leaves_everything_as_it_was(folder, tmp_path, monke
     other = tmp_path / "other"
     other.mkdir()
     (other / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds other files than an export"):
+    with pytest.raises(ValueError, match="contains files that are not an export"):
         add_onnx(folder, other)
-    with pytest.raises(ValueError, match="fast: lies in the export itself, name another folder"):
+    with pytest.raises(ValueError, match="fast: lies in the export itself: name another folder"):
         add_onnx(folder, folder / "fast")
     assert contents(other) == {"notes.txt": b"mine"}
     assert main(["onnx", str(other)]) == 2

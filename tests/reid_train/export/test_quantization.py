@@ -92,7 +92,7 @@ def test_bfloat16_is_allowed_where_every_embedding_stays(
     found = quantize(folder, train_index, dev_index, images=9)
     assert found[2].min_cosine == pytest.approx(cosine, abs=1e-4)
     assert described(folder)["bfloat16"]["allowed"] is allowed
-    assert ("by itself where a CPU has it" in (folder / "MODEL_CARD.md").read_text()) is allowed
+    assert ("is used if the CPU supports it" in (folder / "MODEL_CARD.md").read_text()) is allowed
     capfd.readouterr()
 
 
@@ -119,9 +119,9 @@ def test_bad_input_leaves_the_folder_as_it_was(folder, train_index, dev_index, p
     before = contents(folder)
     with pytest.raises(ValueError, match="images must be 1 or more, got 0"):
         quantize(folder, train_index, dev_index, images=0)
-    with pytest.raises(ValueError, match="images to calibrate with and images to measure with, got none"):
+    with pytest.raises(ValueError, match="images for calibration and for measurement, got none"):
         quantize(folder, train_index[:0], dev_index)
-    with pytest.raises(FileNotFoundError, match=r"encoder\.json: no such file: quantize wants a folder"):
+    with pytest.raises(FileNotFoundError, match=r"encoder\.json: no such file; expected a folder"):
         quantize(tmp_path, train_index, dev_index)
     assert contents(folder) == before
     foreign = shutil.copytree(folder, tmp_path / "foreign")

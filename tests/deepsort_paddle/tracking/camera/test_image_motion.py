@@ -137,12 +137,12 @@ def test_the_command_takes_the_motion_from_pictures(tmp_path: Path) -> None:
         "0.5",
     ]
     seen = {}
-    for choice in ("none", "pictures", "both"):
+    for choice in ("none", "images", "both"):
         assert track([*arguments, "--camera-motion", choice]) == 0
         document = json.loads((tmp_path / "out.json").read_text())
         assert document["meta"]["settings"]["camera_motion"] == choice
         seen[choice] = sum(len(frame["tracks"]) for frame in document["frames"])
-    assert seen == {"none": 0, "pictures": 10, "both": 10}
+    assert seen == {"none": 0, "images": 10, "both": 10}
     assert track([*arguments, "--preset", "motion"]) == 0
     document = json.loads((tmp_path / "out.json").read_text())
     assert document["meta"]["settings"]["camera_motion"] == "both"
@@ -177,6 +177,6 @@ def test_without_pictures_the_option_is_refused_in_one_line(
     (tmp_path / "det" / "det.txt").write_text("1,-1,100,50,20,60,0.9\n")
     arguments = [str(tmp_path), "--detections", str(tmp_path / "det" / "det.txt"), "--quiet"]
     output = str(tmp_path / "out.txt")
-    assert track([*arguments, "--output", output, "--camera-motion", "pictures"]) == 2
+    assert track([*arguments, "--output", output, "--camera-motion", "images"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.endswith("has no pictures: leave out --camera-motion pictures")
+    assert line.endswith("has no images: leave out --camera-motion images")
