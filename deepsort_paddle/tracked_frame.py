@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.structures import Detections, Tracks
 
@@ -35,6 +38,7 @@ class TrackedFrame:
         detections: the detections that the tracker received; `Tracks.detection_index` is a row of them.
         tracks: the tracks that the tracker returned.
         seconds: how long each stage took.
+        camera_motion: ``(2, 3)``, the camera's motion that the tracker received; None without.
 
     Example:
         >>> from deepsort_paddle import DeepSort, track_frames
@@ -49,3 +53,4 @@ class TrackedFrame:
     detections: Detections
     tracks: Tracks
     seconds: StageSeconds
+    camera_motion: NDArray[np.float64] | None = None

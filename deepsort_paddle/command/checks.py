@@ -109,8 +109,13 @@ def expect_video(source: str) -> None:
         raise ValueError(f"{source} is not a video: {named}")
 
 
-def check_source(plan: RunPlan, source: FrameSource) -> None:
+def check_source(plan: RunPlan, source: FrameSource, *, motion_known: bool = False) -> None:
     """Check that the source has what the plan needs: images, and an end for ``offline``.
+
+    Args:
+        plan: the run.
+        source: opened.
+        motion_known: whether the camera's motion in the images is known without them.
 
     Raises:
         ValueError: it does not.
@@ -119,7 +124,7 @@ def check_source(plan: RunPlan, source: FrameSource) -> None:
         for name in _OF_IMAGES:
             if getattr(plan, name):
                 raise ValueError(f"{plan.source} has no images: leave out {_flag(name)}")
-        if plan.camera_motion in ("images", "both"):
+        if plan.camera_motion in ("images", "both") and not motion_known:
             raise ValueError(f"{plan.source} has no images: leave out --camera-motion {plan.camera_motion}")
     if plan.offline and source.live:
         raise ValueError(f"{plan.source} is live and has no end: leave out --offline")

@@ -150,6 +150,7 @@ def open_components(
     values.update(
         max_age=options.max_age, iou_max_age=options.iou_max_age
     )  # they may have been given in seconds
+    moved = saved is not None and saved.camera_motion is not None
     settings = {
         "detections": plan.detections,
         "detector": opened.name,
@@ -161,7 +162,7 @@ def open_components(
         "encode": plan.encode,
         "preset": preset,
         "offline": plan.offline,
-        "camera_motion": camera_motion(plan, has_images=source.has_images),
+        "camera_motion": camera_motion(plan, has_images=source.has_images or moved),
         **values,
     }
     return Components(

@@ -33,6 +33,7 @@ from deepsort_paddle.command.saved_run import fill_plan, is_saved, open_frames, 
 from deepsort_paddle.command.write_frames import can_be_read_again, progress_bar, replayed, write_frames
 from deepsort_paddle.console.signals import Stop
 from deepsort_paddle.detection.labels import is_person
+from deepsort_paddle.detection.saved_detections import SavedDetections, SavedMotion
 from deepsort_paddle.frames import Frame, FrameSource
 from deepsort_paddle.output.blur import PersonBlur
 from deepsort_paddle.output.detection_writer import DetectionWriter
@@ -41,7 +42,7 @@ from deepsort_paddle.part_files import lock_output, name_disk_errors
 from deepsort_paddle.pipeline.confirmation import ConfirmationCheck
 from deepsort_paddle.pipeline.offline import Recorder
 from deepsort_paddle.pipeline.selective_encoding import SelectiveEncoding
-from deepsort_paddle.pipeline.stages import Detect, Encode, track_frames
+from deepsort_paddle.pipeline.stages import CameraMotion, Detect, Encode, track_frames
 from deepsort_paddle.plan.run_plan import FILES, RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.camera.image_motion import ImageMotion
@@ -90,7 +91,8 @@ def run_plan(
         saved = open_saved(plan)
         plan = fill_plan(plan, saved)
         source = stack.enter_context(open_frames(plan, saved, images=bool(outputs)))
-        check_source(plan, source)
+        moved = saved is not None and saved.camera_motion is not None
+        check_source(plan, source, motion_known=moved)
         plan = plan.in_pixels(source.width, source.height)
         plan = plan.named(source.name, has_images=source.has_images)
         for path in plan.files().values():
@@ -104,7 +106,7 @@ def run_plan(
         for path in (path for name in FILES if (path := getattr(plan, name))):
             stack.enter_context(lock_output(path))
         first, second = _passes(plan, source, stack)
-        run = _Run(plan, first, source, components, notes, outputs, signals)
+        run = _Run(plan, first, source, components, notes, outputs, signals, saved)
         progress = Progress(
             source, components.counter, count_every=plan.count_every, start_time=plan.start_time
         )
@@ -157,6 +159,7 @@ class _Run:
         notes: its notes.
         outputs: further outputs, after those of the plan.
         signals: numbers of the signals that end the run between two frames.
+        saved: the detections of the plan, where they were saved by an earlier run.
     """
 
     plan: RunPlan
@@ -166,11 +169,11 @@ class _Run:
     notes: Notes
     outputs: Sequence[Output]
     signals: Sequence[int]
+    saved: SavedDetections | None
 
     def track(self) -> Generator[TrackedFrame, None, None]:
         """Return the frames of the source with their tracks, lazily."""
         plan, components = self.plan, self.components
-        by_images = components.settings["camera_motion"] in ("images", "both")
         read_ahead = plan.read_ahead
         if read_ahead is None:  # prefetching would delay a live source
             read_ahead = 0 if self.source.live else _READ_AHEAD
@@ -186,8 +189,16 @@ class _Run:
             min_height=plan.min_height,
             select=SelectiveEncoding(components.tracker) if plan.encode == "needed" else None,
             clock_rate=components.tracker.options.frame_rate if self.source.live else None,
-            camera_motion=ImageMotion() if by_images else None,
+            camera_motion=self.camera_motion(),
         )
+
+    def camera_motion(self) -> CameraMotion | None:
+        """How the camera's motion is taken from the images, or from the file of an earlier run."""
+        if self.components.settings["camera_motion"] not in ("images", "both"):
+            return None
+        if self.source.has_images or self.saved is None:
+            return ImageMotion()
+        return SavedMotion(self.saved, self.source.frame_numbers or self.saved.frame_number.tolist())
 
     def write(self, frames: Iterable[TrackedFrame], progress: Progress, *, complete: bool = True) -> int:
         """Hand each frame to all outputs of the first pass; returns the signal that ended it early, or 0.

@@ -113,7 +113,8 @@ def _replays(plan: RunPlan, saved: SavedDetections, *, images: bool) -> bool:
     if describes and (plan.reid is not None or plan.preset != "motion"):
         return False
     by_images = camera_motion(plan, has_images=True) in ("images", "both")
-    if (by_images and has_images) or plan.fps not in (None, saved.about.fps):
+    needs_images = by_images and has_images and saved.camera_motion is None
+    if needs_images or plan.fps not in (None, saved.about.fps):
         return False
     return not (has_images and (images or any(getattr(plan, name) for name in _OF_IMAGES)))
 

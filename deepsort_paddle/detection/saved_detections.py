@@ -2,16 +2,17 @@
 
 The file holds arrays only and is read without pickle: ``frame``, ``boxes``, ``confidence``, ``class_id``,
 ``described`` and ``embeddings`` have a row for each detection, ``frame_number`` and ``timestamp`` one for
-each frame, ``about`` is one JSON text. Numbers keep the types that the tracker computes with (boxes float64,
-embeddings float32), so that a run from the file gives the same tracks to the last digit; float16 would halve
-the file and change distances that lie near a threshold.
+each frame, ``about`` is one JSON text. A run that took the camera's motion from the images adds it as
+``camera_motion``, a map for each frame, so that the next run reads no images for it. Numbers keep the types
+that the tracker computes with (boxes float64, embeddings float32), so that a run from the file gives the same
+tracks to the last digit; float16 would halve the file and change distances that lie near a threshold.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -26,7 +27,7 @@ from deepsort_paddle.detection.candidates import suppress
 from deepsort_paddle.frames import Frame, FrameSource, Tally
 from deepsort_paddle.structures import Detections
 
-__all__ = ["COLUMNS", "SUFFIX", "AboutDetections", "SavedDetections"]
+__all__ = ["COLUMNS", "SUFFIX", "AboutDetections", "SavedDetections", "SavedMotion"]
 
 SUFFIX = ".npz"
 FORMAT = 1
@@ -40,6 +41,10 @@ COLUMNS: Mapping[str, tuple[type[np.generic], tuple[str | int, ...]]] = {
     "embeddings": (np.float32, ("N", "D")),
     "frame_number": (np.int64, ("F",)),
     "timestamp": (np.float64, ("F",)),  # NaN: unknown
+}
+# Arrays that a file may lack.
+_OPTIONAL: Mapping[str, tuple[type[np.generic], tuple[str | int, ...]]] = {
+    "camera_motion": (np.float64, ("F", 2, 3)),  # from the pixels of the frame before to this frame's
 }
 
 
@@ -125,6 +130,8 @@ class SavedDetections:
         frame_number: ``(F,)`` int64 number of each frame, with or without detections.
         timestamp: ``(F,)`` float64 seconds of each frame, NaN when unknown.
         has_embeddings: whether any frame has embeddings.
+        camera_motion: ``(F, 2, 3)`` float64 map from the previous frame's pixels to each frame's, as taken
+            from the images; None where the run did not.
 
     Example:
         >>> saved = SavedDetections.read("street.npz")  # doctest: +SKIP
@@ -137,6 +144,7 @@ class SavedDetections:
     frame_number: NDArray[np.int64]
     timestamp: NDArray[np.float64]
     has_embeddings: bool
+    camera_motion: NDArray[np.float64] | None
     _by_frame: dict[int, Detections] = field(repr=False)
 
     @classmethod
@@ -151,6 +159,7 @@ class SavedDetections:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in (*COLUMNS, "about")}
+                columns |= {name: arrays[name] for name in _OPTIONAL if name in arrays}
             about = AboutDetections.from_json(str(columns.pop("about")))
             _check_columns(columns)
             by_frame = _by_frame(columns)
@@ -159,7 +168,8 @@ class SavedDetections:
         except (ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is no file of --save-detections: {error}") from None
         described = bool(columns["described"].any())
-        return cls(path, about, columns["frame_number"], columns["timestamp"], described, by_frame)
+        motion = columns.get("camera_motion")
+        return cls(path, about, columns["frame_number"], columns["timestamp"], described, motion, by_frame)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -216,10 +226,52 @@ class SavedDetections:
         )
 
 
+class SavedMotion:
+    """The camera's motion from a file, for `track_frames`; called once on each frame, in order.
+
+    Args:
+        saved: with ``camera_motion``.
+        frame_numbers: of the frames to come; those in between count, as with ``--stride``.
+
+    Example:
+        >>> saved = SavedDetections.read("street.npz")  # doctest: +SKIP
+        >>> SavedMotion(saved, [1, 3, 5])(None, boxes).shape  # doctest: +SKIP
+        (2, 3)
+    """
+
+    def __init__(self, saved: SavedDetections, frame_numbers: Sequence[int]) -> None:
+        if saved.camera_motion is None:
+            raise ValueError(f"{saved.path} holds no camera motion")
+        self._maps = _composed(saved.frame_number, saved.camera_motion, frame_numbers)
+
+    def __call__(self, image: NDArray[np.uint8] | None, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The ``(2, 3)`` map of the next frame; neither argument is looked at."""
+        return next(self._maps, np.eye(2, 3))
+
+
+def _composed(
+    numbers: NDArray[np.int64], maps: NDArray[np.float64], wanted: Sequence[int]
+) -> Iterator[NDArray[np.float64]]:
+    """The map of each frame asked for from the one before it."""
+    full = np.tile(np.eye(3), (len(maps), 1, 1))
+    full[:, :2] = maps
+    start = int(np.searchsorted(numbers, wanted[0], side="right")) if len(wanted) else 0
+    yield np.eye(2, 3)
+    for number in wanted[1:]:
+        stop = int(np.searchsorted(numbers, number, side="right"))
+        total = np.eye(3)
+        for one in full[start:stop]:
+            total = one @ total
+        start = stop
+        yield total[:2]
+
+
 def _check_columns(columns: Mapping[str, NDArray[Any]]) -> None:
     """Raise ValueError unless all arrays have the type and the shape that `COLUMNS` gives."""
     sizes: dict[str | int, int] = {}
-    for name, (kind, shape) in COLUMNS.items():
+    for name, (kind, shape) in {**COLUMNS, **_OPTIONAL}.items():
+        if name not in columns:
+            continue
         column = columns[name]
         if column.dtype != kind or column.ndim != len(shape):
             expected = f"{np.dtype(kind)} with {len(shape)} axes"
@@ -228,6 +280,8 @@ def _check_columns(columns: Mapping[str, NDArray[Any]]) -> None:
             expected_size = side if isinstance(side, int) else sizes.setdefault(side, got)
             if got != expected_size:
                 raise ValueError(f"{name} must have {expected_size} for {side}, got {column.shape}")
+    if not np.isfinite(columns.get("camera_motion", 0.0)).all():
+        raise ValueError("camera_motion must be finite")
     numbers = columns["frame_number"]
     if len(numbers) and (numbers[0] < 1 or (np.diff(numbers) <= 0).any()):
         raise ValueError("frame_number must rise, from 1 on")

@@ -45,6 +45,7 @@ class DetectionWriter:
         self._frames: list[int] = []
         self._seconds: list[float] = []
         self._counts: list[int] = []
+        self._motions: list[NDArray[np.float64] | None] = []
         self._size = 0
         self._rows: IO[bytes] = tempfile.TemporaryFile(dir=temporary_path(path).parent)  # noqa: SIM115
         self._waiting = 0  # detections without embeddings whose zero rows are not written yet
@@ -66,6 +67,7 @@ class DetectionWriter:
         self._frames.append(frame.number)
         self._seconds.append(np.nan if frame.timestamp is None else frame.timestamp)
         self._counts.append(len(found))
+        self._motions.append(tracked.camera_motion)
         rows = found.embeddings
         if rows is not None and len(rows):
             if self._size == 0:
@@ -125,6 +127,9 @@ class DetectionWriter:
             "timestamp": np.array(self._seconds, np.float64),
         }
         kept = {name: np.asarray(column, COLUMNS[name][0]) for name, column in columns.items()}
+        if any(motion is not None for motion in self._motions):
+            still = np.eye(2, 3)
+            kept["camera_motion"] = np.array([still if one is None else one for one in self._motions])
         return {**kept, "about": np.array(self._about().as_json())}
 
     def __enter__(self) -> Self:

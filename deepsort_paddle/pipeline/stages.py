@@ -288,7 +288,7 @@ def _track(batches: _Batches, tracker: Tracker) -> Generator[TrackedFrame, None,
                 tracks = cast(_InformedTracker, tracker).update(detections, **known)
                 track = time.perf_counter() - began
                 spent = StageSeconds(batch.read, seconds, batch.encode, track)
-                yield TrackedFrame(frame, detections, tracks, spent)
+                yield TrackedFrame(frame, detections, tracks, spent, known.get("camera_motion"))
 
 
 def _with_embeddings(batch: list[Frame], detected: list[Detections], encode: Encode) -> list[Detections]:

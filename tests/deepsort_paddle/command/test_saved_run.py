@@ -102,6 +102,46 @@ def test_a_run_from_the_file_gives_the_same_results_without_detector_and_encoder
         assert files[name].read_bytes() == again[name].read_bytes(), name
 
 
+@pytest.fixture(scope="module")
+def panning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of a textured wall that moves by three pixels a frame."""
+    path = tmp_path_factory.mktemp("panning") / "wall.mp4"
+    wall = np.random.default_rng(0).integers(0, 256, (25, 80, 3), np.uint8)
+    wall = wall.repeat(4, axis=0).repeat(4, axis=1)
+    with VideoWriter(path, fps=10) as writer:
+        for number in range(12):
+            writer.write(np.ascontiguousarray(wall[:, 3 * number : 3 * number + 180]))
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}], ids=["all frames", "stride"])
+def test_the_camera_motion_comes_from_the_file_alone(
+    panning: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    npz, files = tmp_path / "wall.npz", [tmp_path / "first.txt", tmp_path / "again.txt"]
+    common: dict[str, Any] = {"camera_motion": "images", "preset": "strong", **options}
+    track_video(panning, detector=Detector(), reid=Encoder(), save_detections=npz, output=files[0], **common)
+    saved = SavedDetections.read(npz)
+    assert saved.camera_motion is not None
+    step = 3 * options.get("stride", 1)
+    assert saved.camera_motion[1:, 0, 2] == pytest.approx(-step, abs=0.2)
+    alone = npz.rename(tmp_path / "alone.npz")
+    track_video(alone, output=files[1], **common)
+    assert files[0].read_text() == files[1].read_text()
+
+
+def test_a_file_without_camera_motion_cannot_give_it(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(saved) as arrays:
+        columns = {name: arrays[name] for name in arrays if name != "camera_motion"}
+    older = tmp_path / "older.npz"
+    np.savez(older, **columns)
+    assert track([str(older), "--camera-motion", "images", "--output", str(tmp_path / "a.txt")]) == 2
+    assert "leave out --camera-motion images" in capsys.readouterr().err
+    assert track([str(older), "--preset", "strong", "--quiet", "--output", str(tmp_path / "a.txt")]) == 0
+
+
 def test_the_file_says_where_it_comes_from_and_needs_no_pickle(clip: Path, saved: Path) -> None:
     about = SavedDetections.read(saved).about
     assert (about.source, about.fps, about.width, about.height) == ("street", 10, 180, 100)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle import Detections, Frame, TrackedFrame, Tracks
-from deepsort_paddle.detection.saved_detections import AboutDetections, SavedDetections
+from deepsort_paddle.detection.saved_detections import AboutDetections, SavedDetections, SavedMotion
 from deepsort_paddle.output.detection_writer import DetectionWriter
 from deepsort_paddle.tracked_frame import StageSeconds
 
@@ -61,6 +61,35 @@ def test_the_source_has_the_frames_of_the_run(tmp_path: Path) -> None:
     assert (source.name, source.fps, source.frame_count) == ("street", 25, 3)
 
 
+def write_moving(path: Path, shifts: list[float | None]) -> Path:
+    with DetectionWriter(path, lambda: ABOUT) as writer:
+        for number, shift in enumerate(shifts, 1):
+            motion = None if shift is None else np.array([[1.0, 0, shift], [0, 1, 0]])
+            frame, seconds = Frame(number, None, None), StageSeconds(0, 0, 0, 0)
+            writer.write(TrackedFrame(frame, some(1), Tracks.empty(), seconds, motion))
+    return path
+
+
+def test_the_camera_motion_is_read_to_the_last_bit(tmp_path: Path) -> None:
+    saved = SavedDetections.read(write_moving(tmp_path / "a.npz", [0.0, 1.1, None, 2.3]))
+    assert saved.camera_motion is not None
+    assert saved.camera_motion[:, 0, 2].tolist() == [0, 1.1, 0, 2.3]
+
+
+def test_a_file_without_camera_motion_has_none(tmp_path: Path) -> None:
+    saved = SavedDetections.read(write(tmp_path / "a.npz", [some(1)]))
+    assert saved.camera_motion is None
+    with pytest.raises(ValueError, match="holds no camera motion"):
+        SavedMotion(saved, [1])
+
+
+def test_the_camera_motion_of_frames_left_out_adds_up(tmp_path: Path) -> None:
+    saved = SavedDetections.read(write_moving(tmp_path / "a.npz", [0.0, 1.0, 2.0, 4.0, 8.0]))
+    motion = SavedMotion(saved, [2, 4, 5])
+    shifts = [motion(None, np.zeros((0, 4)))[0, 2] for _ in range(4)]
+    assert shifts == [0, 6, 8, 0]
+
+
 def test_an_older_file_is_kept_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npz", [some(1)])
     before = path.read_bytes()
@@ -79,6 +108,8 @@ def test_an_older_file_is_kept_until_the_new_one_is_complete(tmp_path: Path) -> 
         ({"frame_number": np.array([1, 1])}, "timestamp must have 2 for F"),
         ({"boxes": np.full((1, 4), np.nan)}, "boxes must be finite"),
         ({"about": np.array("{}")}, "expected format 1"),
+        ({"camera_motion": np.zeros((2, 2, 3))}, "camera_motion must have 1 for F"),
+        ({"camera_motion": np.full((1, 2, 3), np.inf)}, "camera_motion must be finite"),
         ({"about": np.array("x")}, "Expecting value"),
         ({"about": np.array([{}], object)}, "allow_pickle"),
     ],
