@@ -14,9 +14,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
 
 __all__ = [
+    "CompletedOnExit",
     "check_absent",
     "check_writable",
     "commit",
@@ -30,6 +36,31 @@ __all__ = [
 ]
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+class CompletedOnExit:
+    """Context manager of a writer: an error leaves the output incomplete, Ctrl-C completes it.
+
+    Subclasses define ``close``, and `abandon` if an error leaves something open.
+    """
+
+    def close(self) -> None:
+        """Complete the output."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """Release what is open, without completing the output."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.close()
+        else:
+            self.abandon()
 
 
 def real_path(path: str | Path) -> Path:

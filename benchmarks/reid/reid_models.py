@@ -21,22 +21,11 @@ import paddle
 from paddle import nn
 
 from deepsort_paddle.inference.predictor import Predictor
+from reid_train.export.export import Exported
 from reid_train.models import MODELS, build_classifier, build_network, parameter_count
 from reid_train.models.network import unit_rows
 
 EMBEDDING_SIZE = 128
-
-
-class Exported(nn.Layer):
-    """A network with unit rows at its end."""
-
-    def __init__(self, network: nn.Layer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """``(B, H, W, 3)`` uint8 to ``(B, D)``."""
-        return unit_rows(self.network(images))
 
 
 def count_macs(network: nn.Layer, images: paddle.Tensor) -> int:

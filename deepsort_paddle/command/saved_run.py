@@ -53,10 +53,10 @@ def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
 
     Args:
         plan: the run.
-        saved: its detections, where they were saved by an earlier run.
+        saved: its detections, if an earlier run saved them.
 
     Raises:
-        ValueError: the plan names another part.
+        ValueError: the plan has a different stride, start or end.
     """
     if saved is None:
         return plan
@@ -71,7 +71,7 @@ def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
                 ":".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
                 for value in (part, given)
             ]
-            raise ValueError(f"{saved.path} is of --{name} {words[0]}, got --{name} {words[1]}")
+            raise ValueError(f"{saved.path} was saved with --{name} {words[0]}, got --{name} {words[1]}")
         known[name] = part
     return replace(plan, **known)
 

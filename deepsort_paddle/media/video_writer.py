@@ -14,17 +14,15 @@ import logging
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from deepsort_paddle.media.sound import Sound
-from deepsort_paddle.part_files import commit, temporary_path
+from deepsort_paddle.part_files import CompletedOnExit, commit, temporary_path
 
 __all__ = ["VideoWriter"]
 
@@ -34,7 +32,7 @@ _SQUARE = Fraction(1)
 _SUFFIXES = (".mp4", ".m4v", ".mov")
 
 
-class VideoWriter:
+class VideoWriter(CompletedOnExit):
     """Writes BGR frames as H.264.
 
     The size is that of the first frame; an odd side gets one more row or column, as 4:2:0 wants even ones,
@@ -192,13 +190,7 @@ class VideoWriter:
                 for packet in heapq.merge(*tracks, key=lambda packet: packet.dts * packet.time_base):
                     target.mux(packet)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.close()
-        elif self._container is not None:
+    def abandon(self) -> None:
+        """Finish the temporary file without renaming it."""
+        if self._container is not None:
             self._finish()

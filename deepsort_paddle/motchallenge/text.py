@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from deepsort_paddle.motchallenge.variants import (
     truth_as_motchallenge,
     why_twice,
 )
-from deepsort_paddle.part_files import commit, temporary_path
+from deepsort_paddle.part_files import CompletedOnExit, commit, temporary_path
 from deepsort_paddle.structures import Detections, Tracks, row_index
 
 __all__ = [
@@ -155,7 +154,7 @@ def read_ground_truth(path: str | Path) -> TrackRecords:
     return _track_table(path, table, lines, has_class=table.shape[1] in (8, 9))
 
 
-class TrackWriter:
+class TrackWriter(CompletedOnExit):
     """Writes tracks as lines ``frame,id,left,top,width,height,score,-1,-1,-1``.
 
     It writes ``NAME.part``, flushes after each frame, and renames the file to ``NAME`` when it is closed. So
@@ -212,16 +211,9 @@ class TrackWriter:
             self._file.close()
             commit(self.path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.close()
-        else:
-            self._file.close()
+    def abandon(self) -> None:
+        """Close the temporary file without renaming it."""
+        self._file.close()
 
 
 def _boxes(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,23 +7,21 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Generator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from deepsort_paddle.detection.saved_detections import COLUMNS, AboutDetections
-from deepsort_paddle.part_files import commit, name_disk_errors, temporary_path
+from deepsort_paddle.part_files import CompletedOnExit, commit, name_disk_errors, temporary_path
 from deepsort_paddle.structures import Detections
 from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["DetectionWriter"]
 
 
-class DetectionWriter:
+class DetectionWriter(CompletedOnExit):
     """Collects the detections of a run and writes them when closed; see `SavedDetections`.
 
     Embeddings are written to a temporary file next to the result, so memory does not grow with them.
@@ -132,13 +130,6 @@ class DetectionWriter:
             kept["camera_motion"] = np.array([still if one is None else one for one in self._motions])
         return {**kept, "about": np.array(self._about().as_json())}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.close()
-        else:
-            self._rows.close()
+    def abandon(self) -> None:
+        """Delete the temporary file."""
+        self._rows.close()

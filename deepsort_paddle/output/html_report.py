@@ -13,20 +13,18 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.output.draw import track_color
 from deepsort_paddle.output.page import PageTemplate, data_uri
-from deepsort_paddle.part_files import real_path, replacing
+from deepsort_paddle.part_files import CompletedOnExit, real_path, replacing
 from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["HtmlReport"]
@@ -51,7 +49,7 @@ class _Identity:
     thumbnail: bytes = b""
 
 
-class HtmlReport:
+class HtmlReport(CompletedOnExit):
     """Writes the report of a run when it is closed, even after Ctrl-C."""
 
     def __init__(
@@ -146,15 +144,6 @@ class HtmlReport:
         """
         with replacing(self.path) as file:
             file.write(self._page().encode())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.close()
 
     def _page(self) -> str:
         video, hint = self._video_source()

@@ -11,18 +11,16 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.output.draw import Trails, draw_tracks
 from deepsort_paddle.output.persons import Persons
-from deepsort_paddle.part_files import commit, temporary_path
+from deepsort_paddle.part_files import CompletedOnExit, commit, temporary_path
 from deepsort_paddle.structures import Tracks
 from deepsort_paddle.tracked_frame import TrackedFrame
 
@@ -34,7 +32,7 @@ CSV_COLUMNS = [
 ]
 
 
-class TextFile:
+class TextFile(CompletedOnExit):
     """A text file that gets its final name when closed."""
 
     def __init__(self, path: str | Path) -> None:
@@ -52,16 +50,9 @@ class TextFile:
             self._finish()
         commit(self.path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.close()
-        else:
-            self._file.close()
+    def abandon(self) -> None:
+        """Close the temporary file without renaming it."""
+        self._file.close()
 
 
 class CsvWriter(TextFile):

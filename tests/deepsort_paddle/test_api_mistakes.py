@@ -177,7 +177,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a line without its name": (
         lambda: track_video("video.mp4", lines=["1,2,3,4"]),
-        "lines: expected a line NAME:x1,y1,x2,y2 in pixels, got '1,2,3,4'",
+        "lines: expected a line NAME:x1,y1,x2,y2 or NAME:x1,y1,x2,y2:RIGHT/LEFT, got '1,2,3,4'",
     ),
     "one line as text": (
         lambda: track_video("video.mp4", lines="door:1,2,3,4"),

@@ -98,7 +98,7 @@ def run(video: Path, detector: Path, *options: str) -> dict[str, Any]:
     out = video.parent
     words = [str(video), "--detector", str(detector), "--min-confidence", "0.6", "--reid", "none", "--quiet"]
     words += ["--json", f"{out}/o.json", "--output", f"{out}/o.txt", "--csv", f"{out}/o.csv"]
-    assert track([*words, *options]) == 0
+    assert track([*words, "--overwrite", *options]) == 0
     return json.loads((out / "o.json").read_text())
 
 
@@ -217,7 +217,7 @@ def test_a_detection_file_knows_the_threshold_of_people(tmp_path: Path) -> None:
     det = tmp_path / "det" / "det.txt"
     det.write_text("".join(f"{number},-1,{100 + number},50,20,60,0.5\n" for number in range(1, 6)))
     words = [str(tmp_path), "--detections", str(det), "--quiet", "--output", str(tmp_path / "o.txt")]
-    words += ["--preset", "deepsort"]
+    words += ["--preset", "deepsort", "--overwrite"]
     for thresholds, rows in (("person=0.5", 3), ("0.1,person=0.6", 0)):
         assert track([*words, "--min-confidence", thresholds]) == 0
         assert len((tmp_path / "o.txt").read_text().splitlines()) == rows

@@ -38,9 +38,8 @@ def pictures(tmp_path: Path) -> Path:
 def settings_of(folder: Path, *arguments: str) -> dict[str, object]:
     """Settings in the JSON document of a run."""
     output = folder / "out.json"
-    assert (
-        track([str(folder), "--detections", str(folder / "det.txt"), "--json", str(output), *arguments]) == 0
-    )
+    words = [str(folder), "--detections", str(folder / "det.txt"), "--json", str(output), "--overwrite"]
+    assert track([*words, *arguments]) == 0
     settings: dict[str, object] = json.loads(output.read_text())["meta"]["settings"]
     return settings
 

@@ -278,5 +278,5 @@ def test_a_file_of_a_part_is_replayed_over_that_part(clip: Path, tmp_path: Path)
     for options in ({}, {"start": 1.0}, {"save_video": video}, {"save_video": video, "offline": True}):
         done = track_video(clip, detections=npz, overwrite=True, **options)
         assert done.frames == FRAMES - 10, options
-    with pytest.raises(ValueError, match=r"part.npz is of --start 1, got --start 0.5$"):
+    with pytest.raises(ValueError, match=r"part.npz was saved with --start 1, got --start 0.5$"):
         track_video(clip, detections=npz, start=0.5)

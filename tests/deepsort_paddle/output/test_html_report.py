@@ -169,7 +169,7 @@ def test_counts_and_speed_are_on_the_page(tmp_path: Path) -> None:
 def test_a_large_video_stays_beside_the_page(tmp_path: Path) -> None:
     page = write_report(tmp_path, inline_limit=0.0)
     assert page.all("video")[0]["src"] == "out.mp4"
-    assert "keep out.mp4 beside it" in "".join(page.text)
+    assert "keep out.mp4 next to this page" in "".join(page.text)
 
 
 def test_a_run_without_video_pictures_or_tracks_has_a_page(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(checkpoint, dev_index, tmp_
 
     monkeypatch.setattr(module, "exported_predictor", wrong)
     with pytest.raises(
-        ValueError, match="differs from the trained one by 0.01 at batch_7, allowed is 0.0001"
+        ValueError, match="differs from the trained one by 0.01 at batch_7, expected at most 0.0001"
     ):
         export(checkpoint, dev_index, folder)
     monkeypatch.setattr(module, "exported_predictor", plain)
@@ -216,7 +216,7 @@ def test_the_card_tells_what_is_known_and_no_more(checkpoint, dev_index, tmp_pat
     card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
     assert card.startswith("# toy\n")
     assert "toys: 12 images of 4 persons." in card
-    assert "its licence decides" in card
+    assert "its licence determines" in card
     assert "Market-1501, which its authors give out" not in card
     assert "The gallery is small (4 persons)" in card
     assert "    reid-train elem\n" in card

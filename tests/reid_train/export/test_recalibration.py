@@ -35,7 +35,7 @@ def test_an_export_gets_the_threshold_and_the_figures_of_the_named_sets(exported
     } == untouched
     card = (exported / "MODEL_CARD.md").read_text()
     assert f"| `max_cosine_distance` | {calibration.max_cosine_distance} |" in card
-    assert "On 16 images of 4 persons kept out of training" in card
+    assert "On 16 images of 4 persons held out of training" in card
     assert card.count("## ") == 4
     assert "Not measured" not in card
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=exported, check=True)

@@ -129,6 +129,7 @@ def test_the_command_takes_the_motion_from_pictures(tmp_path: Path) -> None:
     arguments = [str(tmp_path / "clip.mp4"), "--detections", str(tmp_path / "det.txt"), "--reid", "none"]
     arguments += [
         "--quiet",
+        "--overwrite",
         "--preset",
         "deepsort",
         "--json",
