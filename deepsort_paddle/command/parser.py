@@ -137,8 +137,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
                 continue
             equals = "" if value.lower() in ("true", "1") else equals
         elif name in _BARE and not equals:
-            bare, choices = _BARE[name]
-            equals, value = "=", rest.pop(0) if rest and rest[0] in choices else bare
+            bare, ends = _BARE[name]
+            equals, value = "=", rest.pop(0) if rest and rest[0].endswith(ends) else bare
         result.append(f"{name}={value}" if equals else name)
     return result
 
