@@ -29,7 +29,7 @@
   }
 
   const pixels = ([x, y]) => [x * width, y * height];
-  const unit = () => width / svg.getBoundingClientRect().width; // of a pixel on the screen
+  const unit = () => 1 / svg.getScreenCTM().a; // of a pixel on the screen
 
   // On the right of a line is the right hand of somebody who walks from its first point to its second.
   function arrow(place, group) {
