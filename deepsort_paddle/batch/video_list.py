@@ -75,6 +75,8 @@ def make_jobs(batch: BatchPlan, sources: Sequence[str], kept: Mapping[str, str])
     plan = batch.run
     if plan.show:
         raise ValueError("--show works with one video only")
+    if plan.pick:
+        raise ValueError("--pick works with one video only")
     if plan.explain:
         raise ValueError("--explain works with one video only; use --explain-csv with {name}")
     plan = replace(plan, quiet=True, threads=plan.threads or 1, read_ahead=plan.read_ahead or 0)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import Field, fields
 from glob import glob, has_magic
+from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn
 
@@ -46,9 +47,11 @@ _SWITCHES = {"--use-gpu"} | {
     known.spelled(name) for name, known in options(RunPlan).items() if known.is_switch
 }
 
-# Options that may stand alone: what they mean then, and the words that are values of theirs.
+# Options that may stand alone: what they mean then, and how words end that are values of theirs.
 _BARE = {
-    known.spelled(name): (known.bare, known.choices) for name, known in options(RunPlan).items() if known.bare
+    known.spelled(name): (known.bare, known.choices or (Path(known.bare).suffix,))
+    for name, known in options(RunPlan).items()
+    if known.bare
 }
 
 
@@ -137,8 +140,8 @@ def normalise(arguments: Sequence[str]) -> list[str]:
                 continue
             equals = "" if value.lower() in ("true", "1") else equals
         elif name in _BARE and not equals:
-            bare, choices = _BARE[name]
-            equals, value = "=", rest.pop(0) if rest and rest[0] in choices else bare
+            bare, ends = _BARE[name]
+            equals, value = "=", rest.pop(0) if rest and rest[0].endswith(ends) else bare
         result.append(f"{name}={value}" if equals else name)
     return result
 

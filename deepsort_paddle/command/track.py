@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from deepsort_paddle.command.checks import check_outputs, expect_video
 from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.run import run_plan
+from deepsort_paddle.command.saved_run import open_frames
 from deepsort_paddle.command.summary import counted, summary
 from deepsort_paddle.console.log_lines import log_lines
 from deepsort_paddle.counting.places import Line, Zone
+from deepsort_paddle.output.place_picker import write_pick_page
 from deepsort_paddle.output.protocol import Output
 from deepsort_paddle.pipeline.stages import Detect, Encode
 from deepsort_paddle.plan.option import check_names
@@ -155,6 +158,9 @@ def print_run(plan: RunPlan) -> int:
         ValueError: a file or an option is wrong.
         ImportError: a library that the plan needs is not installed.
     """
+    if plan.pick:
+        print(f"written: {_pick_page(plan, plan.pick)}; open it in a browser")
+        return 0
     with log_lines("deepsort_paddle", "deepsort-track", quiet=plan.quiet):
         result = run_plan(plan, _LOGGER.info, signals=_SIGNALS)
     if result.stopped_by:
@@ -170,6 +176,27 @@ def print_run(plan: RunPlan) -> int:
     for track_id in plan.explain:  # last, since an unknown id is an error
         print(result.explain(track_id))
     return 128 + result.stopped_by if result.stopped_by else 0
+
+
+def _pick_page(plan: RunPlan, path: str) -> str:
+    """Write the page of ``--pick`` with the first frame of the plan's source; returns its path."""
+    expect_video(plan.source)
+    check_outputs(plan)
+    with open_frames(plan) as source:
+        image = next((frame.image for frame in source if frame.image is not None), None)
+        if image is None:
+            raise ValueError(f"{plan.source} has no images to draw on")
+        plan = plan.in_pixels(source.width, source.height)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_pick_page(
+            path,
+            image,
+            title=source.name,
+            lines=plan.lines,
+            zones=plan.zones,
+            pixel_aspect=source.pixel_aspect,
+        )
+    return path
 
 
 class _Callback:

@@ -2,7 +2,7 @@
 
 A frame is one row of the table ``frames``; its tracks are one blob of fixed records, with boxes in full
 precision, so that an output written from the index equals the one that the run would have written.
-Detections without a track are not kept: no output shows them.
+Detections without a track are rows of id 0: ``--blur`` hides them too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 __all__ = ["ROW", "frame_rows", "replay"]
 
-# One track of one frame; ``detection`` is NaN where the track had no detection in it.
+# One track of one frame; ``detection`` is NaN where the track had no detection in it. Id 0: no track.
 ROW = np.dtype(
     [
         ("id", "<i4"),
@@ -37,7 +37,7 @@ _NO_TIME = StageSeconds(0.0, 0.0, 0.0, 0.0)
 
 
 def frame_rows(tracked: TrackedFrame) -> bytes:
-    """The tracks of a frame as the blob of the table ``frames``."""
+    """The tracks of a frame, and its other detections, as the blob of the table ``frames``."""
     tracks, found = tracked.tracks, tracked.detections
     rows = np.zeros(len(tracks), ROW)
     rows["id"], rows["class_id"] = tracks.ids, tracks.class_id
@@ -46,7 +46,11 @@ def frame_rows(tracked: TrackedFrame) -> bytes:
     matched = tracks.detection_index >= 0
     rows["detection"][matched] = found.boxes[tracks.detection_index[matched]]
     rows["detection_confidence"][matched] = found.confidence[tracks.detection_index[matched]]
-    return rows.tobytes()
+    alone = found[np.setdiff1d(np.arange(len(found)), tracks.detection_index)]
+    others = np.zeros(len(alone), ROW)
+    others["detection"], others["detection_confidence"] = alone.boxes, alone.confidence
+    others["class_id"] = alone.class_id
+    return rows.tobytes() + others.tobytes()
 
 
 def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Iterator[TrackedFrame]:
@@ -85,9 +89,10 @@ def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Iterator[
 
 def _tracked(frame: Frame, rows: np.ndarray) -> TrackedFrame:
     """A frame of its rows."""
-    matched = ~np.isnan(rows["detection"][:, 0])
-    index = np.where(matched, np.cumsum(matched) - 1, -1)
-    own = rows[matched]
+    detected = ~np.isnan(rows["detection"][:, 0])
+    index = np.where(detected, np.cumsum(detected) - 1, -1)
+    own = rows[detected]
+    index, rows = index[rows["id"] > 0], rows[rows["id"] > 0]
     return TrackedFrame(
         frame=frame,
         detections=Detections(

@@ -33,6 +33,7 @@ __all__ = [
     "line",
     "moment",
     "number",
+    "page_file",
     "seconds",
     "switch",
     "text",
@@ -162,6 +163,13 @@ def event_file(value: str | PathLike[str]) -> str:
     """The name of an events file, whose suffix determines the format."""
     if not text(value).lower().endswith((".csv", ".jsonl", ".ndjson")):
         raise OptionError(f"expected a name that ends in .csv or .jsonl, got {str(value)!r}")
+    return text(value)
+
+
+def page_file(value: str | PathLike[str]) -> str:
+    """The name of a page for browsers."""
+    if not text(value).lower().endswith((".html", ".htm")):
+        raise OptionError(f"expected a name that ends in .html, got {str(value)!r}")
     return text(value)
 
 

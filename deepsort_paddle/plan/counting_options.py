@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepsort_paddle.plan.argument_types import duration, event_file, line, moment, zone
+from deepsort_paddle.plan.argument_types import duration, event_file, line, moment, page_file, zone
 from deepsort_paddle.plan.option import option
 
 if TYPE_CHECKING:
@@ -37,6 +37,16 @@ class CountingOptions:
         flag="--zone",
         kind=zone,
         repeat=True,
+    )
+    pick: str | None = option(
+        None,
+        "write a page with the first frame on which lines and zones are drawn with the mouse, and track "
+        "nothing [pick.html]",
+        group=_GROUP,
+        metavar="FILE.html",
+        role="file",
+        kind=page_file,
+        bare="pick.html",
     )
     loiter: float | None = option(
         None,
