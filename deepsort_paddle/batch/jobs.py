@@ -22,11 +22,14 @@ class Job:
         name: name of its output files, unique in the run.
         plan: plan of this video, with its file names filled in.
         folder: folder that paths are relative to.
+        persons: person of each track; the outputs are rewritten with these, from the index that the plan
+            names. None: the video is tracked.
     """
 
     name: str
     plan: RunPlan
     folder: str
+    persons: Mapping[int, int] | None = None
 
     @property
     def source(self) -> str:
@@ -40,7 +43,9 @@ class Job:
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> Self:
         """Return the job that `as_dict` described."""
-        return cls(known["name"], RunPlan.from_dict(known["plan"]), known["folder"])
+        persons = known.get("persons")  # JSON makes the ids words
+        persons = None if persons is None else {int(track): person for track, person in persons.items()}
+        return cls(known["name"], RunPlan.from_dict(known["plan"]), known["folder"], persons)
 
 
 @dataclass(frozen=True, slots=True)

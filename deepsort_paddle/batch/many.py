@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from deepsort_paddle.batch.executors import Attempt, Engine, ProcessEngine, RayEngine, run_jobs
 from deepsort_paddle.batch.jobs import Job
+from deepsort_paddle.batch.people import JoinedPeople, join_videos
 from deepsort_paddle.batch.resume import Ledger, kept_names
 from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.batch.submission import check_submission, write_submission
@@ -42,6 +43,7 @@ __all__ = ["STATUS_FILE", "VideoResult", "run_many", "track_many", "track_videos
 _LOGGER = logging.getLogger("deepsort_paddle")
 
 STATUS_FILE = "deepsort-track.jsonl"
+PEOPLE_FILE = "people.json"
 
 
 def track_many(
@@ -155,7 +157,7 @@ def _expect_list(name: str, given: object) -> None:
 
 def _completed(batch: BatchPlan) -> list[VideoResult]:
     """Return the results of a run, or raise if it was stopped."""
-    results, code = _run(batch)
+    results, _, code = _run(batch)
     if code:
         raise KeyboardInterrupt
     return results
@@ -176,10 +178,12 @@ def run_many(batch: BatchPlan) -> int:
     if batch.submission:
         check_submission(batch)
     with log_lines("deepsort_paddle", "deepsort-track", quiet=batch.run.quiet):
-        results, code = _run(batch)
+        results, people, code = _run(batch)
     if not batch.run.quiet:
         print(table(results))
         print(total(results, time.perf_counter() - began))
+        if people is not None:
+            print(f"{people}; who is who: {batch.folder / PEOPLE_FILE}")
         print(f"status: {batch.folder / STATUS_FILE}")
     if batch.submission and not code:
         for note in write_submission(batch.submission, results, overwrite=batch.run.overwrite):
@@ -189,8 +193,12 @@ def run_many(batch: BatchPlan) -> int:
     return code or int(any(result.status == "failed" for result in results))
 
 
-def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
-    """Track the videos not done yet; return a result per video, and 0 or the exit code after a signal."""
+def _run(batch: BatchPlan) -> tuple[list[VideoResult], JoinedPeople | None, int]:
+    """Track the videos not done yet, then find the people of all videos.
+
+    Returns:
+        A result for each video; the people, None without ``identities``; 0 or the exit code after a signal.
+    """
     sources = read_sources(batch)
     make_jobs(batch, sources, {})  # finds errors before anything is written
     check_plan(batch.run)
@@ -207,13 +215,16 @@ def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
         for name, record in ledger.done.items():
             results[name] = _done_before(results[name], record, status)
         pending = [job for job in jobs if job.name not in ledger.done]
+        people: JoinedPeople | None = None
         stop, code = Stop(), 0
-        if not pending:
-            return list(results.values()), code
         try:
-            with stop, closing(_engine(batch, len(pending))) as engine:
-                for attempt in _attempts(batch, pending, engine, ledger, stop):
-                    results[attempt.job.name] = _result(attempt)
+            with stop:
+                if pending:
+                    with closing(_engine(batch, len(pending))) as engine:
+                        for attempt in _attempts(batch, pending, engine, ledger, stop):
+                            results[attempt.job.name] = _result(attempt)
+                if batch.run.identities:
+                    people = _join(batch, jobs, results, ledger, stop)
         except KeyboardInterrupt:
             code = 128 + (stop.signal or signal.SIGINT)
             done = sum(result.status.startswith("done") for result in results.values())
@@ -223,7 +234,39 @@ def _run(batch: BatchPlan) -> tuple[list[VideoResult], int]:
                 done,
                 len(jobs),
             )
-        return list(results.values()), code
+        return list(results.values()), people, code
+
+
+def _join(
+    batch: BatchPlan, jobs: Sequence[Job], results: dict[str, VideoResult], ledger: Ledger, stop: Stop
+) -> JoinedPeople | None:
+    """Find the people of all videos that are done, and write them into their results; None without any.
+
+    A video whose outputs can't be written once more becomes one that failed.
+    """
+    done = [job for job in jobs if results[job.name].status.startswith("done")]
+    if not done:
+        return None
+    people = join_videos({job.name: Path(str(job.plan.index)) for job in done})
+    stale = []
+    for job in done:
+        video = people.videos[job.name]
+        results[job.name] = replace(results[job.name], persons=video.of_track())
+        if not video.known:
+            stale.append(replace(job, persons=video.of_track()))
+    if stale:
+        with closing(_engine(batch, len(stale))) as engine:
+            for attempt in run_jobs(stale, engine, retries=batch.retries, started=lambda *_: None):
+                job, error = attempt.job, attempt.outcome.error
+                if not error:
+                    with stop.held():
+                        people.videos[job.name].save()
+                        ledger.rewritten(job, attempt.outcome)
+                elif not attempt.again:
+                    _LOGGER.warning("%s: the people of all videos could not be written: %s", job.name, error)
+                    results[job.name] = replace(results[job.name], status="failed", error=error)
+    people.write(batch.folder / PEOPLE_FILE)
+    return people
 
 
 def _attempts(

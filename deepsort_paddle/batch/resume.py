@@ -71,6 +71,14 @@ class Ledger:
             files = self._status.sizes(paths)
             self._add(job, "done", attempt, **known, digest=self._digests[job.name], files=files)
 
+    def rewritten(self, job: Job, outcome: Outcome) -> None:
+        """Write down that the results of a video that is done were written once more."""
+        last = self._last(job)
+        paths = [self._status.path.parent / file for file in last["files"]]
+        known = {"counts": outcome.counts, "counted": list(outcome.counted)}
+        changed = {name: value for name, value in known.items() if value}
+        self._status.add({**last, **changed, "files": self._status.sizes(paths)})
+
     def _add(self, job: Job, what: str, attempt: int, **facts: Any) -> None:
         record = {"video": job.name, "source": _place(self._status, job.source), "status": what}
         if job.plan.save_crops:

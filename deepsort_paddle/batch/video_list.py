@@ -80,6 +80,8 @@ def make_jobs(batch: BatchPlan, sources: Sequence[str], kept: Mapping[str, str])
     if plan.explain:
         raise ValueError("--explain works with one video only; use --explain-csv with {name}")
     plan = replace(plan, quiet=True, threads=plan.threads or 1, read_ahead=plan.read_ahead or 0)
+    if plan.identities and plan.index is None:  # people are joined across the videos by their indexes
+        plan = replace(plan, index=str(batch.folder / "{name}.sqlite"))
     jobs = []
     for source, name in zip(sources, unique_names(sources, kept), strict=True):
         files: dict[str, Any] = {option: _filled(path, source, name) for option, path in plan.files().items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deepsort_paddle.console.one_line import columns, padded
@@ -29,6 +29,7 @@ class VideoResult:
         error: why it failed, one line; empty if it did not.
         files: files and folders written.
         counted: counts of lines and zones, one line each.
+        persons: person of each track, the same number in all videos; None without ``identities``.
     """
 
     name: str
@@ -41,26 +42,29 @@ class VideoResult:
     error: str = ""
     files: tuple[str, ...] = ()
     counted: tuple[str, ...] = ()
+    persons: Mapping[int, int] | None = None
 
 
 def table(results: Sequence[VideoResult]) -> str:
     """Return a table with one row per video, followed by its counts."""
-    rows = [("video", "frames", "ids", "seconds", "status")]
+    joined = any(result.persons is not None for result in results)
+    rows = [("video", "frames", "ids", *(["people"] if joined else []), "seconds", "status")]
     for result in results:
         tracked = result.status.startswith("done")
-        figures = (
-            (str(result.frames), str(result.ids), f"{result.seconds:.1f}") if tracked else ("-", "-", "-")
-        )
+        people = [str(len(set((result.persons or {}).values())))] if joined else []
+        known = (str(result.frames), str(result.ids), *people, f"{result.seconds:.1f}")
+        figures = known if tracked else ("-",) * len(known)
         tries = f", attempt {result.attempts}" if result.attempts > 1 else ""
         rows.append(
             (result.name, *figures, result.status + tries + (f": {result.error}" if result.error else ""))
         )
-    wide = [max(columns(row[column]) for row in rows) for column in range(4)]
+    last = len(rows[0]) - 1
+    wide = [max(columns(row[column]) for row in rows) for column in range(last)]
     below = [(), *(result.counted for result in results)]
     lines = []
     for row, counted in zip(rows, below, strict=True):
-        cells = [cell.rjust(width) for cell, width in zip(row[1:4], wide[1:], strict=True)]
-        lines.append("  ".join([padded(row[0], wide[0]), *cells, row[4]]))
+        cells = [cell.rjust(width) for cell, width in zip(row[1:last], wide[1:], strict=True)]
+        lines.append("  ".join([padded(row[0], wide[0]), *cells, row[last]]))
         lines += [f"  {text}" for text in counted]
     return "\n".join(lines)
 

@@ -22,9 +22,12 @@ from pathlib import Path
 import cv2
 
 from deepsort_paddle.batch.jobs import Job, Outcome
+from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.run import run_plan
 from deepsort_paddle.command.summary import counted
+from deepsort_paddle.command.write_frames import rewrite_outputs
 from deepsort_paddle.console.one_line import in_one_line
+from deepsort_paddle.output.persons import Persons
 
 __all__ = ["main", "run_job"]
 
@@ -34,7 +37,7 @@ def run_job(job: Job) -> Outcome:
     began = time.perf_counter()
     notes: list[str] = []
     try:
-        done = _track(job, notes)
+        done = _track(job, notes) if job.persons is None else _rewrite(job, notes)
     except (OSError, ValueError, ImportError, MemoryError) as error:
         done = Outcome(error=in_one_line(error))
     except Exception as error:
@@ -42,10 +45,22 @@ def run_job(job: Job) -> Outcome:
     return replace(done, seconds=round(time.perf_counter() - began, 3), notes=tuple(notes))
 
 
-def _track(job: Job, notes: list[str]) -> Outcome:
+def _enter_folder(job: Job) -> None:
     if not Path(job.folder).is_dir():
         raise FileNotFoundError(f"this machine has no folder {job.folder}: all machines must share the files")
     os.chdir(job.folder)
+
+
+def _rewrite(job: Job, notes: list[str]) -> Outcome:
+    """Write the outputs of a video once more, with the persons of all videos."""
+    _enter_folder(job)
+    cv2.setNumThreads(job.plan.threads or 1)
+    persons = Persons(job.persons or {})
+    return _outcome(rewrite_outputs(str(job.plan.index), persons, notes.append))
+
+
+def _track(job: Job, notes: list[str]) -> Outcome:
+    _enter_folder(job)
     plan = replace(job.plan, overwrite=True)  # checked before the first job; a retry may find its own files
     cv2.setNumThreads(plan.threads or 1)
     crops = plan.save_crops
@@ -61,12 +76,16 @@ def _track(job: Job, notes: list[str]) -> Outcome:
         shutil.rmtree(crops, ignore_errors=True)
         outputs["save_crops"].mkdir(parents=True, exist_ok=True)
         outputs["save_crops"] = outputs["save_crops"].rename(crops)
+    return _outcome(replace(result, outputs=outputs))
+
+
+def _outcome(result: RunResult) -> Outcome:
     counts = result.counts
     return Outcome(
         frames=result.frames,
         ids=len(result.ids),
         broken=result.broken_frames,
-        files=tuple(str(path) for path in outputs.values() if path.exists()),
+        files=tuple(str(path) for path in result.outputs.values() if path.exists()),
         counts=None if counts is None else counts.as_dict(),
         counted=() if counts is None else tuple(counted(counts, result.start_time).splitlines()),
     )

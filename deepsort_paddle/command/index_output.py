@@ -76,6 +76,7 @@ class IndexOutput:
             found = find_identities(index)
             persons = index.ids[found.labels]
             save_people(self._path, index.ids, persons, found.probability)
+            self._progress.people_interval = found.interval
             self._progress.persons = dict(zip(index.ids.tolist(), persons.tolist(), strict=True))
 
     def __enter__(self) -> Self:

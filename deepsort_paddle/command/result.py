@@ -48,6 +48,7 @@ class RunResult:
         decisions: why tracks were started, matched and lost; None without ``explain`` and ``explain_csv``.
         linked: ids that ``offline`` linked to other tracks: from the tracker's id to the id in the results.
         persons: person of each track, named by the id of its first track; None without ``identities``.
+        people_interval: fewest and most people, with a probability of 0.9; None if unknown.
         names: of persons who were given one in corrections.
     """
 
@@ -70,6 +71,7 @@ class RunResult:
     decisions: Journal | None = field(default=None, repr=False)
     linked: Mapping[int, int] = field(default_factory=dict)
     persons: Mapping[int, int] | None = None
+    people_interval: tuple[int, int] | None = None
     names: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -106,6 +108,7 @@ class Progress:
         frames: tracked so far.
         ids: reported so far.
         persons: person of each track; None until they are known, see ``identities`` of the plan.
+        people_interval: fewest and most people; None until that is known.
         names: of persons who were given one.
         counting: what lines and zones counted; None where there are none.
         broken: frames that could not be read.
@@ -118,6 +121,7 @@ class Progress:
         *,
         count_every: float | None = None,
         start_time: str | None = None,
+        broken: int | None = None,
     ) -> None:
         """Start the clock.
 
@@ -126,14 +130,16 @@ class Progress:
             counter: counts at lines and in zones.
             count_every: seconds of an interval with counts of its own.
             start_time: date and time of timestamp 0; None: that of a live source.
+            broken: frames that could not be read, where the source was read before.
         """
         self.frames = 0
         self.ids: set[int] = set()
         self.persons: dict[int, int] | None = None
+        self.people_interval: tuple[int, int] | None = None
         self.names: dict[int, str] = {}
         self.source = source
         self._start = None if start_time is None else WallClock.parse(start_time)
-        self._every = count_every
+        self._every, self._broken = count_every, broken
         self.counting: CountHistory | None = None
         self.start_counting(counter)
         self._lag = self._max_lag = self._sum_lag = 0.0
@@ -183,7 +189,7 @@ class Progress:
     @property
     def broken(self) -> int:
         """Frames that could not be read."""
-        return self.source.broken
+        return self.source.broken if self._broken is None else self._broken
 
     def who_is_who(self) -> Persons | None:
         """Which person each track is; None until that is known."""
@@ -205,7 +211,11 @@ class Progress:
 
     def totals(self) -> dict[str, Any]:
         """Return frames, tracks, people if known, broken frames, and the lag of a live source."""
-        people = {} if self.persons is None else {"people": len(set(self.persons.values()))}
+        people: dict[str, Any] = {}
+        if self.persons is not None:
+            people["people"] = len(set(self.persons.values()))
+        if self.people_interval is not None:
+            people["people_interval"] = list(self.people_interval)
         tracks = {"frames": self.frames, "tracks": len(self.ids)}
         return {**tracks, **people, "broken_frames": self.broken, **self._live()}
 
@@ -242,6 +252,7 @@ class Progress:
             seconds=dict(self._seconds),
             counts=self.counts(),
             persons=self.persons,
+            people_interval=self.people_interval,
             start_time=None if clock is None else clock.iso(0.0),
             names=self.names,
             **self._live(),

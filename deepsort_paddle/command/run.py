@@ -30,12 +30,16 @@ from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import about_outputs, entered, open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import fill_plan, is_saved, open_frames, open_saved
-from deepsort_paddle.command.write_frames import can_be_read_again, progress_bar, replayed, write_frames
+from deepsort_paddle.command.write_frames import (
+    blurred,
+    can_be_read_again,
+    progress_bar,
+    replayed,
+    write_frames,
+)
 from deepsort_paddle.console.signals import Stop
-from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.detection.saved_detections import SavedDetections, SavedMotion
 from deepsort_paddle.frames import Frame, FrameSource
-from deepsort_paddle.output.blur import PersonBlur
 from deepsort_paddle.output.detection_writer import DetectionWriter
 from deepsort_paddle.output.protocol import Output
 from deepsort_paddle.part_files import lock_output, name_disk_errors
@@ -310,17 +314,3 @@ def _passes(plan: RunPlan, source: FrameSource, stack: ExitStack) -> tuple[RunPl
     second = replace(plan, index=None, show=False)
     left_out: dict[str, Any] = dict.fromkeys(waiting)
     return replace(first, **left_out), second
-
-
-def blurred(frames: Iterable[TrackedFrame], plan: RunPlan, labels: Sequence[str]) -> Iterable[TrackedFrame]:
-    """The frames as outputs are to see them.
-
-    Args:
-        frames: of the run.
-        plan: whose ``blur`` says what of people is to be hidden.
-        labels: class names by number.
-    """
-    if plan.blur is None:
-        return frames
-    people = [number for number, label in enumerate(labels) if is_person(label)]
-    return PersonBlur(plan.blur, classes=people or None).of(frames)

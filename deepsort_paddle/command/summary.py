@@ -9,19 +9,26 @@ from deepsort_paddle.counting.intervals import PlaceCounts
 from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.wall_clock import WallClock, interval_words
 
-__all__ = ["counted", "summary"]
+__all__ = ["counted", "people_words", "summary"]
 
 
 def summary(result: RunResult) -> str:
     """Return frames, tracks and the speed of each stage as one line."""
     speed = ", ".join(f"{stage} {rate:.1f}" for stage, rate in rates(result.frames, result.seconds).items())
-    people = "" if result.people is None else f", {result.people} people"
+    people = "" if result.people is None else f", {people_words(result.people, result.people_interval)}"
     return (
         f"{result.frames} frames, {len(result.ids)} tracks{people}, {result.broken_frames} broken frames; "
         f"{result.fps:.1f} fps ({speed})"
         + _live(result)
         + (f"; reconnected {result.reconnects} times" if result.reconnects else "")
     )
+
+
+def people_words(people: int, interval: tuple[int, int] | None) -> str:
+    """Number of people, and how low and how high it may be where that is another number."""
+    if interval is None or interval == (people, people):
+        return f"{people} people"
+    return f"{people} people ({interval[0]} to {interval[1]})"
 
 
 def _live(result: RunResult) -> str:

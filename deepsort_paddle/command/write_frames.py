@@ -1,4 +1,7 @@
-"""Hands the frames of a run to its outputs, and ends between two frames when a signal comes."""
+"""Hands the frames of a run to its outputs, also a second time from its track index.
+
+The second time nothing is detected or encoded; the video is read where an output needs its images.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,32 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 
+from deepsort_paddle.command.components import open_counter
 from deepsort_paddle.command.notes import Notes
-from deepsort_paddle.command.result import Progress
+from deepsort_paddle.command.outputs import open_outputs
+from deepsort_paddle.command.remembered_plan import recalled
+from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import open_frames
 from deepsort_paddle.console.signals import Stop
+from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.output.blur import PersonBlur
+from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.output.protocol import Output, StopTracking
+from deepsort_paddle.part_files import lock_output
 from deepsort_paddle.people.frame_rows import replay
-from deepsort_paddle.plan.run_plan import RunPlan
+from deepsort_paddle.people.index_file import TrackIndex
+from deepsort_paddle.plan.run_plan import FILES, RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 
-__all__ = ["can_be_read_again", "progress_bar", "replayed", "write_frames"]
+__all__ = ["blurred", "can_be_read_again", "progress_bar", "replayed", "rewrite_outputs", "write_frames"]
 
 _BAR_FRAMES = 5  # between two changes of the bar's text
 
@@ -106,3 +119,70 @@ def replayed(
 def progress_bar(plan: RunPlan, frames: int | None) -> tqdm[NoReturn]:
     """A progress bar over so many frames, on a terminal only."""
     return tqdm(total=frames, unit="frame", disable=True if plan.quiet else None, file=sys.stderr)
+
+
+def blurred(frames: Iterable[TrackedFrame], plan: RunPlan, labels: Sequence[str]) -> Iterable[TrackedFrame]:
+    """The frames as outputs are to see them.
+
+    Args:
+        frames: of the run.
+        plan: whose ``blur`` says what of people is to be hidden.
+        labels: class names by number.
+    """
+    if plan.blur is None:
+        return frames
+    people = [number for number, label in enumerate(labels) if is_person(label)]
+    return PersonBlur(plan.blur, classes=people or None).of(frames)
+
+
+def rewrite_outputs(
+    path: str | Path,
+    persons: Persons,
+    note: Callable[[str], None],
+    *,
+    interval: tuple[int, int] | None = None,
+) -> RunResult:
+    """Write the text, CSV, JSON, video, report and counts of a run in place of what it wrote.
+
+    Args:
+        path: of the run's index.
+        persons: who is who.
+        note: takes what is worth knowing, a line each.
+        interval: fewest and most people.
+
+    Raises:
+        OSError: a file is missing or cannot be read or written.
+        ValueError: the index is of another version, or of a live source, which has no outputs to write again.
+    """
+    index = TrackIndex.read(path, unfinished=True)
+    if not index.meta.run:
+        raise ValueError(f"{path}: the index of a live source: its outputs can't be written again")
+    plan = replace(recalled(index.meta.run["plan"], Path(path)), identities=True, overwrite=True, quiet=True)
+    about = index.meta.run["about"]
+    with Notes(note) as notes, ExitStack() as stack:
+        source = stack.enter_context(open_frames(plan))
+        for output in (output for name in FILES if (output := getattr(plan, name))):
+            stack.enter_context(lock_output(output))
+        progress = Progress(
+            source,
+            None,
+            count_every=plan.count_every,
+            start_time=plan.start_time,
+            broken=index.meta.broken,
+        )
+        progress.frames, progress.ids = index.meta.frames, set(index.ids.tolist())
+        progress.persons, progress.names = dict(persons.of_track), dict(persons.names)
+        progress.people_interval = interval
+        progress.start_counting(open_counter(plan, source))
+        notes.release()
+        frames = replayed(plan, source, path, stack)
+        write_frames(
+            blurred(frames, plan, about["class_names"]),
+            partial(open_outputs, plan, source, about, progress),
+            progress,
+            notes,
+            bar=progress_bar(plan, progress.frames),
+            again=True,
+        )
+        files = {name: Path(output) for name, output in plan.files().items()}
+        return progress.result(outputs={**files, "index": Path(path)}, warnings=tuple(notes.lines))

@@ -38,9 +38,11 @@ _ROUNDS = 3
 _MATCHES, _MATCH_TRACKS = 1.0, 4.0
 _EXPECTATIONS = 15
 # Most tracks that statistics come from, rows compared at a time, pairs kept of a track, cameras apart,
-# and pairs compared at a time.
+# and pairs or crops looked at at a time.
 _COHORT, _BLOCK, _MOST_PAIRS, _MOST_CAMERAS, _PAIRS = 1024, 512, 64, 64, 1 << 16
-_LEAST = 1e-3
+# Distances held at once.
+_CELLS = 1 << 23
+_LEAST, _ROUNDING = 1e-3, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class TrackLinks:
 
         Args:
             embeddings: ``(M, D)`` unit rows.
-            owner: ``(M,)`` track of each, in [0, T).
+            owner: ``(M,)`` track of each, in [0, T), rising.
             camera: ``(T,)`` camera of each track, from 0.
             calibration: of the model; None takes the default one.
         """
@@ -142,12 +144,14 @@ class TrackLinks:
         odds: list[NDArray[np.float64]] = []
         rows = np.flatnonzero(self._known)
         limit = self._calibration.score_at(least - self._log_prior.max())
-        for start in range(0, len(rows), _BLOCK):
-            block, later = rows[start : start + _BLOCK], rows[start:]
-            distance = self._distances(block, later)
-            # Beyond both tracks' own limits no score is low enough.
-            most = (self._mean[rows] + limit * self._deviation[rows]).max(initial=-np.inf)
-            first, second = np.nonzero((distance <= most) & (block[:, None] < later))
+        # Beyond both tracks' own limits no score is low enough.
+        most = (self._mean[rows] + limit * self._deviation[rows]).max(axis=1, initial=-np.inf)
+        size = int(np.clip(_CELLS // max(len(rows), 1), 1, _BLOCK))
+        for start in range(0, len(rows), size):
+            block, later = rows[start : start + size], rows[start:]
+            distance = 1.0 - self._means[block] @ self._means[later].T  # float32, for memory
+            near = distance <= np.maximum(most[start : start + size, None], most[start:]) + _ROUNDING
+            first, second = np.nonzero(np.triu(near, 1))
             pairs = np.column_stack([block[first], later[second]])
             values = self.log_odds(pairs)
             kept = np.flatnonzero(values >= least)
@@ -216,23 +220,35 @@ def track_means(
 
     Args:
         embeddings: ``(M, D)`` unit rows.
-        owner: ``(M,)`` track of each.
+        owner: ``(M,)`` track of each, rising.
         camera: ``(T,)`` camera of each track.
     """
-    count = len(camera)
-    sums = np.zeros((count, embeddings.shape[1]))
-    np.add.at(sums, owner, embeddings)
+    count, dimensions = len(camera), embeddings.shape[1]
     sizes = np.bincount(owner, minlength=count)
-    raw = sums / np.maximum(sizes, 1)[:, None]
-    centres = np.zeros((int(camera.max(initial=-1)) + 1, embeddings.shape[1]))
     known = sizes > 0
-    np.add.at(centres, camera[known], raw[known])
+    raw = _sums(embeddings, owner, count)[known] / sizes[known, None]
+    centres = np.zeros((int(camera.max(initial=-1)) + 1, dimensions), np.float32)
+    np.add.at(centres, camera[known], raw)
     centres /= np.bincount(camera[known], minlength=len(centres))[:, None] + _CENTRE_TRACKS
-    centred = embeddings - centres[camera[owner]]
-    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
-    sums = np.zeros_like(sums)
-    np.add.at(sums, owner, centred)
-    return unit_rows(sums.astype(np.float32), count)
+    return unit_rows(_sums(embeddings, owner, count, centres[camera]), count)
+
+
+def _sums(
+    embeddings: NDArray[np.float32],
+    owner: NDArray[np.int64],
+    count: int,
+    centres: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Sum of the crops of each track, ``(T, D)``; as unit rows less the centre of each track where given."""
+    sums = np.zeros((count, embeddings.shape[1]), np.float32)
+    for start in range(0, len(owner), _PAIRS):
+        rows, own = embeddings[start : start + _PAIRS], owner[start : start + _PAIRS]
+        if centres is not None:
+            rows = rows - centres[own]
+            rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _ROUNDING)
+        first = np.flatnonzero(np.diff(own, prepend=-1))
+        sums[own[first]] += np.add.reduceat(rows, first, axis=0)
+    return sums
 
 
 def _leaning(

@@ -37,7 +37,8 @@ class Hit:
         video: name of the video or camera.
         index: path of the index file.
         track: id in that video.
-        person: a track id of that video: the person that the track was joined to there.
+        person: that the track was joined to: of videos that were tracked together, the same number in all of
+            them; else the id of a track of that video.
         distance: cosine distance, the lower quartile over all crops of the query and of the track.
         probability: that it is the same person, where each track is as likely as any other.
         frames: first and last.
