@@ -71,8 +71,9 @@ def check_plan(plan: RunPlan) -> None:
             raise ValueError(f"{_flag(name)} has nothing to count at: name a --line or a --zone")
     if plan.loiter is not None and not plan.zones:
         raise ValueError("--loiter is for zones: name a --zone")
-    coast = tracker_options(plan)["coast"]
-    for name, value in (("--show", plan.show), ("--coast", coast)) if plan.offline else ():
+    named = tracker_options(plan)
+    unfit = {"--show": plan.show, "--coast": named["coast"], "--set hidden_coast": named["hidden_coast"]}
+    for name, value in unfit.items() if plan.offline else ():
         if value:
             raise ValueError(
                 f"{name} cannot be combined with --offline, which writes only at the end of the video"

@@ -87,6 +87,12 @@ class TrackerOptions:
         "also report confirmed tracks missed in up to this many frames in a row, at their predicted "
         "position; the published code reports with 1",
     )
+    hidden_coast: int = _count(
+        0,
+        0,
+        "also report confirmed tracks missed in up to this many frames in a row that have been hidden since: "
+        "the box of a matched track in front covers half of theirs",
+    )
     min_confidence: float = _number(0.0, 1.0, "detections below this confidence are ignored")
     class_gate: bool = _switch(True, "a track matches only detections of its own class")
     gate_position_only: bool = _switch(False, "gate on the centre only, not on aspect ratio and height")
@@ -216,6 +222,13 @@ class TrackerOptions:
         1.0,
         "weight of the detection's box in the reported box of a matched track, the rest is the filter's; "
         "tracking is unaffected",
+    )
+    size_momentum: float = _number(
+        0.0,
+        1.0,
+        "above 0, tracks keep a running mean of their detections' width and height, in which the past has "
+        "this weight; a missed track is reported with that size, a matched one halfway; tracking is "
+        "unaffected",
     )
     max_seconds: float = _number(
         0.0,

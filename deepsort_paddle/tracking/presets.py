@@ -21,7 +21,9 @@ _SHARED: dict[str, Any] = {
     "max_iou_distance": 0.8,
     "min_camera_pairs": 5,
     "detection_weight": 0.5,
-    "coast": 2,
+    "size_momentum": 0.7,
+    "coast": 1,
+    "hidden_coast": 10,
 }
 
 _MOTION: dict[str, Any] = {
@@ -66,6 +68,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 def preset_settings(preset: str, **named: Any) -> dict[str, Any]:
     """Return the settings of a preset, with those that the caller names on top.
 
+    ``coast=0`` also turns ``hidden_coast`` off: only rows with a detection are reported.
+
     Ages are in frames (``max_age``, ``iou_max_age``) or in seconds (``max_seconds``,
     ``reactivate_seconds``). The unit that the caller names replaces the preset's: ``strong`` with
     ``max_age=60`` has no ages in seconds left, and an ``iou_max_age`` of 30 frames.
@@ -90,4 +94,6 @@ def preset_settings(preset: str, **named: Any) -> dict[str, Any]:
         settings.pop("max_age", None)
     if "max_seconds" in named:
         settings.pop("iou_max_age", None)
+    if named.get("coast") == 0:  # only rows with a detection
+        settings.pop("hidden_coast", None)
     return settings | named

@@ -32,6 +32,10 @@ class TrackState:
         states: ``(5, T, 4)`` float64 Kalman states, as in `kalman`.
         anchors: ``(5, T, 4)`` float64, the states right after the last match; ``(5, T, 0)`` if the
             tracker does not use them (``observation_centred``).
+        sizes: ``(T, 2)`` float64 running mean of the detections' width and height, in pixels; the first
+            ones where the tracker does not use it (``size_momentum``).
+        hidden: ``(T,)`` bool, whether the track has been hidden since it was missed; True while matched, and
+            where the tracker does not use it (``hidden_coast``).
     """
 
     ids: NDArray[np.int64]
@@ -44,6 +48,8 @@ class TrackState:
     observed: NDArray[np.float64]
     states: NDArray[np.float64]
     anchors: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    hidden: NDArray[np.bool_]
 
     @classmethod
     def empty(cls, *, anchored: bool = False) -> Self:
@@ -59,6 +65,8 @@ class TrackState:
             observed=np.zeros((0, 4)),
             states=np.zeros((kalman.PLANES, 0, 4)),
             anchors=np.zeros((kalman.PLANES, 0, 4 if anchored else 0)),
+            sizes=np.zeros((0, 2)),
+            hidden=np.zeros(0, np.bool_),
         )
 
     @classmethod
@@ -66,13 +74,18 @@ class TrackState:
         """Return the state that saved arrays describe.
 
         Args:
-            columns: the arrays by attribute name.
+            columns: the arrays by attribute name; files of earlier versions have no ``sizes`` and ``hidden``.
             anchored: whether they have ``anchors``.
 
         Raises:
             ValueError: an array is missing, unknown, of another dtype or shape, or not finite.
         """
-        state, pattern = cls(**columns), cls.empty(anchored=anchored)
+        later: dict[str, NDArray[Any]] = {}
+        if "sizes" not in columns:
+            observed = columns["observed"]
+            later["sizes"] = np.column_stack([observed[:, 2] * observed[:, 3], observed[:, 3]])
+            later["hidden"] = np.ones(len(observed), np.bool_)
+        state, pattern = cls(**columns, **later), cls.empty(anchored=anchored)
         for name, axis in _axes(state).items():
             column, like = getattr(state, name), getattr(pattern, name)
             shape = (*like.shape[:axis], len(state), *like.shape[axis + 1 :])
@@ -89,6 +102,7 @@ class TrackState:
         """Move the positions of all tracks by a ``(2, 3)`` affine map from the previous frame's pixels."""
         self.states = kalman.warp(self.states, camera_motion)
         self.observed = kalman.warp(self.observed[None], camera_motion)[0]
+        self.sizes = self.sizes * np.sqrt(abs(np.linalg.det(camera_motion[:, :2])))
         if self.anchors.shape[2]:
             self.anchors = kalman.warp(self.anchors, camera_motion)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from deepsort_paddle.arguments import check_affine, check_int, check_type
-from deepsort_paddle.boxes import xyah_from_xyxy, xyxy_from_xyah
+from deepsort_paddle.boxes import xyah_from_xyxy
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.association import Match, match
@@ -33,6 +33,7 @@ from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.gallery import Gallery
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.prediction import estimate_camera_motion, predict_tracks
+from deepsort_paddle.tracking.report import report_tracks, update_mean_sizes
 from deepsort_paddle.tracking.saved_tracker import SavedTracker, new_gallery, read_tracker, write_tracker
 from deepsort_paddle.tracking.track_state import TrackState
 
@@ -184,7 +185,7 @@ class DeepSort:
         detection_index = self._renew(usable, found.detection, found.unmatched)
         if self.journal is not None:
             self.journal.settle(self._state)
-        return self._report(detection_index)
+        return report_tracks(self._options, self._state, detection_index)
 
     def prepare_association(
         self,
@@ -252,8 +253,8 @@ class DeepSort:
         matched = found.detection[tracks]
         boxes_xyah = usable.boxes_xyah[matched]
         states = state.states[:, tracks]
+        gaps = state.frames_since_update[tracks]
         if options.observation_centred:
-            gaps = state.frames_since_update[tracks]
             again = np.flatnonzero(gaps > 1)
             states[:, again] = kalman.reupdate(
                 state.anchors[:, tracks[again]],
@@ -276,6 +277,8 @@ class DeepSort:
         state.frames_since_update[tracks] = 0
         state.class_id[tracks] = detections.class_id[matched]
         state.confidence[tracks] = detections.confidence[matched]
+        if options.size_momentum:
+            update_mean_sizes(options, state, tracks, gaps)
         state.confirmed[tracks] |= state.hits[tracks] >= options.n_init
         if options.early_confirmation:
             confident = detections.confidence[matched] >= np.float32(options.early_confirmation)
@@ -331,26 +334,8 @@ class DeepSort:
             observed=boxes_xyah,
             states=states,
             anchors=states if self._options.observation_centred else np.zeros((kalman.PLANES, count, 0)),
-        )
-
-    def _report(self, detection_index: NDArray[np.int64]) -> Tracks:
-        """Return copies of the confirmed tracks seen recently enough."""
-        options, state = self._options, self._state
-        shown = (state.confirmed & (state.frames_since_update <= options.coast)).nonzero()[0]
-        boxes_xyah = state.states[kalman.POSITION, shown]
-        # A long extrapolation can give a box a negative size.
-        np.maximum(boxes_xyah[:, 2:], 0.0, out=boxes_xyah[:, 2:])
-        boxes = xyxy_from_xyah(boxes_xyah)
-        if options.detection_weight:
-            weight = options.detection_weight * (state.frames_since_update[shown, None] == 0)
-            boxes += weight * (xyxy_from_xyah(state.observed[shown]) - boxes)
-        return Tracks(
-            ids=state.ids[shown],
-            boxes=boxes,
-            confidence=state.confidence[shown],
-            class_id=state.class_id[shown],
-            detection_index=detection_index[shown],
-            frames_since_update=state.frames_since_update[shown],
+            sizes=np.column_stack([boxes_xyah[:, 2] * boxes_xyah[:, 3], boxes_xyah[:, 3]]),
+            hidden=np.ones(count, bool),
         )
 
     def _open_gallery(self, dimension: int) -> None:

@@ -113,6 +113,7 @@ def test_linked_ids_are_explained_together(tmp_path: Path, capsys: pytest.Captur
     [
         (["--coast", "2"], "--coast cannot be combined with --offline"),
         (["--set", "coast=1"], "--coast cannot be combined with --offline"),
+        (["--set", "hidden_coast=9"], "--set hidden_coast cannot be combined with --offline"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_work(

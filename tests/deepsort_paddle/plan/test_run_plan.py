@@ -143,7 +143,7 @@ def test_what_is_asked_for_goes_over_the_preset() -> None:
     ages = settled(preset="strong", tracker_options={"iou_max_age": 5})
     assert (ages["iou_max_age"], ages["max_seconds"], ages["reactivate_seconds"]) == (5, 0, 0)
     assert settled(tracker_options={"reactivate_part": 0.4})["reactivate_ratio"] == 0.4
-    assert settled(preset="motion")["coast"] == 2
+    assert settled(preset="motion")["coast"] == 1
     assert settled(preset="motion", offline=True)["coast"] == 0
     assert settled(preset="motion", offline=True, coast=1)["coast"] == 1
     assert settled(preset="motion", camera_motion="none")["min_camera_pairs"] == 0
