@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice
 from math import ceil
@@ -55,6 +55,7 @@ class Tally:
         started: wall clock at the first frame of a live source, seconds since 1970.
         now: seconds of a clock that never falls.
         origin: seconds on a file's own clock at time 0; None when unknown, or after that clock jumped.
+        turned: whether images are turned by 90 degrees for display, so that pixels lie on their side.
     """
 
     broken: int = 0
@@ -64,6 +65,7 @@ class Tally:
     started: float | None = None
     now: Callable[[], float] = time.monotonic
     origin: float | None = None
+    turned: bool = False
     _zero: float | None = None
 
     def arrived(self, zero: float) -> None:
@@ -104,7 +106,7 @@ class FrameSource:
         live: whether it is a camera or a stream.
         has_images: False for a sequence without images.
         frame_numbers: number of each frame in order, if file names give it; None: 1, 2, 3...
-        pixel_aspect: displayed width / height of a stored pixel.
+        pixel_aspect: displayed width / height of a pixel.
 
     Example:
         >>> with FrameSource(iter([Frame(1, None, None)]), Tally(), name="boxes", has_images=False) as source:
@@ -132,7 +134,7 @@ class FrameSource:
         self.live = live
         self.has_images = has_images
         self.frame_numbers = frame_numbers
-        self.pixel_aspect = pixel_aspect
+        self._pixel_aspect = pixel_aspect
         self.height, self.width = size
         self._tally = tally
         self._close = getattr(frames, "close", None)
@@ -155,6 +157,33 @@ class FrameSource:
         if self.frame_numbers and self.frame_count is not None:
             return self.frame_numbers[self.frame_count - 1]
         return self.frame_count
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Displayed width / height of a pixel of the images; a file says it of images not turned yet."""
+        return 1 / self._pixel_aspect if self._tally.turned else self._pixel_aspect
+
+    def mirrored(self) -> FrameSource:
+        """The source with left and right exchanged, as in a mirror."""
+
+        def swapped() -> Iterator[Frame]:
+            with self:
+                for frame in self:
+                    image = frame.image
+                    yield frame if image is None else replace(frame, image=image[:, ::-1].copy())
+
+        return FrameSource(
+            swapped(),
+            self._tally,
+            name=self.name,
+            fps=self.fps,
+            frame_count=self.frame_count,
+            size=(self.height, self.width),
+            live=self.live,
+            has_images=self.has_images,
+            frame_numbers=self.frame_numbers,
+            pixel_aspect=self._pixel_aspect,
+        )
 
     def every(self, step: int, first: int | None = None) -> FrameSource:
         """The source of every ``step``-th frame; frames keep their numbers and times.
@@ -191,7 +220,7 @@ class FrameSource:
             live=self.live,
             has_images=self.has_images,
             frame_numbers=numbers,
-            pixel_aspect=self.pixel_aspect,
+            pixel_aspect=self._pixel_aspect,
         )
 
     def between(self, start: float = 0.0, end: float | None = None) -> FrameSource:
@@ -243,7 +272,7 @@ class FrameSource:
             size=(self.height, self.width),
             has_images=self.has_images,
             frame_numbers=numbers,
-            pixel_aspect=self.pixel_aspect,
+            pixel_aspect=self._pixel_aspect,
         )
 
     @property

@@ -101,6 +101,8 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
         raise ValueError(f"{source.name} is live: --start and --end apply only to files")
     if plan.start is not None or plan.end is not None:
         source = source.between(plan.start or 0.0, plan.end)
+    if plan.mirror and source.has_images:
+        source = source.mirrored()
     return source if stride is None else source.every(*stride)
 
 

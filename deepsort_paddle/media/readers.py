@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame, Tally
 from deepsort_paddle.media.clock import FrameClock, is_raw, without_jumps
+from deepsort_paddle.media.colours import unsaid_matrix
 from deepsort_paddle.media.entry import Entry
 from deepsort_paddle.media.image_header import decode_image
 from deepsort_paddle.media.stream_clock import StreamClock
@@ -139,7 +140,7 @@ def read_file(
                     tally.origin = clock.origin
                 else:
                     seconds = None if not fps else clock.skip() if number > 1 else 0.0
-                yield Frame(number, _image(decoded), seconds)
+                yield Frame(number, _image(decoded, tally), seconds)
         yield from lost(failures + (len(waiting) if damaged else 0))
     tally.add_note(clock.note)
     if promised is not None and number < promised and _BROKEN_OFF not in tally.note:
@@ -157,13 +158,28 @@ def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         yield flush
 
 
-def _image(decoded: Any) -> NDArray[np.uint8]:
-    """Return ``(H, W, 3)`` BGR of a decoded frame, rotated and mirrored like in a player."""
-    image: NDArray[np.uint8] = decoded.to_ndarray(format="bgr24")
+def _image(decoded: Any, tally: Tally) -> NDArray[np.uint8]:
+    """Return ``(H, W, 3)`` BGR of a decoded frame, rotated and mirrored like in a player.
+
+    Args:
+        decoded: by PyAV.
+        tally: learns whether it is turned.
+    """
+    matrix_of_colours = unsaid_matrix(decoded)
+    known = {} if matrix_of_colours is None else {"src_colorspace": matrix_of_colours}
+    image: NDArray[np.uint8] = decoded.to_ndarray(format="bgr24", **known)
     matrix = decoded.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image
-    return upright(image, np.frombuffer(bytes(matrix), np.int32).reshape(3, 3))
+    values = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)
+    tally.turned = _is_turned(values)
+    return upright(image, values)
+
+
+def _is_turned(matrix: NDArray[np.int32]) -> bool:
+    """Whether a display matrix turns an image by about 90 degrees, to either side."""
+    (a, b), (c, d) = matrix[:2, :2].tolist()
+    return bool(abs(a) + abs(d) < abs(b) + abs(c))
 
 
 def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
@@ -174,10 +190,10 @@ def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.u
         matrix: ``(3, 3)``; maps a stored point ``x, y, 1`` to the displayed point (ISO 14496-12).
     """
     (a, b), (c, d) = matrix[:2, :2].tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        left, up = a < 0, d < 0
-    else:
+    if _is_turned(matrix):
         image, left, up = image.swapaxes(0, 1), c < 0, b < 0
+    else:
+        left, up = a < 0, d < 0
     return np.ascontiguousarray(image[:: -1 if up else 1, :: -1 if left else 1])
 
 
@@ -224,7 +240,7 @@ def read_stream(
                 for decoded in frames:
                     number, attempts = number + 1, 0
                     tally.broken += decoded.is_corrupt
-                    yield Frame(number, _image(decoded), clock.stamp(decoded.time))
+                    yield Frame(number, _image(decoded, tally), clock.stamp(decoded.time))
                     due = time.monotonic() + patience
         again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "stream", reason)
         if again is None:

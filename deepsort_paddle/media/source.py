@@ -141,13 +141,15 @@ def _open_stream(
     tally = Tally()
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate else None
-    name = stream_name(address)
+    name, aspect = stream_name(address), pixel_aspect(stream)
     if container.duration:  # a film on a web server: it has an end, and can't be entered in the middle
         frames = read_file(container, stream, tally, fps, stream.frames or None)
-        return FrameSource(frames, tally, name=name, fps=fps, frame_count=stream.frames or None)
+        return FrameSource(
+            frames, tally, name=name, fps=fps, frame_count=stream.frames or None, pixel_aspect=aspect
+        )
     frames = read_stream(connect, (container, stream), tally, retries, backoff, patience)
     chosen = frames if every_frame else NewestFrames(frames, tally)
-    return FrameSource(chosen, tally, name=name, fps=fps, live=True)
+    return FrameSource(chosen, tally, name=name, fps=fps, live=True, pixel_aspect=aspect)
 
 
 def _open_camera(

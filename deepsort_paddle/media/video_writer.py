@@ -19,8 +19,10 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
+from deepsort_paddle.media.colours import colours_of
 from deepsort_paddle.media.sound import Sound
 from deepsort_paddle.part_files import CompletedOnExit, commit, temporary_path
 
@@ -101,7 +103,9 @@ class VideoWriter(CompletedOnExit):
             if self._last is not None:
                 tick = max(tick, self._last + 1)
         self._last = tick
-        frame = av.VideoFrame.from_ndarray(self._fit(image), format="bgr24")
+        frame = av.VideoFrame.from_ndarray(self._fit(image), format="bgr24").reformat(
+            format="yuv420p", dst_colorspace=colours_of(*self._size).matrix, dst_color_range=ColorRange.MPEG
+        )
         frame.pts, frame.time_base = tick, self._time_base
         frame.duration = step
         self._container.mux(self._stream.encode(frame))
@@ -124,6 +128,7 @@ class VideoWriter(CompletedOnExit):
         stream = self._container.add_stream("libx264", rate=self._rate, options=self._options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
+        colours_of(height, width).mark(stream.codec_context)
         if self._pixel_aspect != 1:
             stream.codec_context.sample_aspect_ratio = self._pixel_aspect
         stream.time_base = stream.codec_context.time_base = self._time_base

@@ -112,6 +112,9 @@ class InputOptions:
     end: float | None = option(
         None, "stop at this time of the file", group=_GROUP, metavar="TIME", kind=seconds
     )
+    mirror: bool = option(
+        False, "exchange left and right, for cameras that show a mirror image", group=_GROUP, kind=switch
+    )
     every_frame: bool = option(
         False,
         "track every frame of a camera or stream, even if that causes a delay; by default frames are skipped "
