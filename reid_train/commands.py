@@ -16,6 +16,7 @@ import paddle
 
 from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint, restore_layer
 from reid_train.checkpoints.exported import describe_export, is_export, read_weights, weights_path
+from reid_train.checkpoints.fluid import holds_fluid_parameters
 from reid_train.checkpoints.pretrained import load_pretrained
 from reid_train.checkpoints.run_files import best_hint, newest_checkpoint
 from reid_train.config import Stage, TrainConfig, config_from_dict, resolve
@@ -193,7 +194,7 @@ def _train(
     chosen: tuple[str, ...] = ()
     if pretrained_model is not None and pretrained_model.suffix != ".pdparams":
         named, pretrained_model = pretrained_model, weights_path(pretrained_model)
-        if pretrained_model.suffix != ".pdparams":
+        if pretrained_model.suffix != ".pdparams" and not holds_fluid_parameters(pretrained_model):
             chosen = () if is_export(named) else best_hint(named)
             source = read_weights(pretrained_model)
     config = resolve(stage, recipe, flags, resumed=None if resume is None else resume.config)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from reid_train.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from reid_train.checkpoints.fluid import holds_fluid_parameters
 from reid_train.checkpoints.probe import PARITY_TOLERANCE, probe_image
 from reid_train.checkpoints.run_files import newest_checkpoint
 from reid_train.config import TrainConfig, config_from_dict
@@ -59,37 +60,18 @@ def is_export(path: Path) -> bool:
 def weights_path(path: Path) -> Path:
     """What a user's path to weights stands for: an export, a checkpoint, the newest one of a run, .pdparams.
 
-    The ending .pdparams may be left out, as Paddle 1 did.
+    The ending .pdparams may be left out, as Paddle 1 did. A folder of parameters of Paddle 1 is itself.
 
     Raises:
         FileNotFoundError: it is a folder without any.
-        ValueError: it is a folder of parameters of Paddle 1.
     """
     if is_export(path):
         return path
     if not path.exists() and path.with_name(f"{path.name}.pdparams").is_file():
         return path.with_name(f"{path.name}.pdparams")
-    if path.is_dir() and holds_fluid_parameters(path):
-        raise ValueError(
-            f"{path}: holds parameters of Paddle 1 (fluid), one file each, under names that later versions "
-            "do not use: name the network's .pdparams of PaddleClas instead, such as "
-            "ResNet50_vd_pretrained.pdparams, or train anew"
-        )
+    if holds_fluid_parameters(path):
+        return path
     return newest_checkpoint(path)
-
-
-def holds_fluid_parameters(folder: Path) -> bool:
-    """Whether a folder holds what ``fluid.io.save_params`` of Paddle 1 writes: a tensor in each file.
-
-    A tensor begins with version 0 (32 bits), no levels of lengths (64 bits) and version 0 again.
-    """
-    files = [path for path in sorted(folder.iterdir()) if path.is_file()][:20]
-
-    def is_tensor(path: Path) -> bool:
-        with path.open("rb") as file:
-            return not path.suffix and file.read(16) == bytes(16)
-
-    return any(is_tensor(path) for path in files)
 
 
 def read_weights(path: Path) -> Checkpoint:
@@ -100,6 +82,8 @@ def read_weights(path: Path) -> Checkpoint:
         ValueError: it is damaged, or no such thing.
     """
     path = weights_path(path)
+    if holds_fluid_parameters(path):
+        raise ValueError(f"{path}: holds parameters of Paddle 1 (fluid), which only start a training")
     return read_export(path) if is_export(path) else read_checkpoint(path)
 
 

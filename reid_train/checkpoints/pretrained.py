@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from paddle import nn
 
+from reid_train.checkpoints.fluid import read_fluid
+
 __all__ = ["LoadReport", "Mismatch", "load_pretrained", "read_pdparams"]
 
 NUMBERS = {"b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"}
@@ -243,7 +245,7 @@ def load_pretrained(network: nn.Layer, path: str | Path, *, min_matched: float =
 
     Args:
         network: a backbone of `models.MODELS`, or a `ReidNetwork` around one.
-        path: a ``.pdparams`` file.
+        path: a ``.pdparams`` file, or a folder of Paddle 1 with a file for each parameter.
         min_matched: smallest share of the backbone's arrays that the file must contain, in [0, 1].
 
     Returns:
@@ -257,8 +259,12 @@ def load_pretrained(network: nn.Layer, path: str | Path, *, min_matched: float =
     if not 0 <= min_matched <= 1:
         raise ValueError(f"min_matched must be in [0, 1], got {min_matched}")
     backbone = getattr(network, "backbone", network)
-    arrays = read_pdparams(path)
     ignored: list[str] = []
+    if Path(path).is_dir():
+        arrays, others = read_fluid(Path(path), backbone)
+        ignored = list(others)
+    else:
+        arrays = read_pdparams(path)
     if any(name.startswith("backbone.") for name in arrays):
         ignored = [name for name in arrays if not name.startswith("backbone.")]
         arrays = {

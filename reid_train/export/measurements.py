@@ -21,7 +21,6 @@ from reid_train.evaluation.calibration import (
 from reid_train.evaluation.colour_cast import CASTS, CastFigures, cast, cast_table
 from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at, unknown_cameras
 from reid_train.evaluation.link_calibration import SeenPeople, calibrate_links
-from reid_train.evaluation.tracklets import TrackletDistances, tracklet_distances
 
 __all__ = ["CALIBRATION_CASTS", "Measured", "measure"]
 
@@ -39,23 +38,20 @@ class Measured:
         figures: ranking figures in the first set; None where cameras are unknown.
         calibration: the threshold; None without images.
         evaluation: ``encoder.json``'s figures of the first set, with those of the others under ``sets``.
-        tracklets: distances between tracklets by set.
         links: for joining tracks, of all sets together; None where too few people are seen by two cameras.
     """
 
     figures: RankingFigures | None = None
     calibration: Calibration | None = None
     evaluation: dict[str, Any] = field(default_factory=dict)
-    tracklets: dict[str, tuple[TrackletDistances, ...]] = field(default_factory=dict)
     links: LinkCalibration | None = None
 
     def calibration_dict(self) -> dict[str, Any]:
         """As ``encoder.json`` holds it; empty without images."""
         if self.calibration is None:
             return {}
-        tracklets = {name: [asdict(one) for one in found] for name, found in self.tracklets.items() if found}
         links = {} if self.links is None else {"links": self.links.as_dict()}
-        return {**self.calibration.as_dict(), **({"tracklets": tracklets} if tracklets else {}), **links}
+        return {**self.calibration.as_dict(), **links}
 
 
 def measure(
@@ -75,7 +71,6 @@ def measure(
     figures: dict[str, RankingFigures | None] = {}
     evaluations: dict[str, dict[str, Any]] = {}
     conditions: list[CalibrationSet] = []
-    tracklets = {}
     people = []
     for name, index in sets.items():
         embeddings = _embedded(run, images[name], batch_size)
@@ -83,7 +78,6 @@ def measure(
         pairs = count_pairs(embeddings, index.pids, index.camids)
         conditions.append(CalibrationSet(name, pairs))
         figures[name] = ranking_figures(embeddings, index)
-        tracklets[name] = tracklet_distances(embeddings, index.pids, index.camids)
         roc = roc_figures(pairs)
         rates = {} if roc is None else {k: v for k, v in asdict(roc).items() if k.startswith("tar")}
         casts = []
@@ -109,7 +103,7 @@ def measure(
     first = next(iter(sets))
     others = {name: found for name, found in evaluations.items() if name != first}
     evaluation = {**evaluations[first], **({"name": first, "sets": others} if others else {})}
-    return Measured(figures[first], calibrate(conditions), evaluation, tracklets, calibrate_links(people))
+    return Measured(figures[first], calibrate(conditions), evaluation, calibrate_links(people))
 
 
 def _fields(figures: RankingFigures | None) -> dict[str, Any]:

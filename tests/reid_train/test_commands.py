@@ -314,14 +314,17 @@ def test_the_checkpoint_that_a_folder_stands_for_is_named_with_the_best(command,
     assert "took" not in out
 
 
-def test_parameters_of_paddle_1_are_refused_and_an_ending_may_be_left_out(refused, people, tmp_path):
+def test_parameters_of_paddle_1_only_start_a_training_and_an_ending_may_be_left_out(
+    refused, people, tmp_path
+):
     fluid = tmp_path / "ResNet50_vd_pretrained"
     fluid.mkdir()
-    (fluid / "conv1_1_weights").write_bytes(bytes(16) + b"\x08\x05" + bytes(40))
+    (fluid / "conv1_1_weights").write_bytes(bytes(16) + b"\x04\0\0\0\x08\x05\x10\x01" + bytes(4))
     arguments = ["elem", "--train", people, *SETTINGS.split(), "--model_save_dir", tmp_path / "run"]
     told = refused(*arguments, "--pretrained_model", fluid)
-    assert "holds parameters of Paddle 1 (fluid), one file each" in told
-    assert "ResNet50_vd_pretrained.pdparams" in told
+    assert "parameters of Paddle 1 (one file each) can be read for ResNets, not for" in told
+    told = refused("export", "--pretrained_model", fluid, "--model_save_dir", tmp_path / "out")
+    assert "holds parameters of Paddle 1 (fluid), which only start a training" in told
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps({}))
     told = refused(*arguments, "--pretrained_model", tmp_path / "w")
     assert f"{tmp_path / 'w.pdparams'}: expected 90% of" in told
