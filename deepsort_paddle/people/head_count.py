@@ -26,7 +26,7 @@ _EXACT = 500
 
 
 def people_interval(
-    join_log_odds: Sequence[float], tracks: int, people: int, *, level: float = 0.9
+    join_log_odds: Sequence[float], tracks: int, people: int, *, brief: int = 0, level: float = 0.9
 ) -> tuple[int, int]:
     """Fewest and most people.
 
@@ -34,6 +34,7 @@ def people_interval(
         join_log_odds: of all joins of tracks, those that were made and those that were not.
         tracks: number of tracks.
         people: number of people that was found; the interval holds it.
+        brief: how many of them are people of their own with a probability of one half only.
         level: probability that the interval holds the number of people.
 
     Returns:
@@ -43,7 +44,7 @@ def people_interval(
         >>> people_interval([9.0, 9.0, 0.0], tracks=5, people=3)
         (2, 3)
     """
-    if not len(join_log_odds):
+    if not len(join_log_odds) and not brief:
         return people, people
     shifts, weights = hermegauss(_NODES)
     odds = np.asarray(join_log_odds, np.float64)
@@ -51,7 +52,7 @@ def people_interval(
     pmf = np.zeros(count + 1)  # of the number of right joins
     for shift, weight in zip(shifts.tolist(), (weights / weights.sum()).tolist(), strict=True):
         pmf += weight * _right_joins(1.0 / (1.0 + np.exp(-odds - _SHIFT * shift)))
-    below = np.cumsum(pmf)
+    below = np.cumsum(np.convolve(pmf, _right_joins(np.full(brief, 0.5))))
     tail = 0.5 * (1.0 - level)
     fewest = tracks - int(np.searchsorted(below, 1.0 - tail))
     most = tracks - int(np.searchsorted(below, tail))

@@ -36,6 +36,8 @@ _WITHIN = float(np.log(4.0))
 # says something of its own. On groups of Market-1501's held-out people F is the same from 0 to log 4, with
 # log 3 the number of people is right on average.
 _ACROSS = float(np.log(3.0))
+# Who is seen for less, in seconds, may be a wrong box, or a piece of somebody else's track.
+_BRIEF_SECONDS, _UNKNOWN_FPS = 2.0, 25.0
 # Joins with less log odds are impossible, also for the interval.
 _LEAST = -6.0
 
@@ -89,6 +91,7 @@ def find_identities(*indexes: TrackIndex, min_probability: float = MIN_PROBABILI
     classes = np.concatenate([index.class_id for index in indexes])
     alike = classes[links.pairs[:, 0]] == classes[links.pairs[:, 1]]
     pairs, log_odds = links.pairs[alike], links.log_odds[alike] + _ACROSS
+    doubted = log_odds.copy()  # what tracks alone say, without the caution within a video
     calibrated = LinkModel.of(model)
     apart: list[tuple[int, int]] = []
     begin = 0
@@ -97,8 +100,9 @@ def find_identities(*indexes: TrackIndex, min_probability: float = MIN_PROBABILI
         own = pairs[inside] - begin
         together = np.array(seen_together(index), np.int64).reshape(-1, 2)
         moved = _moved(index, *own.T)
-        odds = np.minimum(log_odds[inside] - _ACROSS, _by_crops(index, calibrated, own, together))
-        log_odds[inside] = odds + _by_motion(index, moved) - _WITHIN
+        doubted[inside] += _by_motion(index, moved) - _ACROSS
+        odds = _by_crops(index, calibrated, own, together) + _by_motion(index, moved)
+        log_odds[inside] = np.minimum(doubted[inside], odds) - _WITHIN
         too_far = (moved[:, 0] >= 0) & (moved[:, 1] > _STEP + _HEIGHTS_A_SECOND * moved[:, 0])
         for forbidden in (together + begin, pairs[inside][too_far]):
             apart += [(first, second) for first, second in forbidden.tolist()]
@@ -106,8 +110,18 @@ def find_identities(*indexes: TrackIndex, min_probability: float = MIN_PROBABILI
     threshold = float(np.log(min_probability / (1 - min_probability)))
     clusters = cluster(count, pairs, log_odds, apart=apart, threshold=threshold, considered=_LEAST)
     people = len(np.unique(clusters.labels))
-    interval = people_interval(clusters.joins, count, people)
-    return Identities(clusters.labels, to_probability(clusters.strength), interval)
+    fewest, most = people_interval(clusters.joins, count, people)
+    # Caution makes joins rare, not people many.
+    joins = cluster(count, pairs, doubted, apart=apart, threshold=_LEAST).joins
+    fewest = min(fewest, people_interval(joins, count, people, brief=_brief(indexes, clusters.labels))[0])
+    return Identities(clusters.labels, to_probability(clusters.strength), (fewest, most))
+
+
+def _brief(indexes: Sequence[TrackIndex], labels: NDArray[np.int64]) -> int:
+    """Number of people who were seen for a moment only."""
+    seconds = [index.frame_count / (index.meta.fps or _UNKNOWN_FPS) for index in indexes]
+    seen = np.bincount(labels, weights=np.concatenate(seconds))
+    return int(((seen > 0) & (seen < _BRIEF_SECONDS)).sum())
 
 
 def stacked(indexes: Sequence[TrackIndex]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -38,3 +38,7 @@ def test_a_larger_level_gives_a_wider_interval() -> None:
     narrow = people_interval(odds, tracks=9, people=6, level=0.5)
     wide = people_interval(odds, tracks=9, people=6, level=0.95)
     assert wide[0] <= narrow[0] <= narrow[1] <= wide[1]
+
+
+def test_people_who_were_hardly_seen_make_fewer_possible_not_more() -> None:
+    assert people_interval([], tracks=6, people=6, brief=4) == (2, 6)
