@@ -159,7 +159,7 @@ def _stopped(options: argparse.Namespace) -> str:
     found = numbered_checkpoints(folder)
     if not found:
         return "stopped before its first checkpoint"
-    return f"stopped; --checkpoint {folder} goes on from iteration {found[-1][0]}"
+    return f"stopped; --checkpoint {folder} continues from iteration {found[-1][0]}"
 
 
 def _fail(error: BaseException, code: int) -> int:
@@ -252,7 +252,7 @@ def _eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=Path, metavar="FILE.html", help="one page with figures, rank lists and curves"
     )
-    _dashed(parser, "--report_dir", type=Path, help="write report.json and pictures into this folder")
+    _dashed(parser, "--report_dir", type=Path, help="write report.json and diagrams into this folder")
 
 
 def _precision(parser: argparse.ArgumentParser) -> None:
@@ -262,7 +262,7 @@ def _precision(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "float32", "bfloat16", "int8"),
         default="auto",
         help="of an exported folder, which its fastest library runs: auto is bfloat16 where the embeddings "
-        "are the same but for rounding [auto]",
+        "are the same up to rounding [auto]",
     )
 
 

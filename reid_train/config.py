@@ -81,7 +81,7 @@ class TrainConfig:
 
     model: str = setting("ResNet50", "backbone, a name of reid_train.models.MODELS")
     embedding_size: int = setting(0, "embedding size; 0: the pooled feature itself")
-    neck: bool = setting(False, "batch norm behind the embedding (BNNeck)")
+    neck: bool = setting(False, "batch norm after the embedding (BNNeck)")
     last_stride: int = setting(2, "stride of the backbone's last stage, 1 or 2")
     pooling: str = setting("average", "global pooling: average or gem (generalised mean)")
     mixstyle: float = setting(0.0, "probability of MixStyle after the first two stages, in training only")
@@ -137,7 +137,7 @@ class TrainConfig:
         """Check each value on its own.
 
         Raises:
-            ValueError: a setting is out of range; the message names it, what was wanted and what came.
+            ValueError: a setting is out of range; the message names it, the expected and the given value.
         """
         choices = {
             "augmentation": ("seed", "strong"),

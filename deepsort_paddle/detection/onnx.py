@@ -19,7 +19,7 @@ from deepsort_paddle.detection.candidates import (
     select,
 )
 from deepsort_paddle.detection.heads.export_metadata import ExportMetadata
-from deepsort_paddle.detection.heads.head import Head, ImageFormat, Wanted
+from deepsort_paddle.detection.heads.head import CandidateFilter, Head, ImageFormat
 from deepsort_paddle.detection.heads.recognition import HOW_TO_EXPORT, recognise
 from deepsort_paddle.detection.image_input import fit, planes
 from deepsort_paddle.detection.labels import label_classes, person_classes
@@ -32,7 +32,7 @@ __all__ = ["OnnxDetector"]
 # For an input of any size; what YOLOX and YOLOv8 are trained at.
 DEFAULT_SIDE = 640
 # YOLOX-nano's best F1 on PETS09 and MOT17-mini is the same at 0.5 and at the 0.65 of COCO's evaluation (0.84,
-# 0.45), and a tracker wants one box a person.
+# 0.45), and a tracker needs one box per person.
 MAX_IOU = 0.5
 # RT-DETR and D-FINE ask for the size, width first, in whose pixels they report boxes.
 _SIZE_INPUT = "orig_target_sizes"
@@ -109,7 +109,7 @@ class OnnxDetector:
         self.confidence = expect_confidence(self.head.confidence if confidence is None else confidence)
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
         lowest = min([self.confidence, *self.class_confidence.values()])
-        self._wanted = Wanted(tuple(self.classes), lowest)
+        self._filter = CandidateFilter(tuple(self.classes), lowest)
         if precision == "bfloat16":
             image = self.head.image
             self._predictor = Predictor(
@@ -142,7 +142,7 @@ class OnnxDetector:
         outputs = self._forward(canvas, self.head.image)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite rows are dropped
             try:
-                boxes, confidence, class_id = self.head.decode(outputs, self._wanted)
+                boxes, confidence, class_id = self.head.decode(outputs, self._filter)
             except ValueError as error:
                 raise ValueError(f"{self._predictor.path}, frame {frame_number}: {error}") from error
             return select(

@@ -107,11 +107,11 @@ class PaddleDetector:
         self.arch = str(config.get("arch", "unknown"))
         labels = config.get("label_list")
         if not isinstance(labels, list) or not labels:
-            raise ValueError(f"{path}: label_list: wanted a list of class names, got {labels!r}")
+            raise ValueError(f"{path}: label_list: expected a list of class names, got {labels!r}")
         self.labels = tuple(str(label) for label in labels)
         steps = config.get("Preprocess")
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-            raise ValueError(f"{path}: Preprocess: wanted a list of steps, got {steps!r}")
+            raise ValueError(f"{path}: Preprocess: expected a list of steps, got {steps!r}")
         self._steps = [_make_step(path, step) for step in steps]
         people = person_classes(self.labels, str(path), named=True) if classes is None else ()
         self.classes = class_ids(classes, self.labels, default=people)
@@ -120,14 +120,14 @@ class PaddleDetector:
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
         model = next((folder / name for name in MODELS if (folder / name).is_file()), None)
         if model is None:
-            raise FileNotFoundError(f"{folder}: no exported network, wanted one of {', '.join(MODELS)}")
+            raise FileNotFoundError(f"{folder}: no exported network, expected one of {', '.join(MODELS)}")
         self._predictor = Predictor(model, device=device, threads=threads, bfloat16=precision == "bfloat16")
         if precision == "bfloat16" and not self._predictor.bfloat16:
             raise ValueError(NO_BFLOAT16)
         unknown = set(self._predictor.input_names) - {"image", "im_shape", "scale_factor"}
         if unknown:
             raise ValueError(
-                f"{model}: wanted inputs image, im_shape and scale_factor at most, got {min(unknown)}"
+                f"{model}: expected inputs image, im_shape and scale_factor at most, got {min(unknown)}"
             )
 
     def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
@@ -171,7 +171,7 @@ class PaddleDetector:
         boxes = next((one for one in outputs if one.ndim == 2 and one.shape[1] == 6), None)
         if boxes is None:
             shapes = ", ".join(str(one.shape) for one in outputs)
-            raise ValueError(f"{self._predictor.path}: wanted an output (N, 6), got {shapes}")
+            raise ValueError(f"{self._predictor.path}: expected an output (N, 6), got {shapes}")
         counts = [one for one in outputs if one.shape == (1,) and np.issubdtype(one.dtype, np.integer)]
         rows: NDArray[np.float32] = boxes[: int(counts[0][0])] if counts else boxes
         # Class -1 marks the filler row of an image without detections.
@@ -190,7 +190,7 @@ def _make_step(path: Path, step: Mapping[str, Any]) -> Step:
     if kind == "PadStride":
         return _pad_stride(int(_number(path, step, "stride", 0)))
     raise ValueError(
-        f"{path}: Preprocess: wanted Resize, NormalizeImage, Permute or PadStride, got type {kind!r}"
+        f"{path}: Preprocess: expected Resize, NormalizeImage, Permute or PadStride, got type {kind!r}"
     )
 
 
@@ -203,10 +203,10 @@ def _resize(path: Path, step: Mapping[str, Any]) -> Step:
         or len(sides) != 2
         or not all(isinstance(side, int) and side > 0 for side in sides)
     ):
-        raise ValueError(f"{path}: Preprocess: Resize: target_size: wanted [height, width], got {target!r}")
+        raise ValueError(f"{path}: Preprocess: Resize: target_size: expected [height, width], got {target!r}")
     interpolation = int(_number(path, step, "interp", cv2.INTER_LINEAR))
     if not cv2.INTER_NEAREST <= interpolation <= cv2.INTER_LANCZOS4:
-        raise ValueError(f"{path}: Preprocess: Resize: interp: wanted 0 to 4, got {interpolation}")
+        raise ValueError(f"{path}: Preprocess: Resize: interp: expected 0 to 4, got {interpolation}")
 
     def apply(one: Prepared) -> Prepared:
         height, width = one.pixels.shape[:2]
@@ -234,7 +234,7 @@ def _normalize(path: Path, step: Mapping[str, Any]) -> Step:
             mean, std = (np.array(step[name], np.float32).reshape(3) for name in ("mean", "std"))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path}: Preprocess: NormalizeImage: wanted mean and std of three numbers each"
+                f"{path}: Preprocess: NormalizeImage: expected mean and std of three numbers each"
             ) from error
         if not (std > 0).all():
             raise ValueError(f"{path}: Preprocess: NormalizeImage: std must be positive, got {std.tolist()}")
@@ -268,5 +268,5 @@ def _pad_stride(stride: int) -> Step:
 def _number(path: Path, fields: Mapping[str, Any], name: str, default: float) -> float:
     value = fields.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{path}: {name}: wanted a number, got {value!r}")
+        raise ValueError(f"{path}: {name}: expected a number, got {value!r}")
     return value

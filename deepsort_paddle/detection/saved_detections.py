@@ -55,8 +55,8 @@ class AboutDetections:
     Attributes:
         source: name of the video or sequence.
         fps: frames per second of the frames that were tracked; None when unknown.
-        width: of the frames in pixels; None when unknown, as for ``height``.
-        height: likewise.
+        width: width of the frames in pixels; None if unknown.
+        height: height of the frames in pixels; None if unknown.
         pixel_aspect: width over height of a stored pixel, as ``4/3``.
         every: step and first frame, where only every N-th frame was tracked.
         start: seconds at which the run began; None: at the first frame.

@@ -83,13 +83,12 @@ def read_file(
 ) -> Iterator[Frame]:
     """Yield all frames of a file in order of presentation, including broken ones.
 
-    With an ``entry`` those before it are not decoded.
+    With an ``entry``, frames before it are not decoded.
 
-    A packet that can't be decoded raises, but with several decoder threads it raises while a later one is
-    handed in, its place is not known yet where pictures are reordered, and decoders also drop
-    pictures silently after damage. So timestamps of packets wait in a heap: older ones that still wait when a
-    picture comes out are lost. They count only once damage was seen, as there are
-    intact files with packets that show nothing.
+    A packet that cannot be decoded raises, but with several decoder threads it raises while a later packet is
+    sent, its position is not yet known if frames are reordered, and decoders also drop frames silently after
+    damage. So the timestamps of packets are kept in a heap: those older than a decoded frame are lost frames.
+    They count only after damage, since intact files also have packets without a frame.
     """
     waiting: list[int] = []
     failures, number = 0, entry.number - 1 if entry else 0

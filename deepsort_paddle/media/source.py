@@ -57,12 +57,11 @@ def open_source(
             (``.h264``).
         retries: attempts to reconnect a lost stream or camera before the iterator ends.
         backoff: seconds before the first attempt; doubles with each, up to 30.
-        patience: seconds without a picture after which a stream or camera counts as lost, and that opening
-            it may take.
-        every_frame: False: a camera or stream gives its newest frame whenever it is asked, and skips those
-            in between.
-        start: seconds up to which a video file need not be decoded: its frames begin at the last key frame
-            before, where the file says exactly which one that is, else at the first frame.
+        patience: seconds without a frame after which a stream or camera counts as lost, and largest time to
+            open it.
+        every_frame: False to get the newest frame of a camera or stream each time and skip older ones.
+        start: seconds before which a video file need not be decoded: frames start at the last keyframe before
+            it if the file has an exact index, else at the first frame.
 
     Raises:
         FileNotFoundError: the file or folder does not exist.

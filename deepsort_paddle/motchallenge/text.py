@@ -104,7 +104,9 @@ def read_detections(path: str | Path) -> dict[int, Detections]:
     """
     table, lines = read_table(path)
     if table.shape[1] == _EMBEDDING_START + 1:
-        raise ValueError(f"{path}, line {lines[0]}: 6 to 10 columns wanted (or 10 and an embedding), got 11")
+        raise ValueError(
+            f"{path}, line {lines[0]}: expected 6 to 10 columns (or 10 and an embedding), got 11"
+        )
     table = detections_as_motchallenge(table, path)
     frame, boxes = table[:, 0].astype(np.int64), _boxes(table)
     confidence = _known_confidence(table, path)

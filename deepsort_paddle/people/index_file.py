@@ -66,8 +66,8 @@ class IndexMeta:
         model: where the embeddings come from.
         embedding_size: D; 0 while there is no track.
         fps: frames a second; None when unknown.
-        width: of the frames, pixels; None when unknown.
-        height: likewise.
+        width: width of the frames in pixels; None if unknown.
+        height: height of the frames in pixels; None if unknown.
         frames: number of frames seen.
         start_time: ISO 8601 time of the first frame; None when unknown.
         finished: False when the run was stopped before the end of its source.

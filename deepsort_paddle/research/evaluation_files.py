@@ -144,10 +144,10 @@ def find_sequences(
         if (results / f"{name}{ending}").is_file()
     ]
     if not found:
-        wanted = ", ".join(f"{name}{ending}" for name, _, _ in known[:3]) + (
+        expected = ", ".join(f"{name}{ending}" for name, _, _ in known[:3]) + (
             ", ..." if len(known) > 3 else ""
         )
-        raise FileNotFoundError(f"{results} holds results of no sequence, wanted {wanted}")
+        raise FileNotFoundError(f"{results} has no results of any sequence, expected {expected}")
     with_results = {files.name for files in found}
     return found, [name for name, _, _ in known if name not in with_results]
 

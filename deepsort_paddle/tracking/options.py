@@ -179,7 +179,7 @@ class TrackerOptions:
     )
     observation_centred: bool = _switch(
         False,
-        "a track found again is filtered anew along the line between its two detections (OC-SORT, arXiv "
+        "a recovered track is filtered again along the line between its two detections (OC-SORT, arXiv "
         "2203.14360, section 4.1)",
     )
     gallery_momentum: float = _number(

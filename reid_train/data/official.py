@@ -62,7 +62,7 @@ def read_official_split(root: str | Path, seed: int = 0) -> OfficialSplit:
     reader = None if base is None else _reader_of(base)
     if base is None or reader is None:
         raise ValueError(
-            f"{root}: no official split is known for it; wanted folders bounding_box_train, query and "
+            f"{root}: no official split is known for it; expected folders bounding_box_train, query and "
             "bounding_box_test (Market-1501, DukeMTMC-reID, CUHK03's new protocol), image_train, image_query "
             f"and image_test (VeRi-776), lists of MSMT17 or VehicleID, or {_NEW_PROTOCOL}"
         )

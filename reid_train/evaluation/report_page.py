@@ -68,7 +68,7 @@ def write_joint_page(
         ImportError: Jinja2 is not installed.
     """
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, a file name was wanted")
+        raise IsADirectoryError(f"{path} is a folder, expected a file name")
     _template()  # a missing Jinja2 is known before the evaluation
     path.parent.mkdir(parents=True, exist_ok=True)
     reports, sections = [], []

@@ -93,7 +93,7 @@ def export(
     for name, index in sets.items():
         if len(index) == 0:
             where = f" in {name}" if len(sets) > 1 else ""
-            raise ValueError(f"export needs images of persons to measure with, got none{where}")
+            raise ValueError(f"export needs images of persons for figures, got none{where}")
     config = config_from_dict(checkpoint.config, "checkpoint")
     network = network_of(checkpoint)
     prepare = preprocessing_of(config)

@@ -101,7 +101,7 @@ def test_a_stopped_command_says_what_is_left(capsys, monkeypatch, tmp_path):
         monkeypatch.setattr(commands, name, stop)
     checkpoint_path(tmp_path, 40).write_bytes(b"")
     assert main(["pair", "--model_save_dir", str(tmp_path)]) == 130
-    told = f"reid-train: stopped; --checkpoint {tmp_path} goes on from iteration 40\n"
+    told = f"reid-train: stopped; --checkpoint {tmp_path} continues from iteration 40\n"
     assert capsys.readouterr().err == told
     assert main(["infer", "--pretrained_model", "x", "--data", "x", "--output", "x"]) == 130
     assert capsys.readouterr().err == "reid-train: stopped\n"

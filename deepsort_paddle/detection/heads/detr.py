@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.detection.heads.head import (
-    EVERYTHING,
+    KEEP_ALL,
+    CandidateFilter,
     Candidates,
     Head,
     ImageFormat,
     Outputs,
-    Wanted,
     best_classes,
     check_highest,
     corners,
@@ -48,10 +48,10 @@ def detr_logits(
         imagenet: whether pixels are normalised by ImageNet's mean and deviation, as RF-DETR's are.
     """
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         logits = outputs[logits_at][0].astype(np.float32)
         scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))  # beyond, exp overflows
-        index, confidence, class_id = best_classes(scores, wanted)
+        index, confidence, class_id = best_classes(scores, keep)
         return _pixels(outputs[boxes_at][0][index], height, width), confidence, class_id
 
     image = STRETCHED_IMAGENET if imagenet else STRETCHED
@@ -61,9 +61,9 @@ def detr_logits(
 def detr_rows(height: int, width: int, class_count: int) -> Head:
     """RT-DETR of Ultralytics: rows of centre x, y, width, height in parts of the input, and class scores."""
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         rows = outputs[0][0]
-        index, confidence, class_id = best_classes(rows[:, 4:], wanted)
+        index, confidence, class_id = best_classes(rows[:, 4:], keep)
         return _pixels(rows[index, :4], height, width), confidence, class_id
 
     return Head("RT-DETR", class_count, CONFIDENCE, STRETCHED, decode, suppress=False)
@@ -75,9 +75,9 @@ def detr_scores(*, boxes_at: int, scores_at: int, labels_at: int) -> Head:
     Boxes are xyxy in pixels of the size that the input ``orig_target_sizes`` names: that of the input here.
     """
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         confidence = outputs[scores_at][0].astype(np.float32)
-        index = np.flatnonzero(confidence >= wanted.min_confidence)
+        index = np.flatnonzero(confidence >= keep.min_confidence)
         check_highest(confidence[index])
         labels = outputs[labels_at][0][index].astype(np.int64)
         return outputs[boxes_at][0][index], confidence[index], labels

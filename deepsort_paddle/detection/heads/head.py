@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "EVERYTHING",
+    "KEEP_ALL",
     "NO_SCORES",
+    "CandidateFilter",
     "Candidates",
     "Decode",
     "Head",
     "ImageFormat",
     "Outputs",
-    "Wanted",
     "best_classes",
     "check_highest",
     "corners",
@@ -57,7 +57,7 @@ class ImageFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CandidateFilter:
     """Which candidates a caller needs: a head may leave out the others, which saves most of the decoding.
 
     Attributes:
@@ -69,14 +69,14 @@ class Wanted:
     min_confidence: float = -np.inf
 
 
-EVERYTHING = Wanted()
+KEEP_ALL = CandidateFilter()
 
 
 class Decode(Protocol):
     """Reads the raw outputs for one image."""
 
-    def __call__(self, outputs: Outputs, wanted: Wanted = EVERYTHING, /) -> Candidates:
-        """Candidates of the outputs, at least those that are wanted."""
+    def __call__(self, outputs: Outputs, keep: CandidateFilter = KEEP_ALL, /) -> Candidates:
+        """Return candidates of the outputs, at least those that pass the filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Head:
         class_count: its number of classes; 0 where the outputs do not show it.
         confidence: the default threshold.
         image: the image that it takes.
-        decode: candidates of the raw outputs, at least those that are wanted.
+        decode: candidates of the raw outputs, at least those that pass the filter.
         suppress: whether overlapping boxes are left for non-maximum suppression.
     """
 
@@ -101,18 +101,18 @@ class Head:
 
 
 def best_classes(
-    scores: NDArray[np.floating], wanted: Wanted
+    scores: NDArray[np.floating], keep: CandidateFilter
 ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]:
-    """The wanted rows of ``(N, classes)`` scores: their indices, best score and its class.
+    """Return the rows of ``(N, classes)`` scores that pass the filter: indices, best score and its class.
 
     Raises:
-        ValueError: a best score is above 1, so the numbers are no scores.
+        ValueError: a score is above 1, so the numbers are not scores.
     """
-    if wanted.classes is not None and len(wanted.classes) == 1:
-        asked = scores[:, wanted.classes[0]]
+    if keep.classes is not None and len(keep.classes) == 1:
+        asked = scores[:, keep.classes[0]]
     else:
-        asked = (scores if wanted.classes is None else scores[:, list(wanted.classes)]).max(axis=1)
-    rows = np.flatnonzero(asked >= wanted.min_confidence)
+        asked = (scores if keep.classes is None else scores[:, list(keep.classes)]).max(axis=1)
+    rows = np.flatnonzero(asked >= keep.min_confidence)
     few = scores[rows]
     best = few.argmax(axis=1).astype(np.int64)
     confidence = few[np.arange(len(rows)), best]

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.detection.heads.head import (
-    EVERYTHING,
+    KEEP_ALL,
+    CandidateFilter,
     Candidates,
     Head,
     ImageFormat,
     Outputs,
-    Wanted,
     best_classes,
     grid_cells,
 )
@@ -41,9 +41,9 @@ def nanodet(height: int, width: int, class_count: int) -> Head:
     """NanoDet-m: class scores at three strides, then the distributions, each an output of its own."""
     centre, stride = grid_cells(height, width, (8, 16, 32), offset=0.5)
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         flat = [output.reshape(-1, output.shape[-1]) for output in outputs]
-        return _decode(np.concatenate(flat[:3]), np.concatenate(flat[3:]), centre, stride, wanted)
+        return _decode(np.concatenate(flat[:3]), np.concatenate(flat[3:]), centre, stride, keep)
 
     return Head("NanoDet", class_count, CONFIDENCE, IMAGE, decode)
 
@@ -57,9 +57,9 @@ def nanodet_plus(height: int, width: int, class_count: int, strides: tuple[int, 
     plus = len(strides) == 4
     point, stride = grid_cells(height, width, strides, offset=0.0 if plus else 0.5)
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         rows = outputs[0][0]  # (cells, classes + 4 * bins)
-        return _decode(rows[:, :class_count], rows[:, class_count:], point, stride, wanted)
+        return _decode(rows[:, :class_count], rows[:, class_count:], point, stride, keep)
 
     return Head("NanoDet-Plus" if plus else "NanoDet", class_count, CONFIDENCE, IMAGE, decode)
 
@@ -69,9 +69,9 @@ def _decode(
     sides: NDArray[np.floating],
     point: NDArray[np.float32],
     stride: NDArray[np.float32],
-    wanted: Wanted,
+    keep: CandidateFilter,
 ) -> Candidates:
-    index, confidence, class_id = best_classes(scores, wanted)
+    index, confidence, class_id = best_classes(scores, keep)
     bins = sides[index].reshape(len(index), 4, sides.shape[1] // 4).astype(np.float32)  # (N, 4, bins)
     weights = np.exp(bins - bins.max(axis=2, keepdims=True, initial=-np.inf))
     weights /= weights.sum(axis=2, keepdims=True)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.detection.heads.head import (
-    EVERYTHING,
+    KEEP_ALL,
+    CandidateFilter,
     Candidates,
     Decode,
     Head,
     ImageFormat,
     Outputs,
-    Wanted,
     best_classes,
     check_highest,
     corners,
@@ -39,8 +39,8 @@ def yolox(height: int, width: int, class_count: int) -> Head:
     """
     corner, stride = grid_cells(height, width, STRIDES, offset=0.0)
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
-        index, confidence, class_id = _objects(outputs[0][0], wanted)
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
+        index, confidence, class_id = _objects(outputs[0][0], keep)
         rows, cell = outputs[0][0][index], stride[index]
         centre = (rows[:, :2] + corner[index]) * cell
         # A log size over 20 is no box: exp would overflow.
@@ -74,9 +74,9 @@ def yolov8(class_count: int, *, oriented: bool = False, cells_first: bool = Fals
         cells_first: the output is ``(1, cells, 4 + classes)`` instead of ``(1, 4 + classes, cells)``.
     """
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         rows = outputs[0][0] if cells_first else outputs[0][0].T  # (cells, 4 + classes + ...)
-        index, confidence, class_id = best_classes(rows[:, 4 : 4 + class_count], wanted)
+        index, confidence, class_id = best_classes(rows[:, 4 : 4 + class_count], keep)
         few = rows[index]
         boxes = corners(few[:, :4], few[:, -1] if oriented else None)
         return boxes, confidence, class_id
@@ -96,9 +96,9 @@ def end_to_end(*, oriented: bool = False, unit_size: tuple[int, int] | None = No
             stretched image (RT-DETR).
     """
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         rows = outputs[0][0].astype(np.float32)
-        rows = rows[rows[:, 4] >= wanted.min_confidence]
+        rows = rows[rows[:, 4] >= keep.min_confidence]
         check_highest(rows[:, 4])
         boxes = rows[:, :4]
         if oriented:
@@ -114,18 +114,18 @@ def end_to_end(*, oriented: bool = False, unit_size: tuple[int, int] | None = No
 def _decoded_objects(class_count: int) -> Decode:
     """Reads rows of centre x, y, width, height in pixels, objectness, classes, and what follows."""
 
-    def decode(outputs: Outputs, wanted: Wanted = EVERYTHING) -> Candidates:
+    def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:
         rows = outputs[0][0][:, : 5 + class_count]
-        index, confidence, class_id = _objects(rows, wanted)
+        index, confidence, class_id = _objects(rows, keep)
         return corners(rows[index]), confidence, class_id
 
     return decode
 
 
 def _objects(
-    rows: NDArray[np.floating], wanted: Wanted
+    rows: NDArray[np.floating], keep: CandidateFilter
 ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]:
-    """The wanted rows of four box values, objectness and class scores, as of `best_classes`."""
-    likely = np.flatnonzero(rows[:, 4] >= wanted.min_confidence)  # a product is below either factor
-    index, confidence, class_id = best_classes(rows[likely, 4:5] * rows[likely, 5:], wanted)
+    """Return the rows that pass the filter, of box values, objectness and class scores; see `best_classes`."""
+    likely = np.flatnonzero(rows[:, 4] >= keep.min_confidence)  # a product is below either factor
+    index, confidence, class_id = best_classes(rows[likely, 4:5] * rows[likely, 5:], keep)
     return likely[index], confidence, class_id

@@ -174,18 +174,21 @@ def test_steps_apply_in_the_order_of_the_file(folder: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label_list": []}, "label_list: wanted a list of class names, got "),
-        ({"Preprocess": "Resize"}, "Preprocess: wanted a list of steps, got 'Resize'"),
-        ({"Preprocess": [{"type": "WarpAffine"}]}, "Preprocess: wanted Resize, .*, got type 'WarpAffine'"),
-        ({"Preprocess": [{"type": "Resize", "target_size": [0, 4]}]}, "Resize: target_size: wanted"),
-        ({"Preprocess": [{"type": "Resize", "target_size": 9, "interp": 9}]}, "interp: wanted 0 to 4, got 9"),
-        ({"Preprocess": [{"type": "NormalizeImage", "mean": [0, 0]}]}, "wanted mean and std of three"),
+        ({"label_list": []}, "label_list: expected a list of class names, got "),
+        ({"Preprocess": "Resize"}, "Preprocess: expected a list of steps, got 'Resize'"),
+        ({"Preprocess": [{"type": "WarpAffine"}]}, "Preprocess: expected Resize, .*, got type 'WarpAffine'"),
+        ({"Preprocess": [{"type": "Resize", "target_size": [0, 4]}]}, "Resize: target_size: expected"),
+        (
+            {"Preprocess": [{"type": "Resize", "target_size": 9, "interp": 9}]},
+            "interp: expected 0 to 4, got 9",
+        ),
+        ({"Preprocess": [{"type": "NormalizeImage", "mean": [0, 0]}]}, "expected mean and std of three"),
         (
             {"Preprocess": [{"type": "NormalizeImage", "mean": [0] * 3, "std": [0] * 3}]},
             "std must be positive",
         ),
-        ({"Preprocess": [{"type": "PadStride", "stride": "x"}]}, "stride: wanted a number, got 'x'"),
-        ({"draw_threshold": "high"}, "draw_threshold: wanted a number, got 'high'"),
+        ({"Preprocess": [{"type": "PadStride", "stride": "x"}]}, "stride: expected a number, got 'x'"),
+        ({"draw_threshold": "high"}, "draw_threshold: expected a number, got 'high'"),
     ],
 )
 def test_a_wrong_configuration_is_named(folder: Path, changes: dict[str, Any], message: str) -> None:
@@ -206,7 +209,7 @@ def test_missing_files_are_named(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"model.pdiparams: no such file"):
         PaddleDetector(folder, device="cpu")
     (folder / "model.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no exported network, wanted one of model.pdmodel"):
+    with pytest.raises(FileNotFoundError, match=r"no exported network, expected one of model.pdmodel"):
         PaddleDetector(folder, device="cpu")
     (folder / "infer_cfg.yml").unlink()
     with pytest.raises(FileNotFoundError, match=r"infer_cfg.yml: no such file"):
@@ -221,5 +224,5 @@ def test_nothing_is_detected_without_an_image(exported_detector: Path) -> None:
 def test_outputs_without_boxes_are_refused(exported_detector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detector = PaddleDetector(exported_detector, device="cpu")
     monkeypatch.setattr(detector._predictor, "run_feeds", lambda feeds: [np.zeros((1, 80))])
-    with pytest.raises(ValueError, match=r"wanted an output \(N, 6\), got \(1, 80\)"):
+    with pytest.raises(ValueError, match=r"expected an output \(N, 6\), got \(1, 80\)"):
         detector(1, picture())

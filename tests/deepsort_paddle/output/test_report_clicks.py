@@ -121,7 +121,7 @@ def test_pictures_in_a_row_of_cards_stand_side_by_side(page: Any) -> None:
     cards = page.find_elements("css selector", "#cards button")
     lines = {card.text.count("\n") for card in cards}
     assert len(lines) > 1
-    tops = {card.find_element("css selector", ".picture").rect["y"] for card in cards}
+    tops = {card.find_element("css selector", ".thumbnail").rect["y"] for card in cards}
     assert len({card.rect["y"] for card in cards}) == len(tops) == 1
 
 

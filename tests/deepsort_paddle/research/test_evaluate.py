@@ -277,7 +277,7 @@ def test_missing_files_are_one_line_and_exit_2(data, capsys):
 def test_files_without_a_common_sequence_are_one_line_and_exit_2(data, capsys):
     (data / "empty").mkdir()
     message = error_of(capsys, data / "truth", data / "empty")
-    assert "holds results of no sequence, wanted a.txt, b.txt" in message
+    assert "has no results of any sequence, expected a.txt, b.txt" in message
     (data / "z.txt").write_text(RESULTS)
     assert "has no sequence z, the name of z.txt" in error_of(capsys, data / "truth", data / "z.txt")
 

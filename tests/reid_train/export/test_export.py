@@ -217,11 +217,11 @@ def test_the_card_tells_what_is_known_and_no_more(checkpoint, dev_index, tmp_pat
     assert card.startswith("# toy\n")
     assert "toys: 12 images of 4 persons." in card
     assert "its licence determines" in card
-    assert "Market-1501, which its authors give out" not in card
+    assert "Market-1501, which its authors provide" not in card
     assert "The gallery is small (4 persons)" in card
     assert "    reid-train elem\n" in card
     description["provenance"] |= {"data": "Market-1501", "hours": 1.25, "machine": "a machine"}
-    assert "Market-1501, which its authors give out for research" in model_card(description, 1)
+    assert "Market-1501, which its authors provide for research" in model_card(description, 1)
     assert "1.2 hours on a machine" in model_card(description, 1)
     for name in ("data", "train_images", "train_ids", "command", "hours", "machine"):
         del description["provenance"][name]

@@ -295,7 +295,7 @@ def test_kill_ends_a_run_in_one_line(people, tmp_path):
     finally:
         process.kill()
     reached = numbered_checkpoints(tmp_path)[-1][0]
-    assert told == f"reid-train: stopped; --checkpoint {tmp_path} goes on from iteration {reached}\n"
+    assert told == f"reid-train: stopped; --checkpoint {tmp_path} continues from iteration {reached}\n"
     assert process.returncode == 143
     assert read_checkpoint(newest_checkpoint(tmp_path)).iteration == reached
     assert not list(tmp_path.glob("*.part"))

@@ -212,7 +212,7 @@ def test_official_split_of_cuhk03_is_that_of_its_matlab_file(tmp_path: Path) -> 
 
 
 def test_without_an_official_split_what_would_do_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no official split is known for it; wanted folders bounding"):
+    with pytest.raises(ValueError, match="no official split is known for it; expected folders bounding"):
         read_official_split(make_images(tmp_path / "campus", "0001001.png"))
     with pytest.raises(FileNotFoundError, match="no such folder"):
         read_official_split(tmp_path / "none")
