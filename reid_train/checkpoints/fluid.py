@@ -1,10 +1,10 @@
 """Read the parameter folders of Paddle 1 (fluid), as the original trainer and its ImageNet weights have them.
 
 ``fluid.io.save_params`` writes one file for each parameter, named as the network's author called it. A file
-is a tensor of Paddle's own format, little-endian: version 0 (32 bits), number of levels of lengths (64 bits, 0
-for a parameter), version 0 (32 bits), the length of a description (32 bits), the description (protocol
-buffers: field 1 the type, field 2 the sizes), the values. The ``.pdiparams`` of Paddle 3 are such tensors in a
-row.
+is a tensor of Paddle's own format, little-endian: version 0 (32 bits), number of levels of lengths (64
+bits, 0 for a parameter), version 0 (32 bits), the length of a description (32 bits), the description
+(protocol buffers: field 1 the type, field 2 the sizes), the values. The ``.pdiparams`` of Paddle 3 are such
+tensors in a row.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def _decoded_objects(class_count: int) -> Decode:
 def _objects(
     rows: NDArray[np.floating], keep: CandidateFilter
 ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]:
-    """Return the rows that pass the filter, of box values, objectness and class scores; see `best_classes`."""
+    """Return the rows of box, objectness and class scores that pass the filter; see `best_classes`."""
     likely = np.flatnonzero(rows[:, 4] >= keep.min_confidence)  # a product is below either factor
     index, confidence, class_id = best_classes(rows[likely, 4:5] * rows[likely, 5:], keep)
     return likely[index], confidence, class_id
