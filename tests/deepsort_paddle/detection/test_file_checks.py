@@ -103,7 +103,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tup
         (tmp_path / "det.txt").write_text("\n".join(rows))
         arguments = [str(tmp_path / "clip.mp4"), "--detections", str(tmp_path / "det.txt"), "--reid", "none"]
         arguments += ["--preset", "deepsort"]
-        assert track([*arguments, "--output", str(tmp_path / "o.txt"), *options]) == 0
+        assert track([*arguments, "--output", str(tmp_path / "o.txt"), "--overwrite", *options]) == 0
         return capsys.readouterr().err, (tmp_path / "o.txt").read_text().splitlines()
 
     return call
