@@ -261,5 +261,5 @@ def test_the_threshold_of_several_sets_holds_in_each_and_the_figures_are_of_the_
     card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
     assert "| there, 4 persons | " in card
     assert "| here, cast ±15% | " in card
-    with pytest.raises(ValueError, match="images of persons to measure with, got none in there"):
+    with pytest.raises(ValueError, match="images of persons for figures, got none in there"):
         export(checkpoint, {"here": dev_index, "there": dev_index[:0]}, tmp_path / "toy")
