@@ -36,13 +36,13 @@ from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_fr
 GRIDS: Mapping[str, Mapping[tuple[str, ...], Sequence[tuple[Any, ...]]]] = {
     "strong": {
         ("appearance_weight", "max_iou_distance"): [(0.5, 0.7), (0.6, 0.8)],
-        ("uncertainty_weight",): [(0.0,), (0.2,)],
-        ("early_confirmation",): [(0.0,), (0.8,)],
+        ("coast", "hidden_coast"): [(2, 0), (1, 10)],
+        ("size_momentum",): [(0.0,), (0.7,)],
     },
     "motion": {
-        ("hold_shape",): [(False,), (True,)],
-        ("uncertainty_weight",): [(0.0,), (1.0,)],
-        ("new_track_confidence",): [(0.6,), (0.7,)],
+        ("uncertainty_weight",): [(0.8,), (1.0,)],
+        ("coast", "hidden_coast"): [(2, 0), (1, 10)],
+        ("size_momentum",): [(0.0,), (0.7,)],
     },
 }
 SETS = {

@@ -41,6 +41,14 @@ def test_a_short_gap_is_filled_on_the_way_and_a_long_one_stays_open() -> None:
     assert refined.table.boxes[:, 2] - refined.table.boxes[:, 0] == pytest.approx(40.0)
 
 
+@pytest.mark.parametrize(("other", "filled"), [(120.0, 8), (400.0, 0)], ids=["covered", "in full view"])
+def test_a_longer_gap_is_filled_where_another_track_covers_it(other: float, filled: int) -> None:
+    seen = rows(1, [*range(1, 11), *range(19, 29)], [100.0] * 20)
+    refined = smooth(joined(seen, rows(2, list(range(1, 29)), [other] * 28, height=150)), max_fill=20)
+    assert (refined.row < 0).sum() == filled
+    assert (refined.table.frame[refined.row < 0] > 10).all()
+
+
 def test_smoothing_brings_noisy_boxes_nearer_to_the_truth() -> None:
     rng = np.random.default_rng(0)
     frames = list(range(1, 101))
