@@ -255,6 +255,8 @@ def _join(
         if not video.known:
             stale.append(replace(job, persons=video.of_track()))
     if stale:
+        if batch.run.save_crops:
+            _LOGGER.info("the folders of --save-crops keep the persons of their own video")
         with closing(_engine(batch, len(stale))) as engine:
             for attempt in run_jobs(stale, engine, retries=batch.retries, started=lambda *_: None):
                 job, error = attempt.job, attempt.outcome.error

@@ -23,7 +23,7 @@ from deepsort_paddle.appearance.third_party import describe
 __all__ = ["LinkCalibration", "ReidModel"]
 
 _SCORES = tuple(x / 2 for x in range(-12, 2))
-_LOG_RATIOS = (8.3, 8.3, 7.6, 7.3, 6.2, 5.3, 3.5, 2.0, 0.6, -1.3, -2.6, -3.4, -4.1, -7.1)
+_LOG_RATIOS = (9.9, 9.5, 8.2, 8.2, 6.7, 5.0, 3.6, 2.0, 0.7, -1.1, -3.2, -3.6, -3.7, -7.6)
 
 
 @dataclass(frozen=True, slots=True)
