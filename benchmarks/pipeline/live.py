@@ -3,19 +3,25 @@
 A server on this machine plays frames at 25 a second as MPEG-TS over HTTP (H.264, 320x240, no reordering).
 Each frame carries its number as bars, so that the content says when it was sent. A detector that takes a
 fixed time stands in for the real one. Four runs: faster than the stream, slower, slower with every frame,
-and slower while the server hangs up in the middle and comes back.
+and slower while the server hangs up in the middle and comes back. With ``--rtsp`` a file of the same frames
+is played by `rtsp_server.py`, which that Python must be able to run; an outage is then a killed server.
 
     python benchmarks/pipeline/live.py --seconds 60
+    python benchmarks/pipeline/live.py --seconds 60 --rtsp /usr/bin/python3
 """
 
 from __future__ import annotations
 
 import argparse
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -95,54 +101,108 @@ class Player(BaseHTTPRequestHandler):
             pass  # who watched has gone, or the connection is cut
 
 
+def save_clip(path: Path, seconds: float) -> None:
+    """Write the frames as H.264, as the server over HTTP sends them."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "25"}
+        for number in range(1, round(seconds * FPS) + 1):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(paint(number), format="bgr24")))
+        container.mux(stream.encode(None))
+
+
 @contextmanager
-def playing(seconds: float, outage: tuple[float, float] | None) -> Iterator[Server]:
-    """A server in a thread."""
+def playing_rtsp(python: str, seconds: float, outage: tuple[float, float] | None) -> Iterator[str]:
+    """A server in a process, killed and started again for an outage; gives its address."""
+    with socket.socket() as free, TemporaryDirectory() as folder:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+        clip = Path(folder) / "clip.mp4"
+        save_clip(clip, seconds)
+        free.close()
+        running = _start(python, clip, port)
+        over = threading.Event()
+
+        def fail(begins: float, ends: float) -> None:
+            nonlocal running
+            if over.wait(begins):
+                return
+            running.kill()
+            running.wait()
+            if not over.wait(ends - begins):
+                running = _start(python, clip, port)
+
+        thread = threading.Thread(target=fail, args=outage or (1e6, 1e6), daemon=True)
+        thread.start()
+        try:
+            yield f"rtsp://127.0.0.1:{port}/live"
+        finally:
+            over.set()
+            thread.join()
+            running.kill()
+            running.wait()
+
+
+def _start(python: str, clip: Path, port: str) -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("rtsp_server.py")
+    process = subprocess.Popen([python, str(script), str(clip), port], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    if process.stdout.readline() != "ready\n":
+        raise RuntimeError(f"{python} cannot run {script.name}")
+    return process
+
+
+@contextmanager
+def playing_http(seconds: float, outage: tuple[float, float] | None) -> Iterator[str]:
+    """A server in a thread; gives its address."""
     server = Server(seconds, outage)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield server
+        yield f"http://127.0.0.1:{server.server_port}/live.ts"
     finally:
         server.shutdown()
         server.server_close()
 
 
 def follow(
-    name: str, detect_ms: float, seconds: float, *, every_frame: bool = False, outage: bool = False
+    name: str,
+    detect_ms: float,
+    seconds: float,
+    *,
+    every_frame: bool = False,
+    outage: bool = False,
+    python: str | None = None,
 ) -> str:
     """One run; returns a row of the table."""
     cut = (seconds / 3, seconds / 3 + 4) if outage else None
-    errors: list[float] = []
-    intervals: list[float] = []
-    late: list[float] = []
+    seen: list[tuple[float, float, float]] = []  # place in the stream, time, clock
 
     def detect(_: int, image: NDArray[np.uint8] | None) -> Detections:
         time.sleep(detect_ms / 1000)
         return Detections.of([[100, 50, 140, 150]], [0.9])
 
-    with playing(seconds, cut) as server:
-        origin: list[tuple[float, float]] = []
-        times: list[float] = []
+    def watch(tracked: TrackedFrame) -> None:
+        frame = tracked.frame
+        if frame.image is not None and frame.timestamp is not None:
+            seen.append((read(frame.image) / FPS, frame.timestamp, time.monotonic()))
 
-        def watch(tracked: TrackedFrame) -> None:
-            frame = tracked.frame
-            if frame.image is None or frame.timestamp is None:
-                return
-            sent = read(frame.image) / FPS
-            origin.append((sent, frame.timestamp))
-            errors.append(abs((sent - origin[0][0]) - (frame.timestamp - origin[0][1])))
-            late.append(time.monotonic() - server.began - sent)
-            if times:
-                intervals.append(frame.timestamp - times[-1])
-            times.append(frame.timestamp)
-
-        address = f"http://127.0.0.1:{server.server_port}/live.ts"
+    with playing_rtsp(python, seconds, cut) if python else playing_http(seconds, cut) as address:
         result = track_video(address, detector=detect, reid="none", on_frame=watch, every_frame=every_frame)
-    span = times[-1] - times[0]
+    places, times, clock = np.array(seen).T
+    intervals = np.diff(times)
+    cuts = np.flatnonzero((np.diff(places) < 0) | (intervals > 2)) + 1  # where a connection was lost
+    errors, late = [], []
+    for rows in np.split(np.arange(len(seen)), cuts):
+        errors.append(np.abs((places - places[rows[0]]) - (times - times[rows[0]]))[rows].max())
+        late.append((clock - places)[rows] - (clock - places)[rows].min())
+    gaps = np.abs(np.diff(times) - np.diff(clock))[cuts - 1]
+    lag = f"{result.lag or 0:.2f}, {result.max_lag or 0:.2f}"
+    by_content = f"{np.concatenate(late).mean():.2f}, {late[-1][-1]:.2f}"
     return (
-        f"| {name} | {result.frames} | {result.skipped_frames} | {span:.1f} | {result.lag or 0:.2f}, "
-        f"{result.max_lag or 0:.2f} | {late[-1]:.2f} | {max(errors):.3f} | {min(intervals):.3f} | "
+        f"| {name} | {result.frames} | {result.skipped_frames} | {times[-1] - times[0]:.1f} | {lag} | "
+        f"{by_content} | {max(errors):.3f} | {max(gaps, default=0.0):.2f} | {intervals.min():.3f} | "
         f"{result.reconnects} | {len(result.ids)} |"
     )
 
@@ -153,19 +213,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="that each stream plays")
     parser.add_argument("--fast", type=float, default=5.0, help="milliseconds of the faster detector")
     parser.add_argument("--slow", type=float, default=200.0, help="milliseconds of the slower one")
+    parser.add_argument("--rtsp", metavar="PYTHON", help="play by rtsp_server.py, which this Python runs")
     options = parser.parse_args()
     print(
-        "| tracker | frames | skipped | seconds followed | late, mean and max (s) | truly late at the end "
-        "| largest error of a time (s) | smallest interval (s) | reconnects | ids |"
+        "| tracker | frames | skipped | seconds followed | lag, mean and max (s) "
+        "| lag by the frames' content, mean and at the end (s) | largest error of a time (s) "
+        "| over the outage (s) | smallest interval (s) | reconnects | ids |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    seconds = options.seconds
-    print(follow(f"{options.fast:g} ms a frame", options.fast, seconds), flush=True)
-    print(follow(f"{options.slow:g} ms a frame", options.slow, seconds), flush=True)
-    print(
-        follow(f"{options.slow:g} ms, every frame", options.slow, seconds / 3, every_frame=True), flush=True
-    )
-    print(follow(f"{options.slow:g} ms, 4 s outage", options.slow, seconds, outage=True), flush=True)
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    runs: list[tuple[str, float, float, dict[str, bool]]] = [
+        (f"{options.fast:g} ms per frame", options.fast, 1, {}),
+        (f"{options.slow:g} ms per frame", options.slow, 1, {}),
+        (f"{options.slow:g} ms, every frame", options.slow, 1 / 3, {"every_frame": True}),
+        (f"{options.slow:g} ms, outage of 4 s", options.slow, 1, {"outage": True}),
+    ]
+    for name, milliseconds, part, how in runs:
+        print(follow(name, milliseconds, part * options.seconds, python=options.rtsp, **how), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,15 +18,13 @@ from typing import Any
 from deepsort_paddle.batch.jobs import Job
 from deepsort_paddle.command.checks import expect_video
 from deepsort_paddle.detection.saved_detections import SUFFIX
-from deepsort_paddle.media.addresses import is_address
+from deepsort_paddle.media.addresses import is_address, is_film
 from deepsort_paddle.media.source import stream_name
 from deepsort_paddle.motchallenge.sequence import sequence_folders
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.run_plan import PLACEHOLDERS
 
 __all__ = ["make_jobs", "read_sources", "unique_names"]
-
-_FILMS = ("http://", "https://", "ftp://", "file:")
 
 
 def read_sources(batch: BatchPlan) -> list[str]:
@@ -47,7 +45,7 @@ def read_sources(batch: BatchPlan) -> list[str]:
         raise ValueError(f"{where} is empty: expected at least one video")
     for source in sources:
         if is_address(source):
-            if not source.startswith(_FILMS):
+            if not is_film(source):
                 raise ValueError(f"{stream_name(source)} is live: track it in a run of its own")
         elif Path(source).is_char_device() or (source.isdecimal() and not Path(source).exists()):
             raise ValueError(f"camera {source} is live: track it in a run of its own")

@@ -260,6 +260,7 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
         class_confidence=named,
         device=plan.device,
         threads=plan.threads,
+        precision=plan.detector_precision,
         download=plan.download,
     )
     if isinstance(detector, HogDetector):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["ffmpeg_address", "is_address"]
+__all__ = ["ffmpeg_address", "is_address", "is_film"]
+
+_FILMS = ("http://", "https://", "ftp://", "file:")
 
 
 def is_address(source: str) -> bool:
@@ -20,3 +22,8 @@ def is_address(source: str) -> bool:
 def ffmpeg_address(path: Path) -> str:
     """The address under which FFmpeg opens a file, whatever characters its name has."""
     return f"file:{path}"
+
+
+def is_film(address: str) -> bool:
+    """Whether an address may name a file on a server, which waits to be read; others send in real time."""
+    return address.startswith(_FILMS)

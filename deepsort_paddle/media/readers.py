@@ -41,6 +41,7 @@ __all__ = [
 
 _BROKEN_OFF = "reading stopped"
 _LATEST = 10.0  # seconds by which a decoder may return a frame too late; a larger step back is a clock jump
+_END = 1.0  # seconds before the stated end of a recording at which it may end
 _LONGEST_WAIT = 30.0  # seconds between two attempts to reconnect
 
 
@@ -208,13 +209,16 @@ def read_stream(
 
     The timeout of the connection ends a silent stream. A stream that continues without frames, with audio
     only or with packets that cannot be decoded, counts as lost after ``patience`` seconds, so packets of all
-    streams are read. The first frame may take three times as long: decoders wait for a keyframe.
+    streams are read. The first frame may take three times as long: decoders wait for a keyframe. A stream
+    that states its length, such as a recording over RTSP, ends there.
     """
     number = attempts = 0
     clock = StreamClock(tally)
     while True:
         reason = "the stream ended"
         container, stream = connection
+        length = container.duration and container.duration / av.time_base
+        first, reached = None, 0.0
         with container:
             packets = container.demux()
             due = time.monotonic() + 3 * patience
@@ -239,8 +243,13 @@ def read_stream(
                 for decoded in frames:
                     number, attempts = number + 1, 0
                     tally.broken += decoded.is_corrupt
+                    if decoded.time is not None:
+                        first = decoded.time if first is None else first
+                        reached = decoded.time - first
                     yield Frame(number, _image(decoded, tally), clock.stamp(decoded.time))
                     due = time.monotonic() + patience
+        if length and reached >= length - _END:
+            return
         again, attempts = _reconnected(connect, tally, attempts, retries, backoff, "stream", reason)
         if again is None:
             return

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 
 from deepsort_paddle.frames import MOST_FRAMES, Frame, FrameSource, Tally
-from deepsort_paddle.media.addresses import ffmpeg_address, is_address
+from deepsort_paddle.media.addresses import ffmpeg_address, is_address, is_film
 from deepsort_paddle.media.clock import frame_rate, is_raw
 from deepsort_paddle.media.entry import find_entry
 from deepsort_paddle.media.frame_numbers import first_frame, number_images
@@ -141,7 +141,7 @@ def _open_stream(
     rate = stream.average_rate or stream.guessed_rate
     fps = float(rate) if rate else None
     name, aspect = stream_name(address), pixel_aspect(stream)
-    if container.duration:  # a film on a web server: it has an end, and can't be entered in the middle
+    if container.duration and is_film(address):  # it has an end and cannot be entered in the middle
         frames = read_file(container, stream, tally, fps, stream.frames or None)
         return FrameSource(
             frames, tally, name=name, fps=fps, frame_count=stream.frames or None, pixel_aspect=aspect

@@ -125,6 +125,14 @@ class InputOptions:
     device: str = option(
         "auto", "auto, cpu, gpu or gpu:N [{default}]", group=_GROUP, metavar="NAME", kind=device
     )
+    detector_precision: str = option(
+        "float32",
+        "precision of a detector network; bfloat16 changes boxes slightly and needs a CPU with bfloat16, for "
+        "an ONNX file also OpenVINO [{default}]",
+        group=_GROUP,
+        choices=("float32", "bfloat16"),
+        kind=choice("float32", "bfloat16"),
+    )
     threads: int | None = option(
         None,
         "CPU threads for the networks [all cores]",

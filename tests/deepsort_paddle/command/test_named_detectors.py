@@ -16,7 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.cli import track
+from deepsort_paddle.command import components
 from deepsort_paddle.detection.downloads import cache_folder
+from deepsort_paddle.detection.hog import HogDetector
 from deepsort_paddle.detection.named_models import NAMED_MODELS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,3 +124,21 @@ def test_appearance_models_of_a_checkout_are_found_by_name(
     assert track([str(frames), "--detections", "det.txt", "--reid", "resnet101"]) == 2
     line = capsys.readouterr().err
     assert "resnet101: no such folder or .onnx file (osnet_ain_x0_5 is installed; larger models are " in line
+
+
+def test_the_detectors_precision_reaches_it(frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def open_detector(name: str, *, precision: str, **options: Any) -> HogDetector:
+        asked.append(precision)
+        return HogDetector()
+
+    monkeypatch.setattr(components, "open_detector", open_detector)
+    for words in ([], ["--detector-precision", "bfloat16"]):
+        assert (
+            track(
+                [str(frames), "--detector", "hog", "--reid", "none", "--quiet", "--csv", "/dev/null", *words]
+            )
+            == 0
+        )
+    assert asked == ["float32", "bfloat16"]

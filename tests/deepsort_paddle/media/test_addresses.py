@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle.cli import track
-from deepsort_paddle.media.addresses import is_address
+from deepsort_paddle.media.addresses import is_address, is_film
 from deepsort_paddle.media.source import VideoWriter, open_source
 
 NAMES = [
@@ -82,3 +82,8 @@ def test_many_videos_with_colons_are_tracked(here: Path) -> None:
         assert track([*given, *options, "--save-dir", f"out{len(given[0])}"]) == 0
         written = sorted(path.name for path in Path(f"out{len(given[0])}").glob("*.mp4"))
         assert written == names
+
+
+def test_only_files_on_servers_wait_to_be_read() -> None:
+    assert is_film("https://example.org/a.mp4")
+    assert not is_film("rtsp://recorder/channel/1?starttime=20240101")
