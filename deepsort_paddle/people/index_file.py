@@ -78,6 +78,7 @@ class IndexMeta:
         broken: frames that could not be read.
         run: ``plan``, the fields of the `RunPlan`; and ``about``, what the JSON output says of the run. Both
             are what writes the outputs once more; empty for a live source.
+        tracks: of the run, before any was split; 0 until it was corrected.
         link_shift: added to the log odds of all links inside the video, as corrections have taught.
         corrections: those that were applied, as in their file; None: none.
     """
@@ -93,6 +94,7 @@ class IndexMeta:
     finished: bool = False
     broken: int = 0
     run: Mapping[str, Any] = field(default_factory=dict)
+    tracks: int = 0
     link_shift: float = 0.0
     corrections: Mapping[str, Any] | None = None
 

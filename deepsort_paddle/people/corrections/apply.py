@@ -11,7 +11,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,19 @@ def apply_corrections(path: str | Path, corrections: Corrections) -> Corrected:
     """
     before = TrackIndex.read(path)
     part = temporary_path(path)
-    shutil.copyfile(path, part)
+    try:
+        shutil.copyfile(path, part)
+        corrected = _correct(part, before, corrections)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    commit(path)
+    return replace(corrected, index=TrackIndex.read(path))
+
+
+def _correct(part: Path, before: TrackIndex, corrections: Corrections) -> Corrected:
+    """Correct a copy of an index."""
+    path = before.path
     with closing(connect(part, write=True)) as database, database:
         try:
             (frames,) = database.execute("SELECT count(*) FROM frames").fetchone()
@@ -81,6 +93,7 @@ def apply_corrections(path: str | Path, corrections: Corrections) -> Corrected:
             (tracks,) = database.execute("SELECT count(*) FROM tracks").fetchone()
             corrections.check_run(path, before.meta, tracks)
             make_splits(database, corrections.splits, before.meta.fps, where=corrections.path)
+            _keep(database, "tracks", tracks)
             _keep(database, "link_shift", 0.0)
             _keep(database, "corrections", corrections.as_dict())
         except sqlite3.Error as error:
@@ -95,8 +108,7 @@ def apply_corrections(path: str | Path, corrections: Corrections) -> Corrected:
     persons = split.ids[found.labels]
     names = {int(persons[split.row(track)]): name for track, name in corrections.names.items()}
     save_people(part, split.ids, persons, found.probability, names)
-    commit(path)
-    return Corrected(TrackIndex.read(path), found, names)
+    return Corrected(split, found, names)
 
 
 def _keep(database: sqlite3.Connection, key: str, value: object) -> None:
