@@ -166,7 +166,7 @@ class HtmlReport(CompletedOnExit):
         counts = self._counts()
         return self._template.render(
             title=self._meta.get("name", ""),
-            summary=", ".join(f"{value} {key.replace('_', ' ')}" for key, value in summary.items()),
+            summary=_totals(summary),
             video=video,
             hint=hint,
             counts=_count_tables(counts),
@@ -274,6 +274,18 @@ class HtmlReport(CompletedOnExit):
                 for track_id, known in self._identities.items()
             },
         }
+
+
+def _totals(summary: Mapping[str, Any]) -> str:
+    """Return the totals of a run in one line."""
+    interval = summary.get("people_interval")
+    words = []
+    for key, value in summary.items():
+        if key == "people" and interval and list(interval) != [value, value]:
+            words.append(f"{value} people ({interval[0]} to {interval[1]})")
+        elif key != "people_interval":
+            words.append(f"{value} {key.replace('_', ' ')}")
+    return ", ".join(words)
 
 
 def _count_tables(counts: Counts) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepsort_paddle.people.identities import Identities
+from deepsort_paddle.people.identities import Identities, seen_together
 from deepsort_paddle.people.index_file import TrackIndex
 from deepsort_paddle.people.similarity import to_probability
 
@@ -46,12 +46,17 @@ def doubtful_links(
         most: number of links.
     """
     asked = {tuple(sorted(pair)) for pair in known}
+    together = {
+        tuple(sorted((int(found.labels[one]), int(found.labels[two])))) for one, two in seen_together(index)
+    }
     doubts = {}
     order = np.argsort(-found.log_odds, kind="stable")
     for row in order.tolist():
         one, two = found.pairs[row].tolist()
         labels = sorted((int(found.labels[one]), int(found.labels[two])))
         joined = labels[0] == labels[1]
+        if tuple(labels) in together:
+            continue
         pair = tuple(sorted((int(index.ids[one]), int(index.ids[two]))))
         # Joined tracks are asked one by one; of two people who were not joined, one pair is enough.
         key = pair if joined else ("people", *labels)
