@@ -13,6 +13,7 @@ from deepsort_paddle.command.components import Components
 from deepsort_paddle.command.remembered_plan import remembered
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.frames import FrameSource
+from deepsort_paddle.people.corrections.review import review_of
 from deepsort_paddle.people.identities import find_identities
 from deepsort_paddle.people.index_file import TrackIndex, save_people
 from deepsort_paddle.people.index_writer import TrackIndexWriter
@@ -49,6 +50,7 @@ class IndexOutput:
             complete: False when the run was stopped before its tracks are written.
         """
         self._path, self._join, self._progress, self._complete = path, plan.identities, progress, complete
+        self._named = None if source.live else plan.index
         self._writer = TrackIndexWriter(
             path,
             model=_model(components),
@@ -77,6 +79,8 @@ class IndexOutput:
             persons = index.ids[found.labels]
             save_people(self._path, index.ids, persons, found.probability)
             self._progress.people_interval = found.interval
+            said = TrackIndex.read(self._path, unfinished=True)
+            self._progress.review = review_of(said, found, self._named if said.meta.finished else None)
             self._progress.persons = dict(zip(index.ids.tolist(), persons.tolist(), strict=True))
 
     def __enter__(self) -> Self:

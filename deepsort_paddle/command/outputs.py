@@ -82,6 +82,8 @@ def open_outputs(
             summarise=progress.totals,
             speed=progress.speed,
             counts=lambda: progress.counts() or Counts(),
+            persons=persons,
+            review=progress.review,
         )
         outputs.append(entered(stack, plan.report, page))
     if plan.output:

@@ -79,7 +79,7 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
         given["device"] = "gpu"
     if "submission" in given and not ({"output", "save_dir"} & given.keys()):
         given["output"] = "output/{name}.txt"
-    if not any(given.get(name) for name in (*OUTPUTS, "show")):
+    if not any(given.get(name) for name in (*OUTPUTS, "show", "apply")):
         given.setdefault("save_dir", "output")
     many = {name: given.pop(name) for name in options(BatchPlan) if name in given}
     paths = [str(given.get(name, "")) for name in ("detections", *OUTPUTS)]
@@ -87,6 +87,8 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     is_many = listed > 1 or bool(many) or filled_in or any(map(sequence_folders, sources))
     if not (sources or "list_file" in many) or (len(sources) > 1 and not is_many):
         parser.error(f"expected one SOURCE, got {len(sources)} (see --help)")
+    if is_many and "apply" in given:
+        parser.error("--apply is for one source")
     if is_many:
         return BatchPlan(run=RunPlan(source="{source}", **given), sources=tuple(sources), **many)
     return RunPlan(source=sources[0], **given)

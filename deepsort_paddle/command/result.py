@@ -13,6 +13,7 @@ from deepsort_paddle.counting.history import CountHistory
 from deepsort_paddle.counting.intervals import IntervalCounts
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.output.persons import Persons
+from deepsort_paddle.output.review import Review
 from deepsort_paddle.tracked_frame import TrackedFrame
 from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.explain import explain
@@ -109,6 +110,7 @@ class Progress:
         ids: reported so far.
         persons: person of each track; None until they are known, see ``identities`` of the plan.
         people_interval: fewest and most people; None until that is known.
+        review: questions about the people, for the report page; None until they are known.
         names: of persons who were given one.
         counting: what lines and zones counted; None where there are none.
         broken: frames that could not be read.
@@ -136,6 +138,7 @@ class Progress:
         self.ids: set[int] = set()
         self.persons: dict[int, int] | None = None
         self.people_interval: tuple[int, int] | None = None
+        self.review: Review | None = None
         self.names: dict[int, str] = {}
         self.source = source
         self._start = None if start_time is None else WallClock.parse(start_time)

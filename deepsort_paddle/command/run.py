@@ -25,6 +25,7 @@ from deepsort_paddle.command.checks import (
     option_warnings,
 )
 from deepsort_paddle.command.components import Components, about_run, open_components, open_counter
+from deepsort_paddle.command.corrections import correct_run
 from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import about_outputs, entered, open_outputs
@@ -84,6 +85,8 @@ def run_plan(
         ValueError: a file or an option is invalid.
         ImportError: a library that the plan needs is not installed.
     """
+    if plan.apply is not None:
+        return correct_run(plan, note, signals=signals)
     with Notes(note) as notes, ExitStack() as stack:
         for output in outputs:
             stack.callback(output.close)

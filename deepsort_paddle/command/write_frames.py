@@ -29,6 +29,7 @@ from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.output.blur import PersonBlur
 from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.output.protocol import Output, StopTracking
+from deepsort_paddle.output.review import Review
 from deepsort_paddle.part_files import lock_output
 from deepsort_paddle.people.frame_rows import replay
 from deepsort_paddle.people.index_file import TrackIndex
@@ -141,6 +142,9 @@ def rewrite_outputs(
     note: Callable[[str], None],
     *,
     interval: tuple[int, int] | None = None,
+    plan: RunPlan | None = None,
+    review: Review | None = None,
+    signals: Sequence[int] = (),
 ) -> RunResult:
     """Write the text, CSV, JSON, video, report and counts of a run in place of what it wrote.
 
@@ -149,6 +153,9 @@ def rewrite_outputs(
         persons: who is who.
         note: takes what is worth knowing, a line each.
         interval: fewest and most people.
+        plan: what to write; None: what the run wrote.
+        review: questions for the report page.
+        signals: those that end it between two frames.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
@@ -157,7 +164,9 @@ def rewrite_outputs(
     index = TrackIndex.read(path, unfinished=True)
     if not index.meta.run:
         raise ValueError(f"{path}: the index of a live source: its outputs can't be written again")
-    plan = replace(recalled(index.meta.run["plan"], Path(path)), identities=True, overwrite=True, quiet=True)
+    if plan is None:
+        plan = recalled(index.meta.run["plan"], Path(path))
+        plan = replace(plan, identities=True, overwrite=True, quiet=True)
     about = index.meta.run["about"]
     with Notes(note) as notes, ExitStack() as stack:
         source = stack.enter_context(open_frames(plan))
@@ -172,17 +181,20 @@ def rewrite_outputs(
         )
         progress.frames, progress.ids = index.meta.frames, set(index.ids.tolist())
         progress.persons, progress.names = dict(persons.of_track), dict(persons.names)
-        progress.people_interval = interval
+        progress.people_interval, progress.review = interval, review
         progress.start_counting(open_counter(plan, source))
         notes.release()
         frames = replayed(plan, source, path, stack)
-        write_frames(
+        stopped_by = write_frames(
             blurred(frames, plan, about["class_names"]),
             partial(open_outputs, plan, source, about, progress),
             progress,
             notes,
             bar=progress_bar(plan, progress.frames),
+            signals=signals,
             again=True,
         )
         files = {name: Path(output) for name, output in plan.files().items()}
-        return progress.result(outputs={**files, "index": Path(path)}, warnings=tuple(notes.lines))
+        return progress.result(
+            outputs={**files, "index": Path(path)}, warnings=tuple(notes.lines), stopped_by=stopped_by
+        )

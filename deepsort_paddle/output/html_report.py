@@ -24,6 +24,8 @@ from deepsort_paddle import boxes as box_ops
 from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.output.draw import track_color
 from deepsort_paddle.output.page import PageTemplate, data_uri
+from deepsort_paddle.output.persons import Persons
+from deepsort_paddle.output.review import Review
 from deepsort_paddle.part_files import CompletedOnExit, real_path, replacing
 from deepsort_paddle.tracked_frame import TrackedFrame
 
@@ -39,6 +41,7 @@ class _Identity:
     """What the page shows of one id; each run is a flat list of samples: seconds, x, y, width, height."""
 
     first: int
+    last: int
     class_id: int
     frames: int = 0
     last_index: int = 0
@@ -62,6 +65,8 @@ class HtmlReport(CompletedOnExit):
         summarise: Callable[[], Mapping[str, Any]] = dict,
         speed: Callable[[], Mapping[str, float]] = dict,
         counts: Callable[[], Counts] = Counts,
+        persons: Persons | None = None,
+        review: Review | None = None,
     ) -> None:
         """Prepare a page; the callables are called when it is written.
 
@@ -75,6 +80,8 @@ class HtmlReport(CompletedOnExit):
             summarise: returns frames, tracks, broken_frames.
             speed: returns frames per second by stage.
             counts: returns the counts of lines and zones.
+            persons: which person each track is; None if unknown.
+            review: questions about the people, and thumbnails chosen by quality.
 
         Raises:
             ImportError: Jinja2 is not installed.
@@ -82,6 +89,8 @@ class HtmlReport(CompletedOnExit):
         self.path, self._meta = Path(path), meta
         self._video = None if video is None else Path(video)
         self._limit = inline_limit
+        self._persons, self._review = persons, review or Review()
+        self._clock: list[tuple[int, float]] = []  # frame number and time about every second
         self._summarise, self._speed, self._counts = summarise, speed, counts
         self._template = PageTemplate(
             "deepsort_paddle.output", "report_page", sources=("img-src data:", "media-src data: 'self' file:")
@@ -91,6 +100,7 @@ class HtmlReport(CompletedOnExit):
         self._duration = 0.0
         self._start: float | None = None
         self._frames = 0
+        self._latest: tuple[int, float] | None = None
 
     def write(self, tracked: TrackedFrame) -> None:
         """Add one frame."""
@@ -99,9 +109,14 @@ class HtmlReport(CompletedOnExit):
         now = (self._frames - 1) * self._step if frame.timestamp is None else frame.timestamp
         self._start = now if self._start is None else self._start
         now -= self._start  # as the annotated video does
+        if not self._clock or now - self._clock[-1][1] >= 1.0:
+            self._clock.append((frame.number, round(now, 4)))
+        self._latest = (frame.number, round(now, 4))
         self._duration = max(self._duration, now + self._step)
         for row, track_id in enumerate(tracks.ids.tolist()):
-            known = self._identities.setdefault(track_id, _Identity(frame.number, int(tracks.class_id[row])))
+            known = self._identities.setdefault(
+                track_id, _Identity(frame.number, frame.number, int(tracks.class_id[row]))
+            )
             x1, y1, x2, y2 = np.rint(np.clip(tracks.boxes[row], -1e6, 1e6)).astype(int).tolist()
             sample = (round(now, 3), x1, y1, x2 - x1, y2 - y1)
             if known.frames == 0 or known.last_index != self._frames - 1:
@@ -110,8 +125,8 @@ class HtmlReport(CompletedOnExit):
             elif now - known.runs[-1][-_SAMPLE] >= _SAMPLE_SECONDS - 1e-6:
                 known.runs[-1].extend(sample)
             known.frames, known.last_index, known.end = known.frames + 1, self._frames, now
-            known.run_ends[-1] = now
-        if frame.image is not None:
+            known.run_ends[-1], known.last = now, frame.number
+        if frame.image is not None and not self._review.thumbnails:
             self._keep_best(frame.image, tracked)
 
     def _keep_best(self, image: NDArray[np.uint8], tracked: TrackedFrame) -> None:
@@ -151,7 +166,7 @@ class HtmlReport(CompletedOnExit):
         counts = self._counts()
         return self._template.render(
             title=self._meta.get("name", ""),
-            summary=", ".join(f"{value} {key.replace('_', ' ')}" for key, value in summary.items()),
+            summary=_totals(summary),
             video=video,
             hint=hint,
             counts=_count_tables(counts),
@@ -168,7 +183,31 @@ class HtmlReport(CompletedOnExit):
                 *((f"{name} (version)", value) for name, value in self._meta.get("versions", {}).items()),
             ],
             tracks=self._tracks(),
+            people=self._persons is not None,
+            questions=[self._question(*one) for one in self._review.questions],
+            corrections=self._review.corrections is not None,
         )
+
+    def _question(self, first: int, second: int, probability: float, joined: bool) -> dict[str, Any]:
+        """What the template shows of two tracks that may be one person."""
+        thumbnails = self._review.thumbnails
+        return {
+            "tracks": [
+                {
+                    "id": track,
+                    "images": [data_uri("image/jpeg", jpeg) for jpeg in thumbnails.get(track, ())],
+                    "times": self._times(self._identities[track]),
+                }
+                for track in (first, second)
+                if track in self._identities
+            ],
+            "probability": f"{100 * probability:.0f} %",
+            "joined": joined,
+        }
+
+    def _times(self, known: _Identity) -> str:
+        """When an identity is seen."""
+        return f"{known.runs[0][0]:.1f} to {known.end:.1f} s"
 
     def _video_source(self) -> tuple[str, str]:
         """Return the address of the video, empty without one, and the hint below it."""
@@ -186,17 +225,24 @@ class HtmlReport(CompletedOnExit):
         total = max(self._duration, 1e-9)
         names = self._meta.get("class_names") or ()
         start = known.runs[0][0]
+        persons = self._persons or Persons({})
+        person = persons.of(track_id)
+        thumbnail = next(iter(self._review.thumbnails.get(track_id, ())), known.thumbnail)
         return {
             "id": track_id,
-            "color": _color(track_id),
+            "person": person,
+            "who": persons.names.get(person) or f"Person {person}",
+            "start": f"{start:.2f}",
+            "seconds": f"{known.frames * self._step:.2f}",
+            "color": _color(person),
             "label": f"Track {track_id}, {start:.1f} to {known.end:.1f} seconds",
             "bars": [
                 (f"{100 * run[0] / total:.3f}", f"{100 * (end + self._step - run[0]) / total:.3f}")
                 for run, end in zip(known.runs, known.run_ends, strict=True)
             ],
             "name": names[known.class_id] if 0 <= known.class_id < len(names) else f"class {known.class_id}",
-            "image": data_uri("image/jpeg", known.thumbnail) if known.thumbnail else "",
-            "times": f"{start:.1f} to {known.end:.1f} s",
+            "image": data_uri("image/jpeg", thumbnail) if thumbnail else "",
+            "times": self._times(known),
             "frames": "1 frame" if known.frames == 1 else f"{known.frames} frames",
             "stays": [
                 (zone.zone.name, f"{zone.dwell[track_id]:.1f}")
@@ -216,15 +262,30 @@ class HtmlReport(CompletedOnExit):
             "step": self._step,
             "duration": self._duration,
             "width": self._meta.get("width") or 1,
+            "clock": [*self._clock, *([self._latest] if self._latest else [])],
+            "corrections": self._review.corrections,
             "tracks": {
                 str(track_id): {
                     "start": known.runs[0][0],
                     "frame": known.first,
+                    "last": known.last,
                     "runs": [_samples(run) for run in known.runs],
                 }
                 for track_id, known in self._identities.items()
             },
         }
+
+
+def _totals(summary: Mapping[str, Any]) -> str:
+    """Return the totals of a run in one line."""
+    interval = summary.get("people_interval")
+    words = []
+    for key, value in summary.items():
+        if key == "people" and interval and list(interval) != [value, value]:
+            words.append(f"{value} people ({interval[0]} to {interval[1]})")
+        elif key != "people_interval":
+            words.append(f"{value} {key.replace('_', ' ')}")
+    return ", ".join(words)
 
 
 def _count_tables(counts: Counts) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:

@@ -9,12 +9,13 @@ conservative, as the tracker has joined already what was easy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle.people.clustering import cluster
+from deepsort_paddle.people.corrections.answers import Answers
 from deepsort_paddle.people.head_count import people_interval
 from deepsort_paddle.people.index_file import TrackIndex
 from deepsort_paddle.people.linking import TrackLinks
@@ -52,23 +53,32 @@ class Identities:
         probability: ``(T,)`` float64 of the weakest join that brought the track to its person; NaN for a
             track that stayed alone.
         interval: fewest and most people, with a probability of 0.9.
+        pairs: ``(E, 2)`` rows that may be one person, the smaller one first.
+        log_odds: ``(E,)`` that they are.
+        threshold: least mean log odds of a join.
     """
 
     labels: NDArray[np.int64]
     probability: NDArray[np.float64]
     interval: tuple[int, int]
+    pairs: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64), repr=False)
+    log_odds: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), repr=False)
+    threshold: float = 0.0
 
     def __len__(self) -> int:
         """Number of people."""
         return len(np.unique(self.labels))
 
 
-def find_identities(*indexes: TrackIndex, min_probability: float = MIN_PROBABILITY) -> Identities:
+def find_identities(
+    *indexes: TrackIndex, min_probability: float = MIN_PROBABILITY, answers: Answers | None = None
+) -> Identities:
     """Join the tracks of one or several videos to persons.
 
     Args:
         indexes: of the videos, all of one model.
         min_probability: of a join, in (0, 1).
+        answers: what a person has said of pairs of tracks; rows of all indexes, one after the other.
 
     Raises:
         ValueError: ``min_probability`` is not in (0, 1), or the embeddings are of different sizes.
@@ -100,21 +110,27 @@ def find_identities(*indexes: TrackIndex, min_probability: float = MIN_PROBABILI
         own = pairs[inside] - begin
         together = np.array(seen_together(index), np.int64).reshape(-1, 2)
         moved = _moved(index, *own.T)
-        doubted[inside] += _by_motion(index, moved) - _ACROSS
-        odds = _by_crops(index, calibrated, own, together) + _by_motion(index, moved)
+        doubted[inside] += _by_motion(index, moved) - _ACROSS + index.meta.link_shift
+        odds = _by_crops(index, calibrated, own, together) + _by_motion(index, moved) + index.meta.link_shift
         log_odds[inside] = np.minimum(doubted[inside], odds) - _WITHIN
         too_far = (moved[:, 0] >= 0) & (moved[:, 1] > _STEP + _HEIGHTS_A_SECOND * moved[:, 0])
         for forbidden in (together + begin, pairs[inside][too_far]):
             apart += [(first, second) for first, second in forbidden.tolist()]
         begin += len(index)
     threshold = float(np.log(min_probability / (1 - min_probability)))
+    candidates, odds = pairs, log_odds
+    if answers is not None:
+        _, doubted = answers.certain(pairs, doubted)
+        pairs, log_odds = answers.certain(pairs, log_odds)
+        apart = [*answers.allow(apart), *answers.different]
     clusters = cluster(count, pairs, log_odds, apart=apart, threshold=threshold, considered=_LEAST)
     people = len(np.unique(clusters.labels))
     fewest, most = people_interval(clusters.joins, count, people)
     # Caution makes joins rare, not people many.
     joins = cluster(count, pairs, doubted, apart=apart, threshold=_LEAST).joins
     fewest = min(fewest, people_interval(joins, count, people, brief=_brief(indexes, clusters.labels))[0])
-    return Identities(clusters.labels, to_probability(clusters.strength), (fewest, most))
+    probability = to_probability(clusters.strength)
+    return Identities(clusters.labels, probability, (fewest, most), candidates, odds, threshold)
 
 
 def _brief(indexes: Sequence[TrackIndex], labels: NDArray[np.int64]) -> int:

@@ -53,6 +53,10 @@ CREATE TABLE thumbnails (
 CREATE TABLE people (
     track INTEGER PRIMARY KEY REFERENCES tracks, person INTEGER NOT NULL, probability REAL
 );
+CREATE TABLE names (person INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE splits (
+    place INTEGER PRIMARY KEY, track INTEGER NOT NULL, frame INTEGER NOT NULL, piece INTEGER NOT NULL
+);
 CREATE TABLE frames (place INTEGER PRIMARY KEY, number INTEGER NOT NULL, seconds REAL, rows BLOB NOT NULL);
 """
 
@@ -74,6 +78,9 @@ class IndexMeta:
         broken: frames that could not be read.
         run: ``plan``, the fields of the `RunPlan`; and ``about``, what the JSON output says of the run. Both
             are what writes the outputs once more; empty for a live source.
+        tracks: of the run, before any was split; 0 until it was corrected.
+        link_shift: added to the log odds of all links inside the video, as corrections have taught.
+        corrections: those that were applied, as in their file; None: none.
     """
 
     name: str
@@ -87,6 +94,9 @@ class IndexMeta:
     finished: bool = False
     broken: int = 0
     run: Mapping[str, Any] = field(default_factory=dict)
+    tracks: int = 0
+    link_shift: float = 0.0
+    corrections: Mapping[str, Any] | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the table ``meta``; values are JSON."""
@@ -247,7 +257,11 @@ class TrackIndex:
 
 
 def save_people(
-    path: str | Path, ids: NDArray[np.int64], persons: NDArray[np.int64], probability: NDArray[np.float64]
+    path: str | Path,
+    ids: NDArray[np.int64],
+    persons: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    names: Mapping[int, str] | None = None,
 ) -> None:
     """Write into a finished index which person each track is, in place of what it said before.
 
@@ -256,6 +270,7 @@ def save_people(
         ids: ``(T,)`` track ids.
         persons: ``(T,)`` person of each.
         probability: ``(T,)`` of the weakest link that joins it to its person; NaN for one alone.
+        names: by person.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -269,6 +284,8 @@ def save_people(
                 database.execute("DELETE FROM people")
                 rows = zip(ids.tolist(), persons.tolist(), links, strict=True)
                 database.executemany("INSERT INTO people VALUES (?, ?, ?)", rows)
+                database.execute("DELETE FROM names")
+                database.executemany("INSERT INTO names VALUES (?, ?)", (names or {}).items())
         except sqlite3.OperationalError as error:
             raise OSError(f"cannot write {path}: {error}") from None
 

@@ -69,6 +69,13 @@ class OutputOptions:
         metavar="FILE.sqlite",
         role="file",
     )
+    apply: str | None = option(
+        None,
+        "correct the index of an earlier run and write its outputs again; the report page saves this file",
+        group=_GROUP,
+        metavar="CORRECTIONS.json",
+        role="input",
+    )
     save_dir: str | None = option(
         None,
         "write --save-video and --output into DIR; existing results stay, new ones are named NAME-2",
