@@ -28,7 +28,7 @@ def parse_yaml(name: str, content: bytes, expected: str = "fields", *, words: bo
     with needs("cpu"):
         import yaml
     try:
-        fields = yaml.load(content, Loader=yaml.BaseLoader if words else yaml.SafeLoader)
+        fields = yaml.load(content, Loader=yaml.BaseLoader) if words else yaml.safe_load(content)
     # Deep nesting ends in RecursionError, a date of month 13 in ValueError.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{name}: not YAML: {' '.join(str(error).split()):.200}") from error

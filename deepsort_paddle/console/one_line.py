@@ -46,7 +46,7 @@ class _PrintCompletion(argparse.Action):
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
             elif placeholder.startswith(("FILE", "SOURCE", "INDEX", "GT")):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
-        print(shtab.complete(parser, shell=str(values)))
+        print(shtab.complete(parser, str(values)))
         parser.exit()
 
 

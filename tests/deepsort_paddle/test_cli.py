@@ -3,7 +3,6 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -374,14 +373,6 @@ def test_a_network_without_a_calibrated_distance_is_not_called_calibrated(
     assert track([scene.video, "--detections", scene.det, "--reid", str(network), "--output", output]) == 0
     told = "note: bare.onnx has no calibrated threshold: --max-cosine-distance is 0.2, as in DeepSORT\n"
     assert told in capsys.readouterr().err
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT as in a terminal; a test run in the background of a shell inherits it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("interruptible")

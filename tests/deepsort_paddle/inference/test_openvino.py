@@ -155,6 +155,7 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
 INTERRUPTED = """
 import gc, signal
 from deepsort_paddle import AppearanceEncoder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
 encoder = AppearanceEncoder(backend="openvino")
 del encoder
 gc.collect()

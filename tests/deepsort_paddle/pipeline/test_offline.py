@@ -143,6 +143,7 @@ def test_a_live_source_and_a_window_are_refused(
     assert "--show cannot be combined with --offline" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_stopped_run_writes_what_was_tracked(
     clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
