@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from deepsort_paddle.command.checks import check_outputs
-from deepsort_paddle.command.remembered_plan import recalled
 from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.saved_run import open_frames
 from deepsort_paddle.command.write_frames import rewrite_outputs
@@ -20,6 +19,7 @@ from deepsort_paddle.people.corrections.file import Corrections
 from deepsort_paddle.people.corrections.review import review_of
 from deepsort_paddle.people.index_file import TrackIndex
 from deepsort_paddle.plan.option import options
+from deepsort_paddle.plan.remembered_plan import recalled
 from deepsort_paddle.plan.run_plan import OUTPUTS, RunPlan
 
 __all__ = ["correct_run"]

@@ -10,7 +10,6 @@ from typing import Any
 from typing_extensions import Self
 
 from deepsort_paddle.command.components import Components
-from deepsort_paddle.command.remembered_plan import remembered
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.people.corrections.review import review_of
@@ -18,6 +17,7 @@ from deepsort_paddle.people.identities import find_identities
 from deepsort_paddle.people.index_file import TrackIndex, save_people
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
+from deepsort_paddle.plan.remembered_plan import remembered
 from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 

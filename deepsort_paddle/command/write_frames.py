@@ -20,7 +20,6 @@ from tqdm import tqdm
 from deepsort_paddle.command.components import open_counter
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import open_outputs
-from deepsort_paddle.command.remembered_plan import recalled
 from deepsort_paddle.command.result import Progress, RunResult
 from deepsort_paddle.command.saved_run import open_frames
 from deepsort_paddle.console.signals import Stop
@@ -33,6 +32,7 @@ from deepsort_paddle.output.review import Review
 from deepsort_paddle.part_files import lock_output
 from deepsort_paddle.people.frame_rows import replay
 from deepsort_paddle.people.index_file import TrackIndex
+from deepsort_paddle.plan.remembered_plan import recalled
 from deepsort_paddle.plan.run_plan import FILES, RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 

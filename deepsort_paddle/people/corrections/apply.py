@@ -174,7 +174,7 @@ def link_shift(log_odds: ArrayLike, same: ArrayLike) -> float:
 
     Example:
         >>> round(link_shift([0.5, 0.8, 1.0], [False, False, False]), 2)
-        -1.18
+        -1.19
     """
     odds, said = np.asarray(log_odds, float), np.asarray(same, bool)
     shift = 0.0

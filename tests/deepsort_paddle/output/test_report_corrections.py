@@ -156,10 +156,11 @@ def test_rows_are_filtered_and_sorted(browser: Any, run: Path) -> None:
         document.getElementById("order").value = order;
         document.getElementById("filter").dispatchEvent(new Event("input"));
         return [...document.querySelectorAll("#timeline > button")].filter((row) => !row.hidden)
-          .map((row) => row.dataset.track);
+          .map((row) => [row.dataset.track, Number(row.dataset.seconds)]);
     """
     every = browser.execute_script(script, "", "track")
-    assert every == sorted(every, key=int)
-    assert browser.execute_script(script, "", "seconds")[0] == "2"
-    assert browser.execute_script(script, "1", "track")[0] == "1"
+    assert every == sorted(every, key=lambda row: int(row[0]))
+    by_length = [seconds for _, seconds in browser.execute_script(script, "", "seconds")]
+    assert by_length == sorted(by_length, reverse=True)
+    assert browser.execute_script(script, "1", "track")[0][0] == "1"
     assert browser.execute_script(script, "nobody", "track") == []
