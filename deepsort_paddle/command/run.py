@@ -138,7 +138,7 @@ def run_plan(
                 notes(f"stopped after {progress.frames} frames; writing what was tracked")
             stopped_by = run.write_again(second, progress, stack) or stopped_by
 
-        for remark in (source.note, check.warning(components.tracker.options.n_init)):
+        for remark in (source.note, check.warning(components.tracker.options)):
             if remark:
                 notes(remark)
         decisions = components.tracker.journal

@@ -39,6 +39,9 @@ from deepsort_paddle.tracked_frame import TrackedFrame
 __all__ = ["blurred", "can_be_read_again", "progress_bar", "replayed", "rewrite_outputs", "write_frames"]
 
 _BAR_FRAMES = 5  # between two changes of the bar's text
+# At 80 columns they fit, and of the bar some 10 columns are left.
+_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}, {remaining} left, {rate_noinv_fmt}{postfix}"
+_OPEN_END = "{n_fmt} frames in {elapsed}{postfix}"
 
 
 def write_frames(
@@ -119,7 +122,9 @@ def replayed(
 
 def progress_bar(plan: RunPlan, frames: int | None) -> tqdm[NoReturn]:
     """A progress bar over so many frames, on a terminal only."""
-    return tqdm(total=frames, unit="frame", disable=True if plan.quiet else None, file=sys.stderr)
+    form = _BAR if frames else _OPEN_END
+    hidden = True if plan.quiet else None
+    return tqdm(total=frames, unit=" f", bar_format=form, disable=hidden, file=sys.stderr)
 
 
 def blurred(frames: Iterable[TrackedFrame], plan: RunPlan, labels: Sequence[str]) -> Iterable[TrackedFrame]:

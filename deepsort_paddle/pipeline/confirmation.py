@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from deepsort_paddle.tracked_frame import TrackedFrame
+from deepsort_paddle.tracking.options import TrackerOptions
 
 __all__ = ["ConfirmationCheck"]
 
+_THRESHOLDS = ("new_track_confidence", "high_confidence")
 _MANY = 10  # detections that should have given a track
 
 
@@ -16,6 +18,7 @@ class ConfirmationCheck:
 
     def __init__(self) -> None:
         self._frames = self._detected_frames = self._detections = 0
+        self._best = 0.0
         self._tracked = False
 
     def watch(
@@ -27,21 +30,30 @@ class ConfirmationCheck:
                 self._frames += 1
                 self._detected_frames += len(tracked.detections) > 0
                 self._detections += len(tracked.detections)
+                self._best = max(self._best, *tracked.detections.confidence.tolist(), 0.0)
                 self._tracked |= len(tracked.tracks) > 0
                 yield tracked
         finally:
             tracked_frames.close()
 
-    def warning(self, n_init: int) -> str:
+    def warning(self, options: TrackerOptions) -> str:
         """Why no track was confirmed; empty when one was, or when there were few detections.
 
         Args:
-            n_init: detections in consecutive frames that confirm a track.
+            options: of the tracker.
         """
         if self._tracked or self._detections < _MANY:
             return ""
+        if self._best < options.new_track_confidence:
+            lower = f"{self._best / 2:.1g}"
+            names = [name for name in _THRESHOLDS if getattr(options, name) > self._best]
+            return (
+                f"no track was started: the best of {self._detections} detections has a confidence of "
+                f"{self._best:.2g}, and a track starts from {options.new_track_confidence:g} "
+                f"({' '.join(f'--set {name}={lower}' for name in names)})"
+            )
         return (
             f"no track was confirmed: {self._detections} detections in {self._detected_frames} of "
-            f"{self._frames} frames, and a track needs one in each of {max(n_init, 2)} frames in a row "
-            "(--n-init)"
+            f"{self._frames} frames, and a track needs one in each of {max(options.n_init, 2)} frames in "
+            "a row (--n-init)"
         )
