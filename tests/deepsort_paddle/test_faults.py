@@ -275,6 +275,8 @@ def test_a_watched_camera_hands_on_errors_and_is_closed_at_once() -> None:
 class SoundOnly:
     """A connection whose pictures end while its sound goes on."""
 
+    duration = None  # a live stream states none
+
     def __init__(self, pictures: int) -> None:
         self.pictures, self.video, self.sound = pictures, object(), object()
 

@@ -67,7 +67,7 @@ def test_empty_file_holds_no_detections(tmp_path: Path) -> None:
         ("0,-1,1,1,3,4,1\n", "line 1: frame numbers must be whole numbers from 1"),
         ("1.5,-1,1,1,3,4,1\n", "line 1: frame numbers must be whole numbers from 1"),
         ("1e12,-1,1,1,3,4,1\n", "line 1: frame numbers must be whole numbers from 1"),
-        ("1,-1,1,1,3,4,1,-1,-1,-1,0.5\n", "line 1: 6 to 10 columns"),
+        ("1,-1,1,1,3,4,1,-1,-1,-1,0.5\n", "line 1: expected 6 to 10 columns"),
     ],
 )
 def test_faulty_detections_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:

@@ -131,7 +131,7 @@ def test_what_is_wrong_is_one_line(
 def test_a_folder_without_saved_detections_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("optuna", reason="Optuna is not installed")
     assert main([str(data / "truth"), str(data / "truth")]) == 2
-    assert "wanted a.npz, b.npz, c.npz" in capsys.readouterr().err
+    assert "expected a.npz, b.npz, c.npz" in capsys.readouterr().err
 
 
 def test_ranges_stay_within_those_of_the_options() -> None:
