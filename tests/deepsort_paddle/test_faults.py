@@ -288,7 +288,11 @@ class SoundOnly:
 
     def demux(self) -> Iterator[SimpleNamespace]:
         picture = SimpleNamespace(
-            is_corrupt=False, time=None, side_data={}, to_ndarray=lambda format: np.zeros((4, 4, 3), np.uint8)
+            is_corrupt=False,
+            time=None,
+            side_data={},
+            colorspace=1,  # BT.709
+            to_ndarray=lambda **how: np.zeros((4, 4, 3), np.uint8),
         )
         for _ in range(self.pictures):
             yield SimpleNamespace(stream=self.sound, size=9)
