@@ -41,6 +41,8 @@ STEPS = 1000
 # Of the histogram.
 BINS = 40
 BLOCK = 1024
+# Largest share of pairs of one person in different cameras that a threshold needs to accept.
+ENOUGH = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,10 +241,10 @@ def calibrate(
 ) -> Calibration:
     """The largest threshold, in thousandths, that accepts at most this share of different persons anywhere.
 
-    The share is of strangers in one camera, and holds in each set. The threshold is no larger than the median
-    distance of the same person, though: a track is compared by the nearest of many stored images, so a
-    person whose pairs match half of the time is found all the same, and what a good network's false
-    accepts would still allow beyond that only lets strangers in.
+    The share is of strangers in one camera, and holds in each set. The threshold accepts no more than
+    `ENOUGH` of the pairs of one person, though: a track is compared by the nearest of many stored images, so
+    a person whose pairs match that often is found all the same, and what a good network's false accepts would
+    still allow beyond that only lets strangers in.
 
     A network so bad that even 0 accepts more gets 0.001, with the rates that this really stands for: the
     tracker takes no threshold of 0, and matches next to nothing by appearance at this one.
@@ -296,7 +298,7 @@ def _limit(counts: PairCounts, false_accept_rate: float) -> int:
     """The largest threshold that one set allows, in steps."""
     accepts = _shares(_strangers(counts, false_accept_rate))
     allowed = int(np.count_nonzero(accepts <= false_accept_rate)) - 1
-    return min(allowed, int(np.count_nonzero(_shares(counts.same) < 0.5)))
+    return min(allowed, int(np.count_nonzero(_shares(counts.same) < ENOUGH)))
 
 
 def _strangers(counts: PairCounts, false_accept_rate: float) -> NDArray[np.int64]:

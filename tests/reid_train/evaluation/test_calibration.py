@@ -74,12 +74,14 @@ def test_a_network_that_tells_nobody_apart_gets_the_smallest_threshold_and_its_t
     assert same.false_reject_rate == 0.0
 
 
-def test_the_threshold_is_at_most_the_median_distance_of_the_same_person():
+def test_the_threshold_accepts_no_more_than_enough_pairs_of_one_person():
     # Nobody else is near, so the rate alone would allow 0.899.
     found = calibrate(counts_of([0.1, 0.2, 0.3], [0.9, 1.0, 1.1]))
     assert found.max_cosine_distance == 0.2
     assert (found.false_accept_rate, found.equal_error_rate) == (0, 0)
     assert found.false_reject_rate == pytest.approx(1 / 3)
+    found = calibrate(counts_of([0.1, 0.2, 0.3, 0.4, 0.5], [0.9, 1.0, 1.1]))
+    assert (found.max_cosine_distance, found.false_reject_rate) == (0.3, pytest.approx(0.4))
 
 
 @pytest.mark.parametrize("block", [3, 19, 20, 21, 1024])
