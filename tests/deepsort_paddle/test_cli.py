@@ -144,6 +144,7 @@ def test_encoding_what_is_needed_encodes_fewer_crops_and_keeps_the_ids(
     for which in ("all", "needed"):
         counts[which], out = 0, scene.folder / which
         arguments = ["--output", f"{out}.txt", "--json", f"{out}.json", "--quiet", "--encode", which]
+        arguments += ["--preset", "deepsort"]
         assert track([scene.video, "--detections", scene.det, *arguments]) == 0
         assert json.loads(Path(f"{out}.json").read_text())["meta"]["settings"]["encode"] == which
         ids[which] = read_tracks(f"{out}.txt").ids.tolist()
