@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,17 +39,17 @@ __all__ = [
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
-class CompletedOnExit:
+class CompletedOnExit(ABC):
     """Context manager of a writer: an error leaves the output incomplete, Ctrl-C completes it.
 
     Subclasses define ``close``, and `abandon` if an error leaves something open.
     """
 
+    @abstractmethod
     def close(self) -> None:
         """Complete the output."""
-        raise NotImplementedError
 
-    def abandon(self) -> None:
+    def abandon(self) -> None:  # noqa: B027 - most writers have nothing to release
         """Release what is open, without completing the output."""
 
     def __enter__(self) -> Self:

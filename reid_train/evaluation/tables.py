@@ -71,7 +71,7 @@ def condition_rows(calibration: Calibration) -> list[dict[str, str]]:
             "false accepts": _percent(one.false_accept_rate),
             "accepted, one camera": _percent(one.accept_rate_in_camera),
             "across cameras": _percent(one.accept_rate),
-            "largest for 1 %": f"{one.limit:g}",
+            "largest allowed": f"{one.limit:g}",
         }
         for one in calibration.conditions
     ]

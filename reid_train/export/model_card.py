@@ -175,7 +175,7 @@ def _conditions(conditions: Sequence[Mapping[str, Any]]) -> str:
     ]
     return (
         "\n| pairs accepted by the threshold | of different persons in one camera | of one person in one "
-        "camera | of one person across cameras | largest threshold for 1 % |\n|---|---|---|---|---|\n"
+        "camera | of one person across cameras | largest threshold allowed here |\n|---|---|---|---|---|\n"
         + "".join(lines)
     )
 
