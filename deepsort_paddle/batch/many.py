@@ -264,6 +264,7 @@ def _join(
                     with stop.held():
                         people.videos[job.name].save()
                         ledger.rewritten(job, attempt.outcome)
+                    results[job.name] = replace(results[job.name], counted=attempt.outcome.counted)
                 elif not attempt.again:
                     _LOGGER.warning("%s: the people of all videos could not be written: %s", job.name, error)
                     results[job.name] = replace(results[job.name], status="failed", error=error)

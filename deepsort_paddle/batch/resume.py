@@ -21,6 +21,7 @@ from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import without_password
 from deepsort_paddle.part_files import check_absent
+from deepsort_paddle.people.index_file import TrackIndex
 from deepsort_paddle.plan.option import options
 from deepsort_paddle.plan.run_plan import INPUTS, OUTPUTS, RunPlan
 
@@ -39,7 +40,7 @@ class Ledger:
 
         Raises:
             FileExistsError: a video's result exists, is not from an earlier run and may not be replaced.
-            ValueError: crops would be written into a folder with other content.
+            ValueError: crops would be written into a folder with other content, or corrections be discarded.
         """
         self._status = status
         self._files = cache(fingerprint)
@@ -48,6 +49,7 @@ class Ledger:
         self._outdated = [job.name for job in jobs if self._last(job).get("status") == "done"]
         for job in jobs:
             if job.name not in self.done:
+                self._check_corrected(job)
                 self._check_crops(job)
                 self._check_files(job)
 
@@ -118,6 +120,17 @@ class Ledger:
         for path in _results(job):
             if self._status.place(path) not in own:
                 check_absent(path, f"{job.source}: result")
+
+    def _check_corrected(self, job: Job) -> None:
+        """Raise where tracking again would discard what a person has corrected."""
+        index = job.plan.index
+        if job.plan.overwrite or index is None or not Path(index).is_file():
+            return
+        if TrackIndex.read(index, unfinished=True).meta.corrections is not None:
+            raise ValueError(
+                f"{job.name}: {index} has corrections, which tracking again would discard: choose another "
+                "--save-dir, or add --overwrite"
+            )
 
     def _check_crops(self, job: Job) -> None:
         crops = job.plan.save_crops

@@ -20,7 +20,7 @@ from deepsort_paddle.detection.saved_detections import SUFFIX
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.part_files import check_absent, check_writable, real_path
-from deepsort_paddle.plan.run_plan import FILES, RunPlan
+from deepsort_paddle.plan.run_plan import FILES, INPUTS, RunPlan
 from deepsort_paddle.plan.tracker_settings import tracker_options
 
 __all__ = [
@@ -142,7 +142,7 @@ def check_outputs(plan: RunPlan) -> None:
         OSError: a folder is missing, a file cannot be written, or it exists and ``overwrite`` is not set.
         ValueError: a file would be replaced, or a name has the wrong suffix.
     """
-    inputs = [real_path(path) for path in (plan.source, plan.detections) if path]
+    inputs = [real_path(path) for name in ("source", *INPUTS) if (path := getattr(plan, name))]
     seen: dict[Path, str] = {}
     for name in FILES:
         text = getattr(plan, name)

@@ -10,23 +10,23 @@ from typing import Any
 
 from deepsort_paddle.command.checks import check_outputs
 from deepsort_paddle.command.result import RunResult
-from deepsort_paddle.command.saved_run import open_frames
+from deepsort_paddle.command.saved_run import open_again
 from deepsort_paddle.command.write_frames import rewrite_outputs
 from deepsort_paddle.output.persons import Persons
-from deepsort_paddle.part_files import lock_output
+from deepsort_paddle.part_files import lock_output, real_path
 from deepsort_paddle.people.corrections.apply import apply_corrections
 from deepsort_paddle.people.corrections.file import Corrections
 from deepsort_paddle.people.corrections.review import review_of
 from deepsort_paddle.people.index_file import TrackIndex
 from deepsort_paddle.plan.option import options
-from deepsort_paddle.plan.remembered_plan import recalled
+from deepsort_paddle.plan.remembered_plan import REWRITTEN, recalled
 from deepsort_paddle.plan.run_plan import OUTPUTS, RunPlan
 
 __all__ = ["correct_run"]
 
 # What may be asked anew of a run that was tracked before.
-_ASKED = ("lines", "zones", "count_every", "start_time", "loiter", "output_ids", "report_inline", "blur")
-_OTHERS = ("apply", "index", "overwrite", "quiet", "save_dir", *OUTPUTS)
+_ASKED = ("lines", "zones", "count_every", "start_time", "loiter", "output_ids", "report_inline")
+_OTHERS = ("apply", "index", "overwrite", "quiet", "save_dir", "save_crops", *REWRITTEN)
 
 
 def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence[int] = ()) -> RunResult:
@@ -54,7 +54,7 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
         changes |= {**dict.fromkeys(OUTPUTS), **own, "save_dir": plan.save_dir}
     again = replace(recalled(index.meta.run["plan"], Path(path)), source=plan.source, **changes)
     with ExitStack() as stack:
-        source = stack.enter_context(open_frames(again))
+        source = stack.enter_context(open_again(again))
         size = (index.meta.width, index.meta.height)
         if all(size) and all((source.width, source.height)) and (source.width, source.height) != size:
             got = f"{source.width} x {source.height}"
@@ -64,8 +64,10 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
         again = again.in_pixels(source.width, source.height)
         again = again.named(source.name, has_images=source.has_images)
         for output in again.files().values():
+            if real_path(output) == real_path(path):
+                raise ValueError(f"{output} is the index of the run: choose another name for the output")
             Path(output).parent.mkdir(parents=True, exist_ok=True)
-        check_outputs(replace(again, overwrite=plan.overwrite or not own))
+        check_outputs(replace(again, apply=plan.apply, overwrite=plan.overwrite or not own))
         with lock_output(path):
             corrected = apply_corrections(path, corrections)
     return rewrite_outputs(

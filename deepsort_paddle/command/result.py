@@ -31,6 +31,8 @@ class RunResult:
     Attributes:
         name: name of the source.
         frames: number of tracked frames.
+        frames_written: number of frames that the outputs contain; fewer than ``frames`` where a signal ended
+            the second pass of ``identities``.
         ids: ids of the reported tracks, ascending.
         broken_frames: number of frames that could not be read or that the decoder reported as damaged.
         reconnects: how often a lost stream was reconnected.
@@ -55,6 +57,7 @@ class RunResult:
 
     name: str
     frames: int
+    frames_written: int
     ids: tuple[int, ...]
     broken_frames: int = 0
     reconnects: int = 0
@@ -107,6 +110,7 @@ class Progress:
 
     Attributes:
         frames: tracked so far.
+        written_again: frames that outputs got a second time; those outputs contain no others.
         ids: reported so far.
         persons: person of each track; None until they are known, see ``identities`` of the plan.
         people_interval: fewest and most people; None until that is known.
@@ -135,6 +139,7 @@ class Progress:
             broken: frames that could not be read, where the source was read before.
         """
         self.frames = 0
+        self.written_again = 0
         self.ids: set[int] = set()
         self.persons: dict[int, int] | None = None
         self.people_interval: tuple[int, int] | None = None
@@ -187,6 +192,7 @@ class Progress:
 
     def add_write(self, seconds: float) -> None:
         """Take in what the outputs of a frame took that was counted before."""
+        self.written_again += 1
         self._seconds["write"] += seconds
 
     @property
@@ -248,6 +254,7 @@ class Progress:
         return RunResult(
             name=self.source.name,
             frames=self.frames,
+            frames_written=self.written_again or self.frames,
             ids=tuple(sorted(self.ids)),
             broken_frames=self.broken,
             reconnects=self.source.reconnects,

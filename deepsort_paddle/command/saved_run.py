@@ -17,7 +17,7 @@ from deepsort_paddle.motchallenge.sequence import is_sequence
 from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.plan.tracker_settings import camera_motion
 
-__all__ = ["fill_plan", "is_saved", "open_frames", "open_saved", "saved_warnings"]
+__all__ = ["fill_plan", "is_saved", "open_again", "open_frames", "open_saved", "saved_warnings"]
 
 # Outputs and options that need images.
 _OF_IMAGES = ("save_video", "save_crops", "save_dir", "show", "report", "index", "identities")
@@ -104,6 +104,12 @@ def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: 
     if plan.mirror and source.has_images:
         source = source.mirrored()
     return source if stride is None else source.every(*stride)
+
+
+def open_again(plan: RunPlan) -> FrameSource:
+    """Open the source of a run that its track index remembers; raises as `open_frames`."""
+    saved = open_saved(replace(plan, detections=plan.source)) if is_saved(plan.source) else None
+    return open_frames(plan, saved)
 
 
 def _replays(plan: RunPlan, saved: SavedDetections, *, images: bool) -> bool:

@@ -164,7 +164,11 @@ def print_run(plan: RunPlan) -> int:
     with log_lines("deepsort_paddle", "deepsort-track", quiet=plan.quiet):
         result = run_plan(plan, _LOGGER.info, signals=_SIGNALS)
     if result.stopped_by:
-        held = f"the outputs contain {result.frames} frames" if result.frames else "no frame was tracked"
+        held = (
+            f"the outputs contain {result.frames_written} frames" if result.frames else "no frame was tracked"
+        )
+        if plan.apply is not None:
+            held = "the index is corrected, the outputs stay as they were"
         name = signal.Signals(result.stopped_by).name
         sys.stderr.write(f"deepsort-track: stopped by {name}; {held}\n")
     if not plan.quiet:
@@ -180,6 +184,8 @@ def print_run(plan: RunPlan) -> int:
 
 def _pick_page(plan: RunPlan, path: str) -> str:
     """Write the page of ``--pick`` with the first frame of the plan's source; returns its path."""
+    if plan.blur is not None:
+        raise ValueError("--pick shows the frame as it is, nothing is detected in it: leave out --blur")
     expect_video(plan.source)
     check_outputs(plan)
     with open_frames(plan) as source:

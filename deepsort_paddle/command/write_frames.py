@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from deepsort_paddle.command.components import open_counter
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
-from deepsort_paddle.command.saved_run import open_frames
+from deepsort_paddle.command.saved_run import open_again, open_frames
 from deepsort_paddle.console.signals import Stop
 from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.frames import FrameSource
@@ -53,6 +53,7 @@ def write_frames(
     bar: tqdm[NoReturn],
     signals: Sequence[int] = (),
     again: bool = False,
+    whole: bool = False,
 ) -> int:
     """Hand each frame to all outputs; returns the signal that ended it early, or 0.
 
@@ -64,11 +65,14 @@ def write_frames(
         bar: shows how far it is.
         signals: those that end the run between two frames.
         again: the frames were counted before.
+        whole: outputs that would lack frames are not completed, so that what they replace stays.
     """
     stop = Stop(signals)
     try:
         with stop, bar, ExitStack() as opened:
             outputs = open_all(opened)
+            if whole:
+                opened.enter_context(_abandoning())
             for tracked in frames:
                 began = time.perf_counter()
                 with stop.held():
@@ -84,9 +88,22 @@ def write_frames(
                     bar.set_postfix_str(f"{len(tracked.tracks)} tracked, {progress.line()}")
                 if any(ends):
                     break
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _AbandonedError):
         return stop.signal or signal.SIGINT
     return 0
+
+
+class _AbandonedError(Exception):
+    """A stop that is to leave outputs incomplete, unlike KeyboardInterrupt."""
+
+
+@contextmanager
+def _abandoning() -> Iterator[None]:
+    """Turn a stop into an error, after which writers keep ``NAME.part``."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _AbandonedError from None
 
 
 def _wants_no_more(output: Output, tracked: TrackedFrame) -> bool:
@@ -112,12 +129,12 @@ def replayed(
         plan: whose outputs take the frames.
         source: of the plan; it is not read here.
         index: path of the track index.
-        stack: closes the source that is opened.
+        stack: closes what is opened.
     """
     images = None
     if source.has_images and (plan.save_video or plan.save_crops or plan.report):
         images = stack.enter_context(open_frames(plan))
-    return replay(index, images)
+    return stack.enter_context(closing(replay(index, images)))
 
 
 def progress_bar(plan: RunPlan, frames: int | None) -> tqdm[NoReturn]:
@@ -174,7 +191,7 @@ def rewrite_outputs(
         plan = replace(plan, identities=True, overwrite=True, quiet=True)
     about = index.meta.run["about"]
     with Notes(note) as notes, ExitStack() as stack:
-        source = stack.enter_context(open_frames(plan))
+        source = stack.enter_context(open_again(plan))
         for output in (output for name in FILES if (output := getattr(plan, name))):
             stack.enter_context(lock_output(output))
         progress = Progress(
@@ -198,6 +215,7 @@ def rewrite_outputs(
             bar=progress_bar(plan, progress.frames),
             signals=signals,
             again=True,
+            whole=True,
         )
         files = {name: Path(output) for name, output in plan.files().items()}
         return progress.result(

@@ -8,7 +8,7 @@ Detections without a track are rows of id 0: ``--blur`` hides them too.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import repeat
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def frame_rows(tracked: TrackedFrame) -> bytes:
     return rows.tobytes() + others.tobytes()
 
 
-def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Iterator[TrackedFrame]:
+def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Generator[TrackedFrame, None, None]:
     """The frames of a run in order, as an output takes them.
 
     Args:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 __all__ = ["people_interval"]
 
@@ -64,7 +64,7 @@ def _right_joins(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     count = len(probability)
     if count > _EXACT:
         spread = np.sqrt(np.maximum((probability * (1 - probability)).sum(), 1e-6))
-        edges = norm.cdf((np.arange(count + 2) - 0.5 - probability.sum()) / spread)
+        edges = ndtr((np.arange(count + 2) - 0.5 - probability.sum()) / spread)
         edges[0], edges[-1] = 0.0, 1.0
         return np.asarray(np.diff(edges), np.float64)
     pmf = np.ones(1)

@@ -147,6 +147,8 @@ def _answers(index: TrackIndex, corrections: Corrections) -> Answers:
 
 def _learn(index: TrackIndex, answers: Answers) -> float:
     """The shift of an index's links that its answers ask for."""
+    if not (answers.same or answers.different):
+        return 0.0
     found = find_identities(index)
     odds = {
         (first, second): odd

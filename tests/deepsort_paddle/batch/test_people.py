@@ -158,6 +158,18 @@ def test_the_same_command_does_nothing_twice_and_a_further_video_joins_the_other
     )
 
 
+def test_corrections_of_a_video_are_not_discarded_by_the_next_run(desk: Path) -> None:
+    run("door", "yard")
+    said = {"kind": "deepsort-paddle corrections", "format": 1, "names": {"1": "Anna"}}
+    Path("c.json").write_text(json.dumps(said))
+    assert track(["door.mp4", "--apply", "c.json", "--index", "out/door.sqlite", "--quiet"]) == 0
+    with pytest.raises(
+        ValueError, match="door: .*sqlite has corrections, which tracking again would discard"
+    ):
+        run("door", "yard")
+    assert TrackIndex.read("out/door.sqlite").meta.corrections is not None
+
+
 def test_the_command_sums_up_all_videos_in_a_line(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--detections", "det", "--preset", "deepsort", "--identities", "--save-dir", "out"]
     assert track(["door.mp4", "yard.mp4", *words, "--workers", "1"]) == 0
