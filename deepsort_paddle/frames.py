@@ -165,12 +165,17 @@ class FrameSource:
 
     def mirrored(self) -> FrameSource:
         """The source with left and right exchanged, as in a mirror."""
+        import cv2  # what only reads text does without
 
         def swapped() -> Iterator[Frame]:
             with self:
                 for frame in self:
                     image = frame.image
-                    yield frame if image is None else replace(frame, image=image[:, ::-1].copy())
+                    yield (
+                        frame
+                        if image is None
+                        else replace(frame, image=np.asarray(cv2.flip(image, 1), np.uint8))
+                    )
 
         return FrameSource(
             swapped(),

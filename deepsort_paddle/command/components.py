@@ -194,6 +194,7 @@ def about_run(plan: RunPlan, source: FrameSource, components: Components) -> Abo
         every=plan.stride,
         start=plan.start,
         end=plan.end,
+        mirror=plan.mirror,
         broken=source.broken,
         detector=opened.name or plan.detections,
         labels=opened.labels or ("person",),

@@ -59,7 +59,6 @@ class IndexOutput:
             width=source.width,
             height=source.height,
             live=source.live,
-            start_time=plan.start_time,
             run={} if source.live else {"plan": remembered(plan, Path(path)), "about": about},
         )
 
@@ -72,7 +71,9 @@ class IndexOutput:
         self._finish(complete=self._complete)
 
     def _finish(self, *, complete: bool) -> None:
-        self._writer.close(finished=complete, broken=self._progress.broken)
+        clock = self._progress.clock()  # of a live source only now
+        start_time = None if clock is None else clock.iso(0.0)
+        self._writer.close(finished=complete, broken=self._progress.broken, start_time=start_time)
         if self._join:
             index = TrackIndex.read(self._path, unfinished=True)
             found = find_identities(index)

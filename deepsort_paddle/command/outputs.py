@@ -188,7 +188,7 @@ def _sound(plan: RunPlan, source: FrameSource, annotated: _Annotated) -> Sound |
     if source.live or not path.is_file() or sound_codec(path) not in COPIED_CODECS:
         return None
     if source.origin is None or annotated.first is None:
-        _LOGGER.warning("%s: sound is left out, as the clock of the file jumps", plan.save_video)
+        _LOGGER.warning("%s: sound is left out, as times of the file are missing or jump", plan.save_video)
         return None
     return Sound(path, source.origin + annotated.first)
 

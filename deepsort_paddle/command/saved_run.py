@@ -56,7 +56,7 @@ def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
         saved: its detections, if an earlier run saved them.
 
     Raises:
-        ValueError: the plan has a different stride, start or end.
+        ValueError: the plan has a different stride, start or end, or mirrors what was not mirrored.
     """
     if saved is None:
         return plan
@@ -73,7 +73,9 @@ def fill_plan(plan: RunPlan, saved: SavedDetections | None) -> RunPlan:
             ]
             raise ValueError(f"{saved.path} was saved with --{name} {words[0]}, got --{name} {words[1]}")
         known[name] = part
-    return replace(plan, **known)
+    if plan.mirror and not about.mirror:
+        raise ValueError(f"{saved.path} was saved without --mirror: leave out --mirror, or save it again")
+    return replace(plan, mirror=about.mirror, **known)
 
 
 def open_frames(plan: RunPlan, saved: SavedDetections | None = None, *, images: bool = False) -> FrameSource:

@@ -95,17 +95,22 @@ class CountHistory:
             self._now = now
         span = self._span(now)
         span.end = now
-        step = now - max(self._now, span.start)
-        span.seconds += step
+        self._stay(span, now)
         for event in self.latest:
             span.crossed.setdefault((event.name, event.direction), []).append(event.track_id)
-        for name, inside in self._inside.items():
-            span.inside[name] = span.inside.get(name, 0.0) + inside * step
         self._inside = self.counter.occupancy()
         for name, inside in self._inside.items():
             span.peak[name] = max(span.peak.get(name, 0), inside)
-        self._now = now
         return self.latest
+
+    def _stay(self, span: _Span, until: float) -> None:
+        """Whoever was inside in the latest frame stays until this time of an interval."""
+        assert self._now is not None
+        step = max(until - self._now, 0.0)
+        span.seconds += step
+        for name, inside in self._inside.items():
+            span.inside[name] = span.inside.get(name, 0.0) + inside * step
+        self._now = max(self._now, until)
 
     def counts(self, persons: Mapping[int, int] | None = None) -> Counts:
         """Return the counts so far.
@@ -149,7 +154,9 @@ class CountHistory:
                 start = number * every - self._phase
                 before = self._spans[max(self._spans)]
                 before.end = (max(self._spans) + 1) * every - self._phase
-            self._spans[number] = _Span(start, now)
+                self._stay(before, before.end)
+                self._now = max(start, before.end)  # nobody saw the intervals between
+            self._spans[number] = _Span(start, now, peak=dict(self._inside))
         return self._spans[number]
 
     def _places(self, spans: list[_Span], persons: Mapping[int, int] | None) -> tuple[PlaceCounts, ...]:

@@ -61,6 +61,7 @@ class AboutDetections:
         every: step and first frame, where only every N-th frame was tracked.
         start: seconds at which the run began; None: at the first frame.
         end: seconds at which it ended; None: at the last frame.
+        mirror: whether left and right of the frames were exchanged.
         broken: frames that could not be read.
         detector: name of the detector, or of the detection file.
         labels: class names by number.
@@ -82,6 +83,7 @@ class AboutDetections:
     every: tuple[int, ...] | None = None
     start: float | None = None
     end: float | None = None
+    mirror: bool = False
     broken: int = 0
     detector: str | None = None
     labels: tuple[str, ...] = ("person",)

@@ -78,6 +78,8 @@ def _search(container: Any, stream: Any, start: float) -> Entry | None:
             break  # the end
         if pts is None or packet.is_corrupt or packet.is_discard or not packet.size:
             return None
+        if not stamps and not packet.is_keyframe:
+            return None  # decoders drop what comes before the first key frame
         zero = min(zero, pts) if stamps else pts
         limit = zero + round(start / unit)
         if dts is not None:  # Matroska gives none to the first packets
@@ -92,6 +94,8 @@ def _search(container: Any, stream: Any, start: float) -> Entry | None:
             keys.append(_KeyFrame(len(stamps), pts))
         stamps.append(pts)
     fit = [key for key in keys if key.pts <= limit and (codec in _SKIPS_LEADING or not key.leads)]
+    if keys and keys[0].leads:  # frames that refer to what was cut off
+        return None
     if not fit or not fit[-1].packets or len(set(stamps)) < len(stamps):
         return None
     best = fit[-1]

@@ -317,19 +317,21 @@ class TrackIndexWriter:
         except sqlite3.Error as error:
             raise OSError(f"cannot write {self.path}: {error}") from None
 
-    def close(self, *, finished: bool = True, broken: int = 0) -> None:
+    def close(self, *, finished: bool = True, broken: int = 0, start_time: str | None = None) -> None:
         """Complete the file and give it its name; closing twice is fine.
 
         Args:
             finished: False when the run was stopped before the end of its source.
             broken: frames that could not be read.
+            start_time: ISO 8601 time of the first frame; None: as it was given.
 
         Raises:
             OSError: it can't be written.
         """
         if self._database is None:
             return
-        self._meta = replace(self._meta, broken=broken)
+        start_time = start_time or self._meta.start_time
+        self._meta = replace(self._meta, broken=broken, start_time=start_time)
         self._commit(finished=finished or self._live)
         self._database.close()
         self._database = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -280,3 +281,40 @@ def test_a_file_of_a_part_is_replayed_over_that_part(clip: Path, tmp_path: Path)
         assert done.frames == FRAMES - 10, options
     with pytest.raises(ValueError, match=r"part.npz was saved with --start 1, got --start 0.5$"):
         track_video(clip, detections=npz, start=0.5)
+
+
+def test_a_mirrored_run_is_replayed_mirrored(clip: Path, saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "street.npz"
+    track_video(clip, detector=Detector(), reid=Encoder(), save_detections=path, mirror=True)
+    assert SavedDetections.read(path).about.mirror
+    document = tmp_path / "a.json"
+    track_video(clip, detections=path, json=document, save_crops=tmp_path / "crops")
+    track_video(clip, detections=path, output=tmp_path / "a.txt", mirror=True)
+    with pytest.raises(ValueError, match=r"street\.npz was saved without --mirror"):
+        track_video(clip, detections=saved, output=tmp_path / "b.txt", mirror=True)
+
+
+def test_the_images_of_a_mirrored_replay_are_mirrored(tmp_path: Path) -> None:
+    halves = np.full((100, 180, 3), 60, np.uint8)
+    halves[:, :90] = 220
+    with VideoWriter(tmp_path / "half.mp4", fps=10) as writer:
+        for _ in range(6):
+            writer.write(halves)
+    common: dict[str, Any] = {"preset": "deepsort", "mirror": True}
+
+    def right(frame: int, image: NDArray[np.uint8] | None) -> Detections:
+        return Detections.of([[120, 20, 160, 90]])
+
+    track_video(
+        tmp_path / "half.mp4", detector=right, reid="none", save_detections=tmp_path / "half.npz", **common
+    )
+    track_video(
+        tmp_path / "half.mp4",
+        detections=tmp_path / "half.npz",
+        reid="none",
+        preset="deepsort",
+        save_crops=tmp_path / "crops",
+    )
+    crops = [cv2.imread(str(path)) for path in (tmp_path / "crops").rglob("*.jpg")]
+    assert crops
+    assert all(crop.mean() > 200 for crop in crops)

@@ -126,3 +126,22 @@ def test_wrong_names_of_directions_are_refused(text: str) -> None:
 def test_an_interval_must_be_positive(every: float) -> None:
     with pytest.raises(ValueError, match="every must be positive"):
         CountHistory(TrackCounter([DOOR]), every=every)
+
+
+def test_who_stays_is_inside_up_to_the_end_of_an_interval() -> None:
+    history = CountHistory(TrackCounter([], [YARD]), every=10)
+    for seconds in range(0, 31, 5):  # in the yard in every other frame
+        history.update(person(150.0 if seconds % 10 else 50.0), float(seconds))
+    intervals = [interval.places[0] for interval in history.intervals()][:3]
+    assert [place.mean_inside for place in intervals] == [0.5, 0.5, 0.5]
+    assert [place.peak_inside for place in intervals] == [1, 1, 1]
+
+
+def test_who_was_inside_before_an_interval_is_inside_at_its_start() -> None:
+    history = CountHistory(TrackCounter([], [YARD]), every=10)
+    for seconds, x in ((0.0, 150.0), (9.0, 150.0), (14.0, 50.0), (19.0, 50.0)):
+        history.update(person(x), seconds)
+    first, second = (interval.places[0] for interval in history.intervals())
+    assert (first.mean_inside, first.peak_inside) == (1.0, 1)
+    assert second.mean_inside == pytest.approx(4 / 9)
+    assert second.peak_inside == 1

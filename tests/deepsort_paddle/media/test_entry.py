@@ -101,3 +101,24 @@ def test_a_start_after_the_end_is_one_line(clips: Path) -> None:
 def test_a_file_that_breaks_off_has_no_entry_after_its_end(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.mp4").write_bytes((clips / "closed.mkv").read_bytes()[:3000])
     assert find_entry(str(tmp_path / "no.mp4"), 0, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"), [("closed.ts", 5), ("closed.mkv", 5), ("open.mp4", 5), ("open.mp4", 12)]
+)
+def test_a_file_that_begins_between_two_key_frames_keeps_its_numbers(
+    clips: Path, tmp_path: Path, name: str, cut: int
+) -> None:
+    path = tmp_path / name
+    with av.open(str(clips / name)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if number >= cut and packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    found, expected = (list(open_source(path, start=start).between(1.5, None)) for start in (1.5, 0.0))
+    times = [[(frame.number, frame.timestamp) for frame in frames] for frames in (found, expected)]
+    assert times[0] == times[1]
+    for one, two in zip(found, expected, strict=True):
+        assert np.array_equal(np.asarray(one.image), np.asarray(two.image))
