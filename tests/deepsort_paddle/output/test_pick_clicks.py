@@ -114,7 +114,8 @@ def test_corners_can_be_dragged_and_pixels_copied(page: Any) -> None:
         np.array([(0.1 * WIDTH, 0.9 * HEIGHT), (0.75 * WIDTH, 0.5 * HEIGHT)]), abs=1
     )
     press(page, "copy")
-    assert page.find_element("id", "copied").text in ("copied", "press Ctrl+C")
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait(page, 20)  # for the clipboard
+    assert wait.until(lambda shown: shown.find_element("id", "copied").text) in ("copied", "press Ctrl+C")
 
 
 def test_the_right_of_a_line_is_where_the_command_has_it(page: Any) -> None:
