@@ -1,4 +1,4 @@
-"""What ``eval`` and ``infer`` of ``reid-train`` do. Each yields lines to print."""
+"""The commands ``eval`` and ``infer`` of ``reid-train``. Each yields the lines to print."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class OpenedNetwork:
     """A network that is ready to embed images.
 
     Attributes:
-        network: of a checkpoint, or the encoder of an export.
-        preprocessing: how images become its input.
+        network: the network of a checkpoint, or the encoder of an export.
+        preprocessing: test-time preprocessing of its images.
         checkpoint: its settings and origin.
-        notes: lines on what was opened.
+        notes: lines that describe what was opened.
     """
 
     network: Any
@@ -68,7 +68,7 @@ def eval(
     precision: str = "auto",
     **expected: Any,
 ) -> Iterator[str]:
-    """Figures of a network: within sets of images, or of queries against a gallery."""
+    """Evaluate a network within sets of images, or on queries against a gallery."""
     if bool(data) == (query is not None) or (query is None) != (gallery is None):
         raise ValueError("name either --data, or both --query and --gallery")
     opened = _open_network(pretrained_model, expected, use_gpu, batch_size, precision)
@@ -77,23 +77,23 @@ def eval(
     else:
         sets = named_sets([read_evaluation_set(source, pattern) for source in data])
     trained = recorded_identities(opened.checkpoint.origin)
-    for each in sets:
-        require_no_leak(trained, identities(each.query))
+    for data_set in sets:
+        require_no_leak(trained, identities(data_set.query))
     several = len(sets) > 1
     evaluations: list[tuple[Callable[[Path | None], Report], dict[str, Any], Path | None]] = []
-    for each in sets:
+    for data_set in sets:
         settings = {
             "network": pretrained_model.name,
             "iteration": opened.checkpoint.iteration,
             "model": opened.checkpoint.config.get("model"),
-            "set": each.name,
-            "query": query.name if query else each.name,
-            "gallery": gallery.name if gallery else each.name,
+            "set": data_set.name,
+            "query": query.name if query else data_set.name,
+            "gallery": gallery.name if gallery else data_set.name,
         }
-        folder = report_dir / each.name if report_dir is not None and several else report_dir
+        folder = report_dir / data_set.name if report_dir is not None and several else report_dir
         evaluations.append(
             (
-                partial(_evaluate, opened, each, rerank=rerank, batch_size=batch_size, casts=casts),
+                partial(_evaluate, opened, data_set, rerank=rerank, batch_size=batch_size, casts=casts),
                 settings,
                 folder,
             )
@@ -102,13 +102,13 @@ def eval(
         reports = [evaluate(folder) for evaluate, _, folder in evaluations]
     else:
         reports = write_joint_page(report, evaluations)
-    for each, figures in zip(sets, reports, strict=True):
+    for data_set, figures in zip(sets, reports, strict=True):
         if several:
-            yield f"{each.name}:"
+            yield f"{data_set.name}:"
         yield from figure_lines(figures.as_dict())
     if several:
         yield from aligned(
-            [summary_row(each.name, figures) for each, figures in zip(sets, reports, strict=True)]
+            [summary_row(data_set.name, figures) for data_set, figures in zip(sets, reports, strict=True)]
         )
     yield from opened.notes
     for (_, _, folder), figures in zip(evaluations, reports, strict=True):
@@ -116,7 +116,7 @@ def eval(
             path = folder / "report.json"
             with replacing(path) as file:
                 file.write(f"{json.dumps(figures.as_dict(), indent=2)}\n".encode())
-            yield f"written: {path} and {', '.join(figures.pictures)}"
+            yield f"written: {path} and {', '.join(figures.images)}"
     if report is not None:
         yield f"written: {report}"
 
@@ -124,7 +124,7 @@ def eval(
 def _evaluate(
     opened: OpenedNetwork,
     data: EvaluationSet,
-    pictures: Path | None,
+    plots: Path | None,
     *,
     rerank: bool,
     batch_size: int,
@@ -137,7 +137,7 @@ def _evaluate(
         opened.preprocessing,
         batch_size=batch_size,
         rerank=rerank,
-        pictures=pictures,
+        plots=plots,
         casts=casts,
         progress=True,
     )
@@ -152,7 +152,7 @@ def infer(
     precision: str = "auto",
     **expected: Any,
 ) -> Iterator[str]:
-    """Features of a list, a folder or an image, in order, tied to file names."""
+    """Write the embeddings of a list, a folder or an image, in order, with the file names."""
     paths = list_images(data)
     if output.resolve() in {data.resolve(), *(path.resolve() for path in paths)}:
         raise ValueError(f"--output {output} would replace an input")
@@ -167,7 +167,7 @@ def infer(
         )
     (write_npz if output.suffix == ".npz" else write_text)(output, features)
     for image in features.unreadable:
-        yield f"left out: {image.name}: {image.reason}"
+        yield f"skipped: {image.name}: {image.reason}"
     yield from opened.notes
     yield f"written: {output}, {len(features.names)} of {len(paths)} images"
 
@@ -175,10 +175,10 @@ def infer(
 def _open_network(
     path: Path, expected: Mapping[str, Any], use_gpu: str, batch_size: int, precision: str
 ) -> OpenedNetwork:
-    """A checkpoint's network in Paddle, or an export's by its fastest backend."""
+    """Open a checkpoint's network in Paddle, or an export on its fastest backend."""
     if is_export(path):
         description = describe_export(path)
-        _require_expected(path, description.checkpoint, expected)
+        _check_expected(path, description.checkpoint, expected)
         device = {"true": "gpu", "1": "gpu", "false": "cpu", "0": "cpu"}.get(use_gpu, "auto")
         encoder = AppearanceEncoder(path, device=device, batch_size=batch_size, precision=precision)
         spec = encoder.spec
@@ -196,18 +196,25 @@ def _open_network(
 
 
 def open_checkpoint(path: Path, expected: Mapping[str, Any]) -> Checkpoint:
-    """Read weights and refuse some that are not what the flags say.
+    """Read weights and check that they match the flags.
+
+    Args:
+        path: a checkpoint, the folder of a run, or an exported folder.
+        expected: settings that the weights must have, by name.
+
+    Returns:
+        The weights with their settings.
 
     Raises:
         FileNotFoundError: there are none.
-        ValueError: they are damaged, or a setting differs from the one expected.
+        ValueError: they are damaged, or a setting differs from the expected one.
     """
     checkpoint = read_weights(weights_path(path))
-    _require_expected(path, checkpoint, expected)
+    _check_expected(path, checkpoint, expected)
     return checkpoint
 
 
-def _require_expected(path: Path, checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
+def _check_expected(path: Path, checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
     config = config_from_dict(checkpoint.config, str(path))
     for name, value in expected.items():
         if getattr(config, name) != value:
@@ -217,14 +224,17 @@ def _require_expected(path: Path, checkpoint: Checkpoint, expected: Mapping[str,
 
 
 def choose_device(use_gpu: str) -> None:
-    """Let Paddle compute on a GPU or on the CPU.
+    """Select the device on which Paddle computes.
+
+    Args:
+        use_gpu: ``auto``, ``true`` or ``1``, ``false`` or ``0``.
 
     Raises:
-        ValueError: a GPU is asked for, and Paddle sees none.
+        ValueError: a GPU is required, but Paddle sees none.
     """
-    wanted = use_gpu in ("true", "1")
+    required = use_gpu in ("true", "1")
     gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
-    if wanted and not gpu:
+    if required and not gpu:
         raise ValueError(
             "use_gpu is true, but this Paddle sees no GPU: install paddlepaddle-gpu, or leave it out"
         )

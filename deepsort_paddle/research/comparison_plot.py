@@ -1,4 +1,4 @@
-"""A plot of a comparison: each tracker's difference to the first, by sequence, with its interval."""
+"""Plot each tracker's difference from the first, per sequence, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _SHOWN = ("hota", "idf1", "mota")
 
 
 def check_plot(path: Path) -> None:
-    """Check before any counting that a plot can be drawn.
+    """Check before the evaluation that a plot can be drawn.
+
+    Args:
+        path: the file to write; its suffix selects the format.
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: the file has another ending than those of an image.
+        ValueError: the suffix is none of .png, .svg and .pdf.
     """
     if path.suffix.lower() not in _ENDINGS:
         raise ValueError(f"--plot {path}: expected a name that ends in {', '.join(_ENDINGS)}")
@@ -28,7 +31,11 @@ def check_plot(path: Path) -> None:
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """Draw HOTA, IDF1 and MOTA, a panel each.
+    """Draw HOTA, IDF1 and MOTA in one panel each.
+
+    Args:
+        comparison: the scores of at least two trackers.
+        path: the file to write.
 
     Raises:
         OSError: the file cannot be written.
@@ -36,7 +43,7 @@ def draw(comparison: Comparison, path: Path) -> None:
     from matplotlib.figure import Figure
 
     (first, rows), *others = comparison.trackers.items()
-    places = list(range(len(rows))) if len(rows) > 2 else [0]  # a single sequence is all there is
+    places = list(range(len(rows))) if len(rows) > 2 else [0]  # one sequence is also the overall row
     names = [rows[place].scores.name for place in places]
     figure = Figure(figsize=(4 + 0.6 * len(places), 2.4 * len(_SHOWN)), layout="constrained")
     panels = figure.subplots(len(_SHOWN), 1, sharex=True, squeeze=False)[:, 0]
@@ -47,7 +54,7 @@ def draw(comparison: Comparison, path: Path) -> None:
             shown = [compared[place] for place in places]
             values = [100 * row.difference[field] for row in shown]
             limits = [[100 * bound for bound in row.interval[field]] for row in shown]
-            # The interval is of resampled differences and may leave out the difference itself.
+            # The interval comes from resampled differences and need not contain the difference.
             errors = [
                 [max(0.0, value - low) for value, (low, _) in zip(values, limits, strict=True)],
                 [max(0.0, high - value) for value, (_, high) in zip(values, limits, strict=True)],

@@ -29,10 +29,16 @@ HEADINGS = dict(zip(COMPARED, ("HOTA", "AssA", "DetA", "IDF1", "MOTA", "IDSW"), 
 
 
 def tracker_names(results: Sequence[Path]) -> list[str]:
-    """A name for each result folder or file: as much of the end of its path as tells them apart.
+    """Return the shortest end of each path that makes the names unique.
+
+    Args:
+        results: result files or folders.
+
+    Returns:
+        A name for each path, in the same order.
 
     Raises:
-        ValueError: one is given twice.
+        ValueError: a path is given twice.
     """
     full = [Path(os.path.normpath(path.absolute())) for path in results]
     parts = [(path.with_suffix("") if path.is_file() else path).parts for path in full]
@@ -46,10 +52,10 @@ def tracker_names(results: Sequence[Path]) -> list[str]:
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """A table of all sequences and trackers, and one of the differences overall; ratios in per cent."""
+    """Return the scores per sequence and tracker, and the overall differences, as text (ratios in %)."""
     trackers = comparison.trackers
     first = next(iter(trackers))
-    several = len(trackers[first]) > 2  # a single sequence is all there is
+    several = len(trackers[first]) > 2  # one sequence is also the overall row
     places = range(len(trackers[first])) if several else range(1)
     table = [["", "", *HEADINGS.values()]]
     for place in places:
@@ -64,12 +70,12 @@ def format_comparison(comparison: Comparison) -> str:
         for name, rows in trackers.items()
         if name != first
     ]
-    title = f"Difference and its {level:g} % interval over {over}; * where that leaves out 0"
+    title = f"Difference and its {level:g} % interval over {over}; * where it excludes 0"
     return f"{_aligned(table, 2)}\n{title}\n{_aligned(below, 1)}"
 
 
 def _cell(row: Compared, field: str) -> str:
-    """A figure, and the difference to the first tracker's."""
+    """Return a score and its difference from the first tracker's."""
     value = getattr(row.scores, field)
     text = "-" if math.isnan(value) else f"{100 * value:.2f}" if isinstance(value, float) else str(value)
     if field not in row.difference or math.isnan(row.difference[field]):
@@ -89,7 +95,7 @@ def _signed(field: str, value: float) -> str:
 
 
 def _aligned(table: Sequence[Sequence[str]], left: int) -> str:
-    """Lines of a table; the first ``left`` columns are flush left, the others flush right."""
+    """Return the lines of a table: the first ``left`` columns align left, the others right."""
     widths = [max(map(columns, column)) for column in zip(*table, strict=True)]
     lines = []
     for row in table:
@@ -100,7 +106,7 @@ def _aligned(table: Sequence[Sequence[str]], left: int) -> str:
 
 
 def comparison_json(comparison: Comparison) -> str:
-    """All scores, differences and intervals, ratios in 0 to 1."""
+    """Return all scores, differences and intervals as JSON; ratios are in [0, 1]."""
     trackers = {
         name: {"sequences": [_entry(row) for row in rows[:-1]], "overall": _entry(rows[-1])}
         for name, rows in comparison.trackers.items()
@@ -111,7 +117,7 @@ def comparison_json(comparison: Comparison) -> str:
 
 
 def _entry(row: Compared) -> dict[str, Any]:
-    """One tracker on one sequence, as values that JSON can carry."""
+    """Return the scores of one tracker on one sequence as JSON values."""
     known: dict[str, Any] = as_row(row.scores)
     if row.difference:
         known["difference"] = {name: _number(value) for name, value in row.difference.items()}
@@ -120,7 +126,7 @@ def _entry(row: Compared) -> dict[str, Any]:
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """A row for each tracker and sequence; ratios in 0 to 1."""
+    """Return one CSV row per tracker and sequence; ratios are in [0, 1]."""
     text = io.StringIO()
     names = ["tracker", *(field.name for field in fields(Scores))]
     names += [f"{name}_{what}" for name in COMPARED for what in ("difference", "low", "high")]
@@ -137,7 +143,7 @@ def comparison_csv(comparison: Comparison) -> str:
 
 
 def as_row(scores: Scores) -> dict[str, Any]:
-    """The fields of the scores; a ratio that does not exist is None (``null`` in JSON, empty in CSV)."""
+    """Return the scores by field name; an undefined ratio is None (``null`` in JSON, empty in CSV)."""
     return {key: _number(score) for key, score in asdict(scores).items()}
 
 

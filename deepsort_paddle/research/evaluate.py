@@ -1,4 +1,4 @@
-"""The command ``deepsort-eval``: find the files, evaluate, print a table."""
+"""The command ``deepsort-eval``: find the files, evaluate them, print a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from deepsort_paddle.research.evaluation_files import Results, SequenceFiles, fi
 
 __all__ = ["SequenceFiles", "find_sequences", "format_scores", "format_table", "main"]
 
-# Heading and field of each column; the first group are ratios, shown in per cent.
+# Heading and field of each column. Ratios are shown in per cent.
 RATIOS = {
     "HOTA": "hota",
     "DetA": "deta",
@@ -54,7 +54,7 @@ COUNTS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code, 2 for what the user can put right."""
+    """Run the command; return the exit code (2: an error that the user can fix)."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
@@ -68,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options of the command."""
+    """Return the parser of the command."""
     parser = OneLineParser(
         prog="deepsort-eval",
-        description="Measure tracking results against ground truth: HOTA, MOTA, IDF1 and their parts, per "
-        "sequence and overall. Files are MOTChallenge text.",
+        description="Evaluate tracking results against ground truth: HOTA, MOTA, IDF1 and their components, "
+        "per sequence and overall. Files are MOTChallenge text.",
     )
     parser.add_argument(
         "ground_truth",
@@ -85,27 +85,27 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="RESULTS",
         type=Path,
         nargs="+",
-        help="a tracker's output, or a folder with one SEQUENCE.txt for each sequence; with several, each is "
+        help="a tracker's output, or a folder with one SEQUENCE.txt per sequence; several RESULTS are "
         "compared with the first",
     )
     parser.add_argument(
         "--benchmark",
         choices=["auto", *get_args(Benchmark)],
         default="auto",
-        help="rules for classes and distractors (default: by the sequence's name, else by the classes in GT)",
+        help="rules for classes and distractors (default: by the sequence name, else by the classes in GT)",
     )
     parser.add_argument(
         "--frames",
         metavar="A-B",
         type=frame_range,
-        help="count frames A to B only (default: 1 to seqLength of seqinfo.ini; without one, the first to "
-        "the last frame in GT)",
+        help="evaluate only frames A to B (default: 1 to seqLength of seqinfo.ini; without that file, the "
+        "first to the last frame in GT)",
     )
     parser.add_argument(
         "--clear",
         choices=get_args(ClearSource),
         default="motmetrics",
-        help="who counts MOTA, IDF1 and what belongs to them (default: %(default)s)",
+        help="whose rules to use for MOTA, IDF1 and their components (default: %(default)s)",
     )
     parser.add_argument(
         "--json", metavar="FILE", type=Path, help="write all scores, ratios in 0 to 1, as JSON"
@@ -115,21 +115,21 @@ def make_parser() -> argparse.ArgumentParser:
         "--plot",
         metavar="FILE",
         type=Path,
-        help="several RESULTS: draw the differences to the first, as .png, .svg or .pdf",
+        help="with several RESULTS: plot the differences from the first, as .png, .svg or .pdf",
     )
     return parser
 
 
 def frame_range(text: str) -> tuple[int, int]:
-    """The two numbers of ``A-B``."""
+    """Parse ``A-B``."""
     first, dash, last = text.partition("-")
     if not (dash and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-        raise argparse.ArgumentTypeError(f"wanted A-B with 1 <= A <= B, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected A-B with 1 <= A <= B, got {text!r}")
     return int(first), int(last)
 
 
 def evaluate_files(options: argparse.Namespace) -> str:
-    """Evaluate one tracker, write the reports and return its table.
+    """Evaluate one tracker, write the reports and return the table.
 
     Raises:
         OSError: a file is missing or can't be read or written.
@@ -150,7 +150,7 @@ def compare_files(options: argparse.Namespace) -> str:
 
     Raises:
         OSError: a file is missing or can't be read or written.
-        ValueError: a file is malformed, or no sequence has results of all.
+        ValueError: a file is malformed, or no sequence has results of all trackers.
         ImportError: ``--plot`` needs matplotlib, which is not installed.
     """
     if options.plot:
@@ -168,9 +168,9 @@ def compare_files(options: argparse.Namespace) -> str:
             frames_of_each=None if first is None else first.frames,
         )
         _say([f"{name}: {note}" for note in found[name].notes])
-    common, left_out = common_sequences({name: one.sequences for name, one in found.items()})
+    common, left_out = common_sequences({name: results.sequences for name, results in found.items()})
     if left_out:
-        _say([f"{', '.join(left_out)}: not all have results, left out"])
+        _say([f"{', '.join(left_out)}: skipped, not every tracker has results"])
     comparison = compare(common, clear=options.clear)
     if options.json:
         options.json.write_text(comparison_json(comparison), encoding="utf-8")
@@ -194,9 +194,9 @@ def _say(notes: Sequence[str]) -> None:
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Raise where a report can't be written, or would replace an input or another one."""
+    """Raise if a report cannot be written, or would replace an input or another report."""
     if options.plot and len(options.results) == 1:
-        raise ValueError("--plot draws differences: give several RESULTS")
+        raise ValueError("--plot needs at least two RESULTS to compare")
     inputs = set()
     for results in options.results:
         sequences, _ = find_sequences(options.ground_truth, results)
@@ -255,7 +255,7 @@ def _table(rows: Sequence[Scores], wanted_ratios: dict[str, str], wanted_counts:
 
 
 def write_reports(evaluation: Evaluation, json_path: Path | None, csv_path: Path | None) -> None:
-    """Write the scores as JSON and as CSV, to those files that are named."""
+    """Write the scores as JSON and CSV to the paths that are not None."""
     rows = [as_row(scores) for scores in (*evaluation.sequences, evaluation.overall)]
     if json_path is not None:
         report = {"sequences": rows[:-1], "overall": rows[-1]}

@@ -1,4 +1,4 @@
-"""Ground truth and results of an evaluation: find the files, read them, say what looks wrong."""
+"""Find and read the ground truth and results of an evaluation; report what looks wrong."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["Results", "SequenceFiles", "find_sequences", "frames_of", "read_resu
 
 @dataclass(frozen=True, slots=True)
 class SequenceFiles:
-    """What belongs to one sequence.
+    """The files of one sequence.
 
     Attributes:
-        name: of the sequence.
+        name: name of the sequence.
         ground_truth: its ``gt.txt``.
-        results: a tracker's.
-        length: number of frames, where ``seqinfo.ini`` says it.
+        results: the tracker's results.
+        length: number of frames from ``seqinfo.ini``; None if unknown.
     """
 
     name: str
@@ -39,12 +39,12 @@ class SequenceFiles:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The results of one tracker, ready to be counted.
+    """The results of one tracker, ready for evaluation.
 
     Attributes:
-        sequences: those that have ground truth and results.
-        frames: first and last frame to count of each, by name.
-        notes: what was left out and what looks wrong, a line each.
+        sequences: the sequences that have ground truth and results.
+        frames: first and last frame to evaluate, by sequence name.
+        notes: what was skipped and what looks wrong, one line each.
     """
 
     sequences: tuple[PreparedSequence, ...]
@@ -64,17 +64,20 @@ def read_results(
 
     Args:
         ground_truth: see `find_sequences`.
-        results: likewise.
-        benchmark: rules for classes and distractors; None guesses them.
-        frames: first and last frame to count in each sequence.
-        frames_of_each: the same by name, where the results of another tracker have settled it.
+        results: see `find_sequences`.
+        benchmark: rules for classes and distractors; None detects them.
+        frames: first and last frame to evaluate in every sequence.
+        frames_of_each: the same by sequence name, as used for an earlier tracker.
+
+    Returns:
+        The sequences to evaluate, with notes.
 
     Raises:
         OSError: a file is missing or can't be read.
         ValueError: a file is malformed or there is nothing to evaluate.
     """
     sequences, left_out = find_sequences(ground_truth, results)
-    notes = [f"no results for {', '.join(left_out)}: left out"] if left_out else []
+    notes = [f"no results for {', '.join(left_out)}: skipped"] if left_out else []
     settled = frames_of_each or {}
     prepared, counted_frames = [], {}
     for files in sequences:
@@ -88,7 +91,7 @@ def read_results(
         else:
             sequence = prepare_sequence(files.name, truth, tracks, benchmark=benchmark, frames=span)
             problem = (
-                f"{files.ground_truth} holds nobody to evaluate in frames {span[0]} to {span[1]} "
+                f"{files.ground_truth} has no objects to evaluate in frames {span[0]} to {span[1]} "
                 f"by the rules of {sequence.benchmark}"
             )
             if sequence.num_truth_ids:
@@ -96,7 +99,7 @@ def read_results(
         if problem and len(sequences) == 1:
             raise ValueError(problem)
         if problem or span is None:
-            notes.append(f"{problem}: left out")
+            notes.append(f"{problem}: skipped")
             continue
         notes += order_notes(files, truth, tracks)
         notes += range_notes(files, truth, tracks, span, chosen=frames is not None)
@@ -105,7 +108,7 @@ def read_results(
         prepared.append(sequence)
         counted_frames[files.name] = span
     if not prepared:
-        raise ValueError(f"{ground_truth} holds nobody to evaluate")
+        raise ValueError(f"{ground_truth} has no objects to evaluate")
     return Results(tuple(prepared), counted_frames, tuple(notes))
 
 
@@ -117,10 +120,10 @@ def find_sequences(
     Args:
         ground_truth: a gt.txt, a sequence folder, or a folder of sequence folders.
         results: a file, or a folder with ``SEQUENCE.txt`` files.
-        ending: of these files.
+        ending: suffix of these files.
 
     Returns:
-        The pairs in order of name, and the names of sequences that have no results.
+        The pairs sorted by name, and the names of sequences without results.
 
     Raises:
         FileNotFoundError: one of the two does not exist, or no sequence has results.
@@ -153,10 +156,10 @@ def find_sequences(
 
 
 def known_sequences(ground_truth: Path) -> list[tuple[str, Path, int | None]]:
-    """Name, gt.txt and length of each sequence that a path stands for.
+    """Return the name, gt.txt and length of each sequence at a path.
 
     Raises:
-        FileNotFoundError: a folder holds no ``gt/gt.txt``, nor do its sequences.
+        FileNotFoundError: neither the folder nor any folder in it has a ``gt/gt.txt``.
     """
     if ground_truth.is_file():
         folder = ground_truth.resolve().parent.parent
@@ -165,14 +168,14 @@ def known_sequences(ground_truth: Path) -> list[tuple[str, Path, int | None]]:
         return [(ground_truth.stem, ground_truth, None)]
     if (ground_truth / "gt" / "gt.txt").is_file():
         return [sequence_of(ground_truth)]
-    folders = [one for one in sequence_folders(ground_truth) if (one / "gt" / "gt.txt").is_file()]
+    folders = [path for path in sequence_folders(ground_truth) if (path / "gt" / "gt.txt").is_file()]
     if not folders:
         raise FileNotFoundError(f"{ground_truth} holds no gt/gt.txt and no folder that does")
     return [sequence_of(folder) for folder in folders]
 
 
 def sequence_of(folder: Path) -> tuple[str, Path, int | None]:
-    """Name, gt.txt and length of a sequence folder; the folder's name is the one that results go by."""
+    """Return the name, gt.txt and length of a sequence folder; result files use the folder's name."""
     info = SequenceInfo.read(folder)
     return folder.resolve().name, folder / "gt" / "gt.txt", info.length
 
@@ -180,10 +183,10 @@ def sequence_of(folder: Path) -> tuple[str, Path, int | None]:
 def frames_of(
     files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords
 ) -> tuple[int, int] | None:
-    """First and last frame to count by default; None when nothing is annotated.
+    """Return the first and last frame to evaluate by default; None without annotations.
 
-    These are frames 1 to ``seqLength``. In a clip of a longer sequence, whose annotation lies beyond these,
-    they are as many frames from the first annotation or result on.
+    Usually 1 to ``seqLength``. In a clip cut from a longer sequence the annotations have higher frame
+    numbers; then ``seqLength`` frames are evaluated from the first annotation or result on.
     """
     if not len(ground_truth):
         return None
@@ -198,13 +201,13 @@ def frames_of(
 
 
 def order_notes(files: SequenceFiles, ground_truth: TrackRecords, results: TrackRecords) -> list[str]:
-    """What tells that the files were taken one for the other, or that there is nothing in the results."""
+    """Warn if ground truth and results seem to be swapped, or the results are empty."""
     notes = []
     scores = int((ground_truth.confidence % 1 != 0).sum())
     if scores:
         notes.append(
             f"{files.name}: {scores} of {len(ground_truth)} flags in {files.ground_truth} (7th column) are "
-            "fractions, as scores of results are: the ground truth comes first, the results second"
+            "fractions like the scores of results: pass the ground truth first, the results second"
         )
     if not len(results):
         notes.append(f"{files.name}: {files.results} holds no boxes, so all true boxes count as missed")
@@ -219,28 +222,28 @@ def range_notes(
     *,
     chosen: bool,
 ) -> list[str]:
-    """What the user should know about frames that only one of the two files covers."""
+    """Warn about frames that only one of the two files covers."""
     first, last = frames
     notes = []
     outside = int(((results.frame < first) | (results.frame > last)).sum())
     if outside and not chosen:
         notes.append(
             f"{files.name}: {outside} of {len(results)} results lie outside frames {first} to {last} "
-            "and were ignored (--frames A-B chooses others)"
+            "and were ignored (--frames A-B selects other frames)"
         )
     end = annotated_frames(ground_truth)[1]
-    # A tenth of the sequence without anybody is more often an end of the annotation than of the people.
+    # If the last tenth of a sequence has no annotation, the annotation has probably ended early.
     unannotated = int(((results.frame > end) & (results.frame <= last)).sum())
     if unannotated and last - end > 0.1 * (last - first + 1):
         notes.append(
             f"{files.name}: ground truth ends at frame {end} of {last}, {unannotated} results after it "
-            f"count as false positives (--frames {first}-{end} leaves them out)"
+            f"count as false positives (--frames {first}-{end} excludes them)"
         )
     stop = int(results.frame.max(initial=0))
     missed = int(((ground_truth.frame > stop) & (ground_truth.frame <= last)).sum())
     if first <= stop and missed and not chosen and last - stop > 0.1 * (last - first + 1):
         notes.append(
             f"{files.name}: results end at frame {stop} of {last}, {missed} true boxes after it "
-            f"count as missed (--frames {first}-{stop} leaves them out)"
+            f"count as missed (--frames {first}-{stop} excludes them)"
         )
     return notes

@@ -1,4 +1,4 @@
-"""Search of tracker options on saved detections, with each sequence left out in turn."""
+"""Search tracker options on saved detections, with leave-one-out validation over sequences."""
 
 from __future__ import annotations
 
@@ -27,24 +27,28 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLERS", "Found", "Range", "Search", "TuneSequence", "parse_measure", "search_space"]
 
 SAMPLERS = ("random", "tpe")
-# Options that a preset without settings of its own is searched over.
+# Options to search for a preset that sets none.
 _DEFAULT = ("max_iou_distance", "max_age", "n_init", "new_track_confidence")
-_NEVER = ("frame_rate", "min_confidence")  # of the source and of the saved detections
+_NEVER = ("frame_rate", "min_confidence")  # fixed by the source and the saved detections
 _MOST_CHANGED = 3  # options that a random trial changes
-_FACTOR = 3  # by which a value may become smaller or larger where no range is given
+_FACTOR = 3  # default range: a third to three times the preset's value
 
 Values = dict[str, float | int | bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The values of an option to search.
+    """The values to search for one option.
 
     Attributes:
-        name: of the option.
+        name: name of the option.
         low: smallest value.
         high: largest value.
         kind: ``float``, ``int`` or ``switch``.
+
+    Example:
+        >>> Range("n_init", 1, 5, "int").high
+        5
     """
 
     name: str
@@ -53,7 +57,7 @@ class Range:
     kind: str
 
     def suggest(self, trial: Trial) -> float | int | bool:
-        """The value of one trial; numbers have three digits, which flags can show."""
+        """Return the value for one trial, rounded to three digits."""
         if self.kind == "switch":
             return bool(trial.suggest_categorical(self.name, [False, True]))
         if self.kind == "int":
@@ -63,17 +67,20 @@ class Range:
 
 
 def search_space(preset: str, named: Sequence[str] = ()) -> tuple[Range, ...]:
-    """The ranges to search.
+    """Return the ranges to search.
 
     Args:
-        preset: where the search begins.
-        named: options as ``NAME`` or ``NAME=LOW:HIGH``; empty: the numbers that the preset sets. Without
-            LOW and HIGH a value may become three times as small or as large, within the option's own range.
+        preset: the preset that the search starts from.
+        named: options as ``NAME`` or ``NAME=LOW:HIGH``; by default every number that the preset sets.
+            Without LOW and HIGH the range is a third to three times the value, clipped to valid values.
+
+    Returns:
+        One range per option.
 
     Raises:
-        ValueError: an option is unknown, or a range is not within the option's own.
+        ValueError: an option is unknown, or a range contains invalid values.
     """
-    known = {one.name: one for one in fields(TrackerOptions) if one.name not in _NEVER}
+    known = {option.name: option for option in fields(TrackerOptions) if option.name not in _NEVER}
     own = TrackerOptions.from_preset(preset)
     if not named:
         numbers = [name for name, value in PRESETS[preset].items() if not isinstance(value, bool)]
@@ -84,8 +91,8 @@ def search_space(preset: str, named: Sequence[str] = ()) -> tuple[Range, ...]:
         name = current_name(former)
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else f"; there are {', '.join(known)}"
-            raise ValueError(f"--option knows no {name!r}{hint}")
+            hint = f" (did you mean {near[0]}?)" if near else f"; expected one of {', '.join(known)}"
+            raise ValueError(f"--option {name}: unknown option{hint}")
         metadata = known[name].metadata
         if "low" not in metadata:
             ranges[name] = Range(name, 0, 1, "switch")
@@ -111,7 +118,7 @@ def _pair(text: str, limits: str) -> tuple[float, float]:
 
 
 def _around(value: float, least: float, most: float, kind: str) -> tuple[float, float]:
-    """The range around a preset's value, within the option's own."""
+    """Return the default range around a preset's value, clipped to valid values."""
     if kind == "int":
         return max(least, value // _FACTOR), max(_FACTOR * value, least + _FACTOR)
     if value == 0:
@@ -120,28 +127,34 @@ def _around(value: float, least: float, most: float, kind: str) -> tuple[float, 
 
 
 def parse_measure(text: str) -> tuple[int, ...]:
-    """Places in `FIGURES` of ``HOTA+IDF1``.
+    """Parse ``HOTA+IDF1`` into indices of `FIGURES`.
+
+    Args:
+        text: names of ratios, joined by ``+``; case does not matter.
+
+    Returns:
+        The index of each name.
 
     Raises:
-        ValueError: one is no ratio among the figures.
+        ValueError: a name is unknown or not a ratio.
     """
     names = {name.upper(): place for place, name in enumerate(FIGURES[:-1])}
     words = [word.strip().upper() for word in text.split("+")]
     if not all(word in names for word in words):
-        raise ValueError(f"expected {', '.join(names)} or several as HOTA+IDF1, got {text!r}")
+        raise ValueError(f"expected {', '.join(names)} or a sum such as HOTA+IDF1, got {text!r}")
     return tuple(names[word] for word in words)
 
 
 @dataclass(frozen=True, slots=True)
 class TuneSequence:
-    """A sequence to search on.
+    """A sequence with saved detections and ground truth.
 
     Attributes:
-        name: of the sequence.
-        detections: its file of ``--save-detections``.
-        ground_truth: its annotation.
-        frames: first and last frame to count.
-        benchmark: rules for classes and distractors; None guesses them.
+        name: name of the sequence.
+        detections: the file written by ``--save-detections``.
+        ground_truth: its annotations.
+        frames: first and last frame to evaluate.
+        benchmark: rules for classes and distractors; None detects them.
     """
 
     name: str
@@ -151,7 +164,14 @@ class TuneSequence:
     benchmark: Benchmark | None = None
 
     def track(self, preset: str, options: Mapping[str, float | int | bool]) -> FrameSums:
-        """Track it as ``deepsort-track`` does, and count.
+        """Track the sequence as ``deepsort-track`` does and evaluate the result.
+
+        Args:
+            preset: name of the preset.
+            options: tracker options that differ from the preset.
+
+        Returns:
+            The metrics as sums over frames.
 
         Raises:
             OSError: the file cannot be read.
@@ -173,7 +193,7 @@ class TuneSequence:
 
 
 class _Rows:
-    """An output that keeps the tracks."""
+    """An output that keeps the tracks in memory."""
 
     def __init__(self) -> None:
         self._frames: list[TrackedFrame] = []
@@ -185,13 +205,13 @@ class _Rows:
         pass
 
     def table(self) -> TrackRecords:
-        tracks = [one.tracks for one in self._frames]
-        counts = [len(one) for one in tracks]
+        tracks = [tracked.tracks for tracked in self._frames]
+        counts = [len(rows) for rows in tracks]
         ones = np.ones(sum(counts))
         return TrackRecords(
-            frame=np.repeat(np.array([one.frame.number for one in self._frames], np.int64), counts),
-            ids=np.concatenate([np.zeros(0, np.int64), *(one.ids for one in tracks)]),
-            boxes=np.concatenate([np.zeros((0, 4)), *(one.boxes for one in tracks)]),
+            frame=np.repeat(np.array([tracked.frame.number for tracked in self._frames], np.int64), counts),
+            ids=np.concatenate([np.zeros(0, np.int64), *(rows.ids for rows in tracks)]),
+            boxes=np.concatenate([np.zeros((0, 4)), *(rows.boxes for rows in tracks)]),
             confidence=ones,
             class_id=ones.astype(np.int64),
             visibility=ones,
@@ -200,11 +220,11 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search chose.
+    """The best options of a search.
 
     Attributes:
-        options: that differ from the preset; empty: none of those tried is better.
-        score: on the sequences searched.
+        options: options that differ from the preset; empty if no trial beat the preset.
+        score: mean of the measures on the sequences searched, in per cent.
     """
 
     options: Values
@@ -213,17 +233,17 @@ class Found:
 
 @dataclass(slots=True)
 class Search:
-    """A search over sequences; results of a setting are kept, so no setting is tracked twice.
+    """A search of tracker options; results are cached, so each setting is tracked once per sequence.
 
     Attributes:
-        sequences: all.
-        preset: where it begins.
+        sequences: the sequences to search on.
+        preset: the preset that the search starts from.
         space: the ranges.
-        measure: places in `FIGURES` whose mean is the score.
-        sampler: ``random``, which changes up to three options of the preset and tries the same settings
-            whatever is left out; or ``tpe``, which changes all.
-        trials: settings to try.
-        seed: of the sampler.
+        measure: indices of `FIGURES` whose mean is the score.
+        sampler: ``random`` changes up to three options of the preset and tries the same settings in every
+            leave-one-out round; ``tpe`` changes all of them.
+        trials: number of settings to try.
+        seed: seed of the sampler.
         tried: called after each trial.
     """
 
@@ -238,22 +258,25 @@ class Search:
     _known: dict[tuple[str, tuple[tuple[str, Any], ...]], FrameSums] = field(default_factory=dict)
 
     def sums(self, sequence: TuneSequence, options: Values) -> FrameSums:
-        """The counts of one sequence with these options."""
+        """Return the metric sums of one sequence with these options."""
         key = sequence.name, tuple(options.items())
         if key not in self._known:
             self._known[key] = sequence.track(self.preset, options)
         return self._known[key]
 
     def figures(self, sequences: Sequence[TuneSequence], options: Values) -> NDArray[np.float64]:
-        """`FIGURES` of several sequences together, ``(6,)``."""
-        return total([self.sums(one, options) for one in sequences])
+        """Return `FIGURES` over several sequences, ``(6,)``, ratios in per cent."""
+        return total([self.sums(sequence, options) for sequence in sequences])
 
     def score(self, sequences: Sequence[TuneSequence], options: Values) -> float:
-        """The mean of the measures."""
+        """Return the mean of the measures, in per cent."""
         return float(self.figures(sequences, options)[list(self.measure)].mean())
 
     def best(self, sequences: Sequence[TuneSequence]) -> Found:
-        """The best of all trials on these sequences; the preset's own options where none is better.
+        """Return the best of all trials on these sequences, or the preset if no trial beats it.
+
+        Args:
+            sequences: the sequences to score on.
 
         Raises:
             ImportError: Optuna is not installed.
@@ -261,8 +284,8 @@ class Search:
         optuna = import_optuna()
 
         def objective(trial: Trial) -> float:
-            options = {one.name: one.suggest(trial) for one in self.space}
-            if self.sampler == "random":  # all at once seldom beat settings that were chosen with care
+            options = {span.name: span.suggest(trial) for span in self.space}
+            if self.sampler == "random":  # changing all options at once rarely beats a tuned preset
                 drawn = np.random.default_rng([self.seed, trial.number])
                 count = min(len(self.space), 1 + trial.number % _MOST_CHANGED)
                 kept = {
@@ -279,16 +302,16 @@ class Search:
 
         kinds = {"random": optuna.samplers.RandomSampler, "tpe": optuna.samplers.TPESampler}
         study = optuna.create_study(direction="maximize", sampler=kinds[self.sampler](seed=self.seed))
-        own = Found({}, self.score(sequences, {}))
+        baseline = Found({}, self.score(sequences, {}))
         study.optimize(objective, n_trials=self.trials)
-        finished = [one for one in study.trials if one.value is not None]
-        if not finished or study.best_value <= own.score:
-            return own
+        finished = [trial for trial in study.trials if trial.value is not None]
+        if not finished or study.best_value <= baseline.score:
+            return baseline
         return Found(study.best_trial.user_attrs["options"], float(study.best_value))
 
 
 def import_optuna() -> Any:
-    """Optuna, without its notes on each trial.
+    """Import Optuna and silence its log of each trial.
 
     Raises:
         ImportError: it is not installed.

@@ -17,7 +17,7 @@ _SHOWN = ("HOTA", "IDF1", "MOTA")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code, 2 for what the user can put right, 130 after Ctrl-C."""
+    """Run the command; return the exit code (2: an error that the user can fix, 130: Ctrl-C)."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
@@ -26,63 +26,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{parser.prog}: error: {in_one_line(error)}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write(f"{parser.prog}: stopped; nothing is chosen\n")
+        sys.stderr.write(f"{parser.prog}: stopped before the search finished; no options chosen\n")
         return 130
     return 0
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options of the command."""
+    """Return the parser of the command."""
     from deepsort_paddle.motchallenge.metrics import Benchmark
 
     parser = OneLineParser(
         prog="deepsort-tune",
-        description="Search the tracker's options on saved detections. Each sequence is left out in turn: "
-        "what is chosen without it and measured on it predicts what new videos will give.",
+        description="Search tracker options on saved detections. Each sequence is also left out in turn: "
+        "the options chosen without it and evaluated on it estimate the score on new videos.",
     )
     parser.add_argument("ground_truth", metavar="GT", type=Path, help="as for deepsort-eval")
     parser.add_argument(
         "detections",
         metavar="DETECTIONS",
         type=Path,
-        help="folder with SEQUENCE.npz, of deepsort-track --save-detections",
+        help="folder with one SEQUENCE.npz per sequence, from deepsort-track --save-detections",
     )
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="strong", help="[%(default)s]")
+    parser.add_argument(
+        "--preset", choices=tuple(PRESETS), default="strong", help="preset to start from [%(default)s]"
+    )
     parser.add_argument(
         "--option",
         metavar="NAME[=LOW:HIGH]",
         action="append",
         default=[],
-        help="search this option of docs/presets.md; can be repeated [all numbers that the preset sets, "
-        "from a third to three times their value]",
+        help="option to search (see docs/presets.md); repeatable [every number that the preset sets, from "
+        "a third to three times its value]",
     )
     parser.add_argument(
-        "--trials", type=_count, default=100, metavar="N", help="settings to try [%(default)s]"
+        "--trials", type=_count, default=100, metavar="N", help="number of settings to try [%(default)s]"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="[%(default)s]")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the sampler [%(default)s]")
     parser.add_argument(
-        "--measure", default="HOTA+IDF1", metavar="NAMES", help="what to raise, of all frames [%(default)s]"
+        "--measure",
+        default="HOTA+IDF1",
+        metavar="NAMES",
+        help="mean of these metrics to maximise [%(default)s]",
     )
     parser.add_argument(
         "--sampler",
         choices=("random", "tpe"),
         default="random",
-        help="random changes up to three options a trial, the same whatever is left out; tpe changes all, "
-        "learns from trial to trial and has to track again for each sequence left out [%(default)s]",
+        help="random: change up to three options per trial, the same settings in every round; tpe: change "
+        "all options and learn from trial to trial, which is slower: each round tracks anew [%(default)s]",
     )
-    parser.add_argument("--benchmark", choices=["auto", *get_args(Benchmark)], default="auto")
-    parser.add_argument("--output", metavar="FILE.yaml", type=Path, help="write what is printed as YAML")
+    parser.add_argument(
+        "--benchmark", choices=["auto", *get_args(Benchmark)], default="auto", help="as for deepsort-eval"
+    )
+    parser.add_argument("--output", metavar="FILE.yaml", type=Path, help="also write the report to this file")
     return parser
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
 
 
 def tune(options: argparse.Namespace) -> str:
-    """Search, write the YAML and return what to print.
+    """Search, write the YAML file and return the report.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
@@ -119,7 +126,7 @@ def tune(options: argparse.Namespace) -> str:
         without = {}
         if len(sequences) > 1:
             for held in sequences:
-                without[held.name] = search.best([one for one in sequences if one is not held]).options
+                without[held.name] = search.best([kept for kept in sequences if kept is not held]).options
     report = _report(options, search, chosen.options, without)
     text = yaml.safe_dump(report, sort_keys=False, allow_unicode=True)
     if options.output:
@@ -132,34 +139,34 @@ def tune(options: argparse.Namespace) -> str:
 
 
 def _sequences(options: argparse.Namespace) -> list[Any]:
-    """The sequences that have ground truth and saved detections."""
+    """Return the sequences that have ground truth and saved detections."""
     from deepsort_paddle.motchallenge.text import read_ground_truth
     from deepsort_paddle.research.evaluation_files import find_sequences, frames_of
     from deepsort_paddle.research.search import TuneSequence
 
     files, left_out = find_sequences(options.ground_truth, options.detections, ending=".npz")
     if left_out:
-        sys.stderr.write(f"deepsort-tune: no detections of {', '.join(left_out)}: left out\n")
+        sys.stderr.write(f"deepsort-tune: no detections for {', '.join(left_out)}: skipped\n")
     benchmark = None if options.benchmark == "auto" else options.benchmark
     sequences = []
-    for one in files:
-        truth = read_ground_truth(one.ground_truth)
-        frames = frames_of(one, truth, truth[:0])
+    for found in files:
+        truth = read_ground_truth(found.ground_truth)
+        frames = frames_of(found, truth, truth[:0])
         if frames is None:
-            raise ValueError(f"{one.ground_truth} holds no boxes")
-        sequences.append(TuneSequence(one.name, one.results, truth, frames, benchmark))
+            raise ValueError(f"{found.ground_truth} holds no boxes")
+        sequences.append(TuneSequence(found.name, found.results, truth, frames, benchmark))
     return sequences
 
 
 def _plain(chosen: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Options as ``--set`` takes them: switches as 0 and 1."""
+    """Return the options as ``--set`` expects them: switches as 0 and 1."""
     return [(name, int(value) if isinstance(value, bool) else value) for name, value in chosen.items()]
 
 
 def _report(
     options: argparse.Namespace, search: Any, chosen: dict[str, Any], without: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """What was chosen and what it gives, as values that YAML can carry."""
+    """Return the chosen options and their scores as YAML values."""
     import numpy as np
 
     from deepsort_paddle.motchallenge.frame_sums import FIGURES, figures
@@ -174,17 +181,19 @@ def _report(
         "fitted": shown(search.figures(everything, chosen)),
     }
     if without:
-        left_out = [search.sums(one, without[one.name]).sums.sum(axis=0) for one in everything]
+        left_out = [search.sums(held, without[held.name]).sums.sum(axis=0) for held in everything]
         report["figures"]["left_out"] = shown(figures(np.sum(left_out, axis=0)))
         report["left_out"] = {
-            one.name: {
-                "preset": shown(search.figures([one], {})),
-                "chosen_without_it": shown(search.figures([one], without[one.name])),
-                "options": dict(_plain(without[one.name])),
+            held.name: {
+                "preset": shown(search.figures([held], {})),
+                "chosen_without_it": shown(search.figures([held], without[held.name])),
+                "options": dict(_plain(without[held.name])),
             }
-            for one in everything
+            for held in everything
         }
-    searched = {one.name: [float(f"{bound:.3g}") for bound in (one.low, one.high)] for one in search.space}
+    searched = {
+        span.name: [float(f"{bound:.3g}") for bound in (span.low, span.high)] for span in search.space
+    }
     report["search"] = {
         "measure": options.measure,
         "sampler": options.sampler,

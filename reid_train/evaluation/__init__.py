@@ -1,1 +1,1 @@
-"""Retrieval metrics: features, rankings, figures, reports, and the threshold."""
+"""Retrieval evaluation: features, rankings, metrics, reports and the matching threshold."""

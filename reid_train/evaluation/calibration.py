@@ -1,16 +1,16 @@
-"""From distances of same and different persons to a matching threshold, and to the ROC.
+"""Calibrate the matching threshold and compute ROC figures from distances of image pairs.
 
-A tracker takes two images for one person when their cosine distance is at most
-``max_cosine_distance``. The right value belongs to the network: a better network spreads persons
-differently, and an old threshold would throw its gain away.
+A tracker assigns two images to one person if their cosine distance is at most ``max_cosine_distance``. The
+right value depends on the network: a better network separates persons differently, and an old threshold
+would waste its gain.
 
-Pairs of one person are of different cameras (the hard case: a person who comes back looks different). The
-strangers whom a tracker may confuse are in one camera, where light and background are the same, so they are
-nearer to each other than strangers in different cameras: the false accepts are limited for them, in every
-development set, as it is and under a colour cast. Where cameras are unknown, images of one camera are among
-the pairs of a person, which makes the person look easier to match than a tracker finds it.
+Same-person pairs come from different cameras, the hard case. Different-person pairs come from one camera:
+they share light and background, so they are closer than pairs across cameras, and a tracker sees exactly
+these. The false accept rate is bounded on them in every development set, unchanged and under a colour cast.
+If cameras are unknown, same-person pairs include pairs of one camera, which makes matching look easier than
+it is in tracking.
 
-Pairs are counted on a grid of thousandths, block by block: 20,000 images have 200 million pairs.
+Pairs are counted block by block on a grid of 1/1000: 20,000 images have 200 million pairs.
 """
 
 from __future__ import annotations
@@ -36,25 +36,24 @@ __all__ = [
     "roc_figures",
 ]
 
-# Thresholds are thousandths of a cosine distance, from 0 to 2.
+# Thresholds are multiples of 1/1000 of a cosine distance, from 0 to 2.
 STEPS = 1000
-# Of the histogram.
-BINS = 40
-BLOCK = 1024
-# Largest share of pairs of one person in different cameras that a threshold needs to accept.
+BINS = 40  # of the histogram
+BLOCK = 1024  # rows whose similarities are computed at a time
+# No threshold needs to accept more than this share of same-person pairs across cameras.
 ENOUGH = 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class PairCounts:
-    """How many pairs of images are how far apart.
+    """Cumulative counts of image pairs by cosine distance.
 
     Attributes:
-        same: ``(2001,)`` pairs of one person with a cosine distance of at most i / 1000.
-        different: ``(2001,)`` pairs of different persons, likewise.
-        across_cameras: whether pairs of one person are of different cameras only.
-        same_in_camera: ``(2001,)`` pairs of one person in one known camera; None where no camera is known.
-        different_in_camera: the same of different persons.
+        same: ``(2001,)`` same-person pairs with a cosine distance of at most i / 1000.
+        different: ``(2001,)`` different-person pairs, counted alike.
+        across_cameras: whether ``same`` only counts pairs from different cameras.
+        same_in_camera: ``(2001,)`` same-person pairs in one known camera; None if no camera is known.
+        different_in_camera: ``(2001,)`` different-person pairs in one known camera; None if none is known.
     """
 
     same: NDArray[np.int64]
@@ -66,13 +65,17 @@ class PairCounts:
 
 @dataclass(frozen=True)
 class RocFigures:
-    """Two points of the ROC (receiver operating characteristic) of pairs of images.
+    """Two points of the receiver operating characteristic (ROC) of image pairs.
 
     Attributes:
-        tar_at_far_0_001: true accept rate, the share of pairs of one person that a threshold accepts which
-            accepts at most 0.1 % of pairs of different persons.
-        tar_at_far_0_01: the same at 1 %.
-        same_pairs, different_pairs: number of pairs that the rates are shares of.
+        tar_at_far_0_001: true accept rate (share of same-person pairs accepted) at a false accept rate of
+            at most 0.1 % of the different-person pairs.
+        tar_at_far_0_01: true accept rate at a false accept rate of at most 1 %.
+        same_pairs, different_pairs: number of pairs.
+
+    Example:
+        >>> RocFigures(0.8, 0.95, same_pairs=200, different_pairs=10_000).tar_at_far_0_01
+        0.95
     """
 
     tar_at_far_0_001: float
@@ -83,12 +86,12 @@ class RocFigures:
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSet:
-    """Pairs of one development set.
+    """Pair counts of one development set.
 
     Attributes:
-        name: of the set.
-        counts: its pairs.
-        cast: strength of the colour cast that each camera had, see `colour_cast`; 0 for images as they are.
+        name: name of the set.
+        counts: its pair counts.
+        cast: strength of the colour cast per camera, see `colour_cast`; 0 for unchanged images.
     """
 
     name: str
@@ -98,17 +101,17 @@ class CalibrationSet:
 
 @dataclass(frozen=True)
 class Condition:
-    """What the calibrated threshold does in one development set, as it is or under a colour cast.
+    """Rates of the calibrated threshold on one development set, unchanged or under a colour cast.
 
     Attributes:
-        name: of the set.
-        cast: strength of the colour cast; 0 for images as they are.
-        limit: the largest threshold that keeps the false accepts in bounds here.
-        false_accept_rate: share of pairs of different persons in one camera that the threshold accepts; of
-            all pairs of different persons where cameras are unknown or such pairs are few.
-        accept_rate: share of pairs of one person that it accepts, in different cameras.
-        accept_rate_in_camera: the same in one camera; None where that is unknown.
-        same_pairs, different_pairs, same_pairs_in_camera: number of pairs that the rates are shares of.
+        name: name of the set.
+        cast: strength of the colour cast; 0 for unchanged images.
+        limit: the largest threshold that this set alone allows.
+        false_accept_rate: share of different-person pairs in one camera that the threshold accepts; of all
+            different-person pairs if cameras are unknown or there are too few pairs in one camera.
+        accept_rate: share of same-person pairs across cameras that it accepts.
+        accept_rate_in_camera: share of same-person pairs in one camera that it accepts; None if unknown.
+        same_pairs, different_pairs, same_pairs_in_camera: number of pairs of each kind.
     """
 
     name: str
@@ -124,19 +127,25 @@ class Condition:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold and what it stands for, in the first development set and in the others.
+    """A matching threshold with its error rates on each development set.
 
     Attributes:
         max_cosine_distance: the threshold.
-        false_accept_rate: share of pairs of different persons at most that far apart.
-        false_reject_rate: share of pairs of the same person in different cameras farther apart.
-        equal_error_rate: both rates where they meet.
-        same_pairs, different_pairs: number of pairs that the rates are shares of.
+        false_accept_rate: share of different-person pairs within the threshold.
+        false_reject_rate: share of same-person pairs across cameras beyond the threshold.
+        equal_error_rate: the value at which both rates are equal.
+        same_pairs, different_pairs: number of pairs.
         histogram_edges: ``(B + 1,)`` cosine distances.
         same, different: ``(B,)`` shares of pairs in each bin.
-        across_cameras: whether pairs of the same person are of different cameras only; False where cameras
-            are unknown, and the threshold then is tighter than a tracker needs.
-        conditions: each set, as it is and under a cast; the first is the one that all other fields are of.
+        across_cameras: whether same-person pairs only come from different cameras. False if cameras are
+            unknown; the threshold is then tighter than a tracker needs.
+        conditions: the rates on each set, unchanged and under a cast. All other fields describe the first.
+
+    Example:
+        >>> same, different = np.zeros((2, 2001), np.int64)
+        >>> same[200:], different[600:] = 50, 1000  # all same-person pairs at 0.2, all others at 0.6
+        >>> calibrate(PairCounts(same, different)).max_cosine_distance
+        0.2
     """
 
     max_cosine_distance: float
@@ -152,7 +161,7 @@ class Calibration:
     conditions: tuple[Condition, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``encoder.json``."""
+        """Return plain values for ``encoder.json``."""
         return asdict(self)
 
 
@@ -163,9 +172,12 @@ def count_pairs(
 
     Args:
         embeddings: ``(N, D)`` unit rows.
-        pids: ``(N,)`` persons.
-        camids: ``(N,)`` cameras, 0 where unknown. Where nobody is in two known cameras, all pairs of a person
-            count as same; else only those of two known cameras.
+        pids: ``(N,)`` person ids.
+        camids: ``(N,)`` camera ids, 0 if unknown. If no person is in two known cameras, all pairs of a person
+            count as same; otherwise only pairs from two known cameras.
+
+    Returns:
+        The cumulative counts.
     """
     known = camids > 0
     counts = np.zeros((4, 2 * STEPS + 1), np.int64)
@@ -174,7 +186,7 @@ def count_pairs(
     for start in range(0, len(embeddings), BLOCK):
         block = slice(start, start + BLOCK)
         steps = _steps(embeddings[block] @ embeddings[start:].T)  # (b, N - start)
-        # Each pair once: columns after the row.
+        # Count each pair once: only columns after the row.
         once = np.arange(len(steps))[:, None] < np.arange(steps.shape[1])
         one_person = pids[block, None] == pids[None, start:]
         both_known = known[block, None] & known[None, start:]
@@ -195,13 +207,16 @@ def count_ranked_pairs(
     *,
     across_cameras: bool = True,
 ) -> PairCounts:
-    """Count the pairs of query and gallery image that a protocol ranks.
+    """Count the query-gallery pairs that a protocol ranks.
 
     Args:
         query_embeddings: ``(Q, D)`` unit rows.
         gallery_embeddings: ``(G, D)`` unit rows.
-        rules: of these queries and gallery.
-        across_cameras: whether all cameras are known, so that the rules remove images of the query's own.
+        rules: the rules for these queries and this gallery.
+        across_cameras: whether all cameras are known, so that the rules exclude the query's camera.
+
+    Returns:
+        The cumulative counts.
     """
     every, same = np.zeros((2, 2 * STEPS + 1), np.int64)
 
@@ -215,15 +230,15 @@ def count_ranked_pairs(
 
 
 def _steps(similarity: NDArray[np.float32]) -> NDArray[np.int32]:
-    """The smallest threshold, in thousandths, that takes each pair for one person."""
+    """Return the smallest threshold that accepts each pair, in steps of 1/1000."""
     steps = np.clip(np.ceil((1.0 - similarity) * STEPS), 0, 2 * STEPS)
     return steps.astype(np.int32)
 
 
 def roc_figures(counts: PairCounts) -> RocFigures | None:
-    """True accept rates at 0.1 % and 1 % false accepts; None without pairs of both kinds.
+    """Return the true accept rates at 0.1 % and 1 % false accepts; None without pairs of both kinds.
 
-    The threshold is in thousandths; where even 0 accepts more different pairs, nothing is accepted.
+    Thresholds are multiples of 1/1000. If even 0 accepts too many different-person pairs, the rate is 0.
     """
     same_pairs, different_pairs = int(counts.same[-1]), int(counts.different[-1])
     if same_pairs == 0 or different_pairs == 0:
@@ -239,36 +254,38 @@ def roc_figures(counts: PairCounts) -> RocFigures | None:
 def calibrate(
     counts: PairCounts | Sequence[CalibrationSet], *, false_accept_rate: float = 0.01
 ) -> Calibration:
-    """The largest threshold, in thousandths, that accepts at most this share of different persons anywhere.
+    """Return the largest threshold whose false accept rate is within the bound on every set.
 
-    The share is of strangers in one camera, and holds in each set. The threshold accepts no more than
-    `ENOUGH` of the pairs of one person, though: a track is compared by the nearest of many stored images, so
-    a person whose pairs match that often is found all the same, and what a good network's false accepts would
-    still allow beyond that only lets strangers in.
+    The rate is measured on different-person pairs in one camera. The threshold is also capped where it
+    accepts `ENOUGH` of the same-person pairs: a track is matched by the nearest of many stored embeddings, so
+    such a person is found anyway, and a larger threshold would only add false matches.
 
-    A network so bad that even 0 accepts more gets 0.001, with the rates that this really stands for: the
-    tracker takes no threshold of 0, and matches next to nothing by appearance at this one.
+    If even 0 exceeds the bound, the threshold is 0.001 with its true rates: the tracker accepts no threshold
+    of 0, and 0.001 matches almost nothing by appearance.
 
     Args:
-        counts: pairs of one set, or of several; histograms and rates of the result are of the first.
-        false_accept_rate: largest share of pairs of different persons to accept, in (0, 1).
+        counts: pair counts of one set or of several; histogram and rates of the result describe the first.
+        false_accept_rate: largest share of different-person pairs to accept, in (0, 1).
+
+    Returns:
+        The threshold, a multiple of 1/1000, with its rates.
 
     Raises:
-        ValueError: one of the two kinds of pairs is missing, or the rate is not in (0, 1).
+        ValueError: a set lacks one of the two kinds of pairs, or the rate is not in (0, 1).
     """
     sets = [CalibrationSet("", counts)] if isinstance(counts, PairCounts) else list(counts)
     if not sets:
         raise ValueError("calibration needs a set of images, got none")
     if not 0 < false_accept_rate < 1:
         raise ValueError(f"false_accept_rate must be in (0, 1), got {false_accept_rate}")
-    for one in sets:
-        same_pairs, different_pairs = int(one.counts.same[-1]), int(one.counts.different[-1])
+    for pairs in sets:
+        same_pairs, different_pairs = int(pairs.counts.same[-1]), int(pairs.counts.different[-1])
         if same_pairs == 0 or different_pairs == 0:
             raise ValueError(
-                f"calibration needs pairs of one person and pairs of different persons{_of(one)}, "
+                f"calibration needs pairs of one person and pairs of different persons{_in_set(pairs)}, "
                 f"got {same_pairs} and {different_pairs}"
             )
-    limits = [_limit(one.counts, false_accept_rate) for one in sets]
+    limits = [_limit(pairs.counts, false_accept_rate) for pairs in sets]
     step = max(min(limits), 1)
     first = sets[0].counts
     accepts, rejects = _shares(first.different), 1.0 - _shares(first.same)
@@ -285,53 +302,54 @@ def calibrate(
         different=_histogram(first.different),
         across_cameras=first.across_cameras,
         conditions=tuple(
-            _condition(one, step, limit, false_accept_rate) for one, limit in zip(sets, limits, strict=True)
+            _condition(pairs, step, limit, false_accept_rate)
+            for pairs, limit in zip(sets, limits, strict=True)
         ),
     )
 
 
-def _of(one: CalibrationSet) -> str:
-    return f" in {one.name}" if one.name else ""
+def _in_set(pairs: CalibrationSet) -> str:
+    return f" in {pairs.name}" if pairs.name else ""
 
 
 def _limit(counts: PairCounts, false_accept_rate: float) -> int:
-    """The largest threshold that one set allows, in steps."""
-    accepts = _shares(_strangers(counts, false_accept_rate))
+    """Return the largest threshold that one set allows, in steps of 1/1000."""
+    accepts = _shares(_different_persons(counts, false_accept_rate))
     allowed = int(np.count_nonzero(accepts <= false_accept_rate)) - 1
     return min(allowed, int(np.count_nonzero(_shares(counts.same) < ENOUGH)))
 
 
-def _strangers(counts: PairCounts, false_accept_rate: float) -> NDArray[np.int64]:
-    """Pairs of different persons in one camera; all where those are too few for the rate."""
+def _different_persons(counts: PairCounts, false_accept_rate: float) -> NDArray[np.int64]:
+    """Return different-person pairs in one camera, or all of them if those are too few for the rate."""
     inside = counts.different_in_camera
     return counts.different if inside is None or inside[-1] < 10 / false_accept_rate else inside
 
 
-def _condition(one: CalibrationSet, step: int, limit: int, false_accept_rate: float) -> Condition:
-    counts, strangers = one.counts, _strangers(one.counts, false_accept_rate)
+def _condition(pairs: CalibrationSet, step: int, limit: int, false_accept_rate: float) -> Condition:
+    counts, different = pairs.counts, _different_persons(pairs.counts, false_accept_rate)
     inside = counts.same_in_camera
     inner_pairs = 0 if inside is None else int(inside[-1])
     return Condition(
-        name=one.name,
-        cast=one.cast,
+        name=pairs.name,
+        cast=pairs.cast,
         limit=max(limit, 0) / STEPS,
-        false_accept_rate=float(_shares(strangers)[step]),
+        false_accept_rate=float(_shares(different)[step]),
         accept_rate=float(_shares(counts.same)[step]),
         accept_rate_in_camera=float(_shares(inside)[step]) if inside is not None and inner_pairs else None,
         same_pairs=int(counts.same[-1]),
-        different_pairs=int(strangers[-1]),
+        different_pairs=int(different[-1]),
         same_pairs_in_camera=inner_pairs,
     )
 
 
 def _shares(cumulative: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of the pairs that each threshold accepts."""
+    """Return the share of pairs that each threshold accepts."""
     shares: NDArray[np.float64] = cumulative / cumulative[-1]
     return shares
 
 
 def _histogram(cumulative: NDArray[np.int64]) -> tuple[float, ...]:
-    # The first bin takes distances of exactly 0, which rounding may have brought there.
+    # The first bin includes distances of exactly 0, which can result from rounding.
     bins = np.diff(cumulative[:: 2 * STEPS // BINS], prepend=0)
     bins[1] += bins[0]
     return tuple(np.round(bins[1:] / cumulative[-1], 6).tolist())

@@ -1,10 +1,8 @@
-"""Embeddings of images: of arrays in memory, and of files by name.
+"""Compute embeddings of image arrays and image files.
 
-A feature is worth nothing without the file it belongs to, so names, rows and the files that
-could not be read travel together in `Features`, and both file formats keep them together. One file
-that cannot be read does not end the work on thousands of others: it is named, with the reason.
-Images are read in threads one batch ahead of the network, so memory holds two batches however many
-files there are.
+`Features` keeps file names, embeddings and unreadable files together, and so do both file formats. An
+unreadable file does not stop the run: it is reported with the reason. Threads read the images one batch ahead
+of the network, so memory holds at most two batches.
 """
 
 from __future__ import annotations
@@ -45,11 +43,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class UnreadableImage:
-    """A file that gave no feature.
+    """A file without an embedding.
 
     Attributes:
-        name: the path as it was given.
-        reason: why, in words.
+        name: the path as given.
+        reason: why it could not be read.
+
+    Example:
+        >>> UnreadableImage("a.jpg", "the file is cut off").reason
+        'the file is cut off'
     """
 
     name: str
@@ -58,12 +60,19 @@ class UnreadableImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """Embeddings of files, in the order in which the files were given.
+    """Embeddings of files, in the given order.
 
     Attributes:
-        names: ``N`` paths as they were given.
+        names: ``N`` paths as given.
         embeddings: ``(N, D)`` float32.
-        unreadable: the files that are not among ``names``, in order.
+        unreadable: files without an embedding, in order.
+
+    Raises:
+        ValueError: the number of names and rows differ.
+
+    Example:
+        >>> len(Features(("a.jpg", "b.jpg"), np.zeros((2, 256), np.float32)))
+        2
     """
 
     names: tuple[str, ...]
@@ -73,7 +82,7 @@ class Features:
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2 or len(self.embeddings) != len(self.names):
             raise ValueError(
-                f"embeddings must be ({len(self.names)}, D), one row a name, got {self.embeddings.shape}"
+                f"embeddings must be ({len(self.names)}, D), one row per name, got {self.embeddings.shape}"
             )
 
     def __len__(self) -> int:
@@ -81,12 +90,12 @@ class Features:
 
 
 def embed(network: paddle.nn.Layer, images: NDArray[np.uint8], batch_size: int = 64) -> NDArray[np.float32]:
-    """Unit embeddings of images in memory; the network is left in its mode.
+    """Compute unit embeddings of images in memory; the network's mode is restored afterwards.
 
     Args:
         network: maps ``(B, H, W, 3)`` uint8 to ``(B, D)``.
         images: ``(N, H, W, 3)`` uint8 BGR.
-        batch_size: images a forward pass.
+        batch_size: images per forward pass.
 
     Returns:
         ``(N, D)`` float32; an embedding of length zero stays zero.
@@ -109,22 +118,25 @@ def infer(
     progress: bool = False,
     change: Callable[[Path, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
 ) -> Features:
-    """Features of image files.
+    """Compute embeddings of image files.
 
     Args:
-        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``; has ``embedding_size`` D. Left in its mode.
-            Or the encoder of an export, which gives unit rows by its fastest backend.
-        paths: the files, in the order of the result; a file may come twice.
-        preprocessing: ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
-        batch_size: images a forward pass.
-        normalize: scale rows to unit length, as evaluation and tracker use them.
-        strict: an unreadable file is an error instead of an entry in ``unreadable``.
+        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)`` and has ``embedding_size`` D; its mode is
+            restored afterwards. Or the encoder of an export, which returns unit rows.
+        paths: the files, in the order of the result; duplicates are allowed.
+        preprocessing: maps ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
+        batch_size: images per forward pass.
+        normalize: scale rows to unit length, as evaluation and tracking expect.
+        strict: raise for an unreadable file instead of listing it in ``unreadable``.
         threads: threads that read images.
-        progress: show a bar on stderr where that is a terminal.
-        change: applied to each preprocessed image, with its path.
+        progress: show a progress bar on stderr if that is a terminal.
+        change: applied to each path and preprocessed image; returns the image to embed.
+
+    Returns:
+        Names, ``(N, D)`` float32 embeddings, and unreadable files.
 
     Raises:
-        ValueError: ``strict`` and a file is unreadable, or an embedding is not finite; the message
+        ValueError: a file is unreadable and ``strict`` is set, or an embedding is not finite; the message
             names the file.
     """
     if batch_size < 1 or threads < 1:
@@ -134,7 +146,7 @@ def infer(
     parts: list[NDArray[np.float32]] = []
     bar = tqdm(total=len(paths), unit="images", disable=None if progress else True)
     with _evaluation_mode(network), bar:
-        for batch_paths, images in _read_ahead(paths, preprocessing, batch_size, threads, change):
+        for batch_paths, images in _prefetched_batches(paths, preprocessing, batch_size, threads, change):
             good = []
             for path, image in zip(batch_paths, images, strict=True):
                 if isinstance(image, str):
@@ -157,11 +169,17 @@ def infer(
 
 
 def list_images(source: str | Path) -> list[Path]:
-    """The image files that a folder, a list file or an image file stands for.
+    """Return the image files of a folder, a list file or a single image.
 
-    A folder gives the images in it and below it, sorted by path. A list file is UTF-8 text with one
-    path a line, relative to the list's own folder, in its order; empty lines are skipped. Lists of a
-    training (`reid_train.data.readers.list_files`) are known by their header.
+    A folder is searched recursively and sorted by path. A list file is UTF-8 text with one path per line,
+    relative to the folder of the list; empty lines are skipped. Training lists
+    (`reid_train.data.readers.list_files`) are recognised by their header.
+
+    Args:
+        source: folder, list file or image file.
+
+    Returns:
+        At least one path.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -190,9 +208,12 @@ def list_images(source: str | Path) -> list[Path]:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a JPEG or PNG file ends before its picture does, as after a broken copy.
+    """Return whether a JPEG or PNG file is truncated, as after an interrupted copy.
 
-    OpenCV fills the missing part of a JPEG with grey, which would give a wrong feature in silence.
+    OpenCV silently fills the missing part of a JPEG with grey, which would give a wrong embedding.
+
+    Args:
+        path: the image file.
 
     Raises:
         OSError: the file cannot be read.
@@ -205,15 +226,19 @@ def is_cut_off(path: Path) -> bool:
 
 
 def write_npz(path: str | Path, features: Features) -> None:
-    """Write ``names``, ``embeddings``, ``unreadable`` and ``reasons`` as numpy arrays, atomically.
+    """Write ``names``, ``embeddings``, ``unreadable`` and ``reasons`` as NumPy arrays, atomically.
 
-    Strings are fixed-width unicode arrays, so ``numpy.load`` reads the file without pickle.
+    Strings are fixed-width Unicode arrays, so ``numpy.load`` reads the file without pickle.
+
+    Args:
+        path: the file to write.
+        features: the embeddings.
 
     Raises:
-        OSError: the file cannot be written; one of that name stays as it was.
+        OSError: the file cannot be written; an existing file is unchanged.
     """
     lost = features.unreadable
-    with _opened(Path(path)) as file:
+    with _open_atomically(Path(path)) as file:
         np.savez(
             file,
             names=np.array(features.names, dtype=np.str_),
@@ -224,14 +249,20 @@ def write_npz(path: str | Path, features: Features) -> None:
 
 
 def read_npz(path: str | Path) -> Features:
-    """Read what `write_npz` wrote.
+    """Read a file that `write_npz` wrote.
+
+    Args:
+        path: the file to read.
+
+    Returns:
+        The embeddings.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not a features file.
     """
     try:
-        # numpy leaves a damaged file open that it has opened itself.
+        # If NumPy opens a damaged file itself, it never closes it.
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             unreadable = zip(arrays["unreadable"].tolist(), arrays["reasons"].tolist(), strict=True)
             return Features(
@@ -241,25 +272,29 @@ def read_npz(path: str | Path) -> Features:
             )
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such features file") from error
-    # A damaged archive fails in as many ways as zip, zlib and numpy know.
+    # A damaged archive raises any error of zipfile, zlib or NumPy.
     except Exception as error:
         raise ValueError(f"{path}: not a features file") from error
 
 
 def write_text(path: str | Path, features: Features) -> None:
-    """Write one line an image: its name, then D numbers, separated by tabs; atomically.
+    """Write one line per image, atomically: its name and D numbers, separated by tabs.
 
-    Nine significant digits bring every float32 back exactly. Unreadable files are not in it.
+    Nine significant digits preserve every float32 exactly. Unreadable files are not written.
+
+    Args:
+        path: the file to write.
+        features: the embeddings.
 
     Raises:
-        OSError: the file cannot be written; one of that name stays as it was.
-        ValueError: a name holds a tab or a line break, which the format cannot express.
+        OSError: the file cannot be written; an existing file is unchanged.
+        ValueError: a name contains a tab or a line break, which the format cannot represent.
     """
     for name in features.names:
         if any(character in name for character in "\t\r\n"):
             raise ValueError(f"{name!r}: a name with a tab or line break does not fit in text; write .npz")
     line = "\t".join(["%.9g"] * features.embeddings.shape[1])
-    with _opened(Path(path)) as file:
+    with _open_atomically(Path(path)) as file:
         for name, row in zip(features.names, features.embeddings, strict=True):
             text = f"{name}\t{line % tuple(row.tolist())}\n"
             file.write(text.encode("utf-8", "surrogateescape"))
@@ -292,14 +327,14 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _read_ahead(
+def _prefetched_batches(
     paths: Sequence[Path],
     preprocessing: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
     batch_size: int,
     threads: int,
     change: Callable[[Path, NDArray[np.uint8]], NDArray[np.uint8]] | None,
 ) -> Iterator[tuple[Sequence[Path], list[NDArray[np.uint8] | str]]]:
-    """Batches of paths and their images, a reason in words in place of an unreadable one."""
+    """Yield batches of paths and images; an unreadable image is replaced by the reason."""
 
     def read(path: Path) -> NDArray[np.uint8] | str:
         try:
@@ -314,21 +349,21 @@ def _read_ahead(
 
     pool = ThreadPoolExecutor(threads)
     try:
-        waiting: tuple[Sequence[Path], list[Future[NDArray[np.uint8] | str]]] | None = None
+        previous: tuple[Sequence[Path], list[Future[NDArray[np.uint8] | str]]] | None = None
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
-            coming = (batch, [pool.submit(read, path) for path in batch])
-            if waiting is not None:
-                yield waiting[0], [future.result() for future in waiting[1]]
-            waiting = coming
-        if waiting is not None:
-            yield waiting[0], [future.result() for future in waiting[1]]
+            submitted = (batch, [pool.submit(read, path) for path in batch])
+            if previous is not None:
+                yield previous[0], [future.result() for future in previous[1]]
+            previous = submitted
+        if previous is not None:
+            yield previous[0], [future.result() for future in previous[1]]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _open_atomically(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, "features not written") as file:
         yield file

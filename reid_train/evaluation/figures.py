@@ -1,10 +1,10 @@
-"""Re-identification figures of embeddings: the Market-1501 protocol and Recall@k.
+"""Re-identification metrics of embeddings: the Market-1501 protocol and Recall@k.
 
-Market-1501 (Zheng et al., ICCV 2015): the gallery is ranked for each query under the rules of
-`reid_train.evaluation.ranking`. Rank-k is the share of queries with a right image among the first k; mAP
-averages the non-interpolated average precision; mINP (Ye et al., arXiv 2001.04193) the precision at the last
-right image. Recall@k is the metric of the original article: all images against all, whatever the
-camera. Similarity is the cosine, the product of unit rows.
+Market-1501 (Zheng et al., ICCV 2015) ranks the gallery for each query under the rules of
+`reid_train.evaluation.ranking`. Rank-k is the share of queries with a correct image among the first k. mAP
+averages the non-interpolated average precision, mINP (Ye et al., arXiv 2001.04193) the precision at the last
+correct image. Recall@k is the metric of the original article: all images against all, ignoring cameras.
+Similarity is the cosine, the dot product of unit rows.
 """
 
 from __future__ import annotations
@@ -40,16 +40,20 @@ __all__ = [
 ]
 
 PROTOCOL = "Market-1501 protocol"
-CAMERAS_UNKNOWN = "cameras unknown, images of the query's own camera count"
+CAMERAS_UNKNOWN = "cameras unknown, images from the query's camera count"
 
 
 @dataclass(frozen=True)
 class RecallFigures:
-    """Recall@k of the original article, all images against all, each in [0, 1].
+    """Recall@k of the original article: all images against all, in [0, 1].
 
     Attributes:
-        recall1, recall5, recall10: share of images with one of the same person among the k nearest.
-        images: images that were asked for; one without a second image of its person counts as a miss.
+        recall1, recall5, recall10: share of images with an image of the same person among the k nearest.
+        images: number of images; an image without a second image of its person counts as a miss.
+
+    Example:
+        >>> recall_figures(np.eye(2, dtype=np.float32)[[0, 0, 1]], np.array([1, 1, 2])).images
+        3
     """
 
     recall1: float
@@ -60,13 +64,13 @@ class RecallFigures:
 
 @dataclass(frozen=True, eq=False)
 class RankList:
-    """The head of one query's ranking, after the removals of the protocol.
+    """The first gallery images of one query's ranking, after the protocol's removals.
 
     Attributes:
         query: query row.
         gallery: ``(k,)`` gallery rows, nearest first.
         distances: ``(k,)`` float32 cosine distances.
-        right: ``(k,)`` bool, the query's person.
+        right: ``(k,)`` bool, whether the image shows the query's person.
     """
 
     query: int
@@ -83,6 +87,10 @@ class DistanceHistogram:
         edges: ``B + 1`` distances from 0 to 2.
         same, different: ``B`` shares of the pairs in each bin.
         same_pairs, different_pairs: number of pairs.
+
+    Example:
+        >>> DistanceHistogram((0.0, 1.0, 2.0), (1.0, 0.0), (0.2, 0.8), 10, 90).different_pairs
+        90
     """
 
     edges: tuple[float, ...]
@@ -98,7 +106,7 @@ def cosine_scores(
     gallery_embeddings: NDArray[np.float32],
     gallery_pids: NDArray[np.int64],
 ) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
-    """Cosine similarity of query rows to the whole gallery, after checking what came in."""
+    """Check the arrays and return a function from query rows to similarities with the gallery."""
     for what, embeddings, pids in (
         ("query", query_embeddings, query_pids),
         ("gallery", gallery_embeddings, gallery_pids),
@@ -106,7 +114,7 @@ def cosine_scores(
         if embeddings.ndim != 2 or len(embeddings) != len(pids):
             raise ValueError(f"{what} embeddings must be ({len(pids)}, D), got {embeddings.shape}")
         lengths = np.einsum("nd,nd->n", embeddings, embeddings)
-        # A dead network's zero rows are ranked like any other; NaN fails every comparison.
+        # Zero rows (of a collapsed network) are ranked like any other; NaN fails every comparison.
         fine = (np.abs(lengths - 1) < 0.02) | (lengths == 0)
         if not fine.all():
             raise ValueError(
@@ -131,7 +139,7 @@ def market_ranks(
     *,
     own_rows: NDArray[np.int64] | None = None,
 ) -> QueryRanks:
-    """Ranks of the Market-1501 protocol; the rules are those of `reid_train.evaluation.ranking`.
+    """Rank the gallery by the Market-1501 protocol, under the rules of `reid_train.evaluation.ranking`.
 
     Args:
         query_embeddings: ``(Q, D)`` unit rows.
@@ -140,11 +148,14 @@ def market_ranks(
         gallery_embeddings: ``(G, D)`` unit rows.
         gallery_pids: ``(G,)`` int64.
         gallery_camids: ``(G,)`` int64.
-        own_rows: ``(Q,)`` gallery row that is the query image itself, -1 for none. Needed only
-            where queries are part of the gallery and their camera is unknown.
+        own_rows: ``(Q,)`` gallery row of the query image itself, -1 for none. Only needed if queries are
+            part of the gallery and their camera is unknown.
+
+    Returns:
+        The ranks of each query with a correct image.
 
     Raises:
-        ValueError: shapes do not fit, embeddings are no unit rows, or no query has a right image.
+        ValueError: shapes do not match, embeddings are not unit rows, or no query has a correct image.
     """
     scores = cosine_scores(query_embeddings, query_pids, gallery_embeddings, gallery_pids)
     rules = GalleryRules(query_pids, query_camids, gallery_pids, gallery_camids, own_rows)
@@ -161,7 +172,7 @@ def market_figures(
     *,
     own_rows: NDArray[np.int64] | None = None,
 ) -> RankingFigures:
-    """Figures of the Market-1501 protocol: the averages of `market_ranks`, with its arguments and errors."""
+    """Return the averages of `market_ranks`, with the same arguments and errors."""
     return market_ranks(
         query_embeddings,
         query_pids,
@@ -174,16 +185,24 @@ def market_figures(
 
 
 def recall_at(embeddings: NDArray[np.float32], pids: NDArray[np.int64], k: int = 1) -> float:
-    """Share of images with one of the same person among their k nearest, themselves excluded.
+    """Return the share of images with an image of the same person among their k nearest other images.
+
+    Args:
+        embeddings: ``(N, D)`` unit rows.
+        pids: ``(N,)`` person ids, from 1.
+        k: number of neighbours.
+
+    Returns:
+        A share in [0, 1].
 
     Raises:
-        ValueError: there is no image of a person, or embeddings are no unit rows.
+        ValueError: there is no image of a person, or embeddings are not unit rows.
     """
     return float(np.mean(_nearest_right(embeddings, pids) <= k))
 
 
 def recall_figures(embeddings: NDArray[np.float32], pids: NDArray[np.int64]) -> RecallFigures:
-    """Recall@1, 5 and 10 in one pass; like `recall_at`."""
+    """Return Recall@1, 5 and 10 in one pass; see `recall_at`."""
     ranks = _nearest_right(embeddings, pids)
     return RecallFigures(
         float(np.mean(ranks <= 1)), float(np.mean(ranks <= 5)), float(np.mean(ranks <= 10)), len(ranks)
@@ -198,7 +217,7 @@ def rank_lists(
     *,
     length: int = 10,
 ) -> tuple[RankList, ...]:
-    """The first ``length`` gallery images of some queries (fewer where the gallery is smaller)."""
+    """Return the first ``length`` gallery images of some queries (fewer if the gallery is smaller)."""
     lists = []
     for query in queries.tolist():
         scores = gallery_embeddings @ query_embeddings[query]
@@ -220,10 +239,10 @@ def distance_histogram(
     *,
     bins: int = 100,
 ) -> DistanceHistogram:
-    """Distances of all query-gallery pairs that the protocol ranks, right and wrong ones apart.
+    """Return histograms of the distances of all query-gallery pairs that the protocol ranks.
 
     Raises:
-        ValueError: shapes do not fit.
+        ValueError: shapes do not match.
     """
     every, same = np.zeros(bins, np.int64), np.zeros(bins, np.int64)
 
@@ -248,23 +267,26 @@ def distance_histogram(
 
 
 def across_cameras(index: ImageIndex) -> bool:
-    """Whether a person is in two known cameras; else the Market-1501 protocol has no right images."""
+    """Return whether any person is in two known cameras, as the Market-1501 protocol requires."""
     known = (index.pids > 0) & (index.camids > 0)
     seen = np.unique(np.stack([index.pids, index.camids], axis=1)[known], axis=0)
     return len(np.unique(seen[:, 0])) < len(seen)
 
 
 def unknown_cameras(*indexes: ImageIndex) -> int:
-    """Images of persons whose camera is unknown; with any, figures are not those of the protocol."""
+    """Count images of persons with an unknown camera; any such image breaks the protocol."""
     return sum(int(np.count_nonzero((index.pids > 0) & (index.camids == 0))) for index in indexes)
 
 
 def ranking_figures(embeddings: NDArray[np.float32], index: ImageIndex) -> RankingFigures | None:
-    """Figures within one set, one query a person and camera; None where nobody is in two known cameras.
+    """Evaluate one set with one query per person and camera.
 
     Args:
         embeddings: ``(N, D)`` unit rows.
         index: the N images.
+
+    Returns:
+        The averages over the queries; None if no person is in two known cameras.
     """
     if not across_cameras(index):
         return None
@@ -274,7 +296,7 @@ def ranking_figures(embeddings: NDArray[np.float32], index: ImageIndex) -> Ranki
 
 
 def _nearest_right(embeddings: NDArray[np.float32], pids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Rank of the nearest image of the same person, all against all; inf where there is none."""
+    """Return the rank of each image's nearest image of the same person; inf if there is none."""
     scores = cosine_scores(embeddings, pids, embeddings, pids)
     unknown = np.zeros(len(pids), np.int64)
     rules = GalleryRules(pids, unknown, pids, unknown, np.arange(len(pids)))

@@ -1,12 +1,11 @@
-"""From images of people kept out of training to what normalised distances of their tracks mean.
+"""Calibrate the joining of tracks on images of people held out from training.
 
-A tracker does not compare images but tracks, and joins those of one person by normalised distances
-(`deepsort_paddle.people.linking`). Here the images of a person in a camera are a track. Random groups of
-few and many people in few and many cameras are normalised as a run would normalise them, and the scores of
-pairs of one person and of two people are counted. Groups matter: statistics from a few tracks are uncertain,
-and scores spread wider.
+Tracks of one person are joined by normalised distances (`deepsort_paddle.people.linking`). Here all images of
+a person in one camera form a track. Random groups, from few to many people and cameras, are normalised as in
+a run, and the scores of same-person and different-person pairs are counted. Group size matters: statistics of
+few tracks are uncertain, so scores spread wider.
 
-The normalisation itself uses the calibration, to leave out likely pairs; so it is found in rounds.
+The normalisation uses the calibration itself, to exclude likely pairs; so the calibration is iterated.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from deepsort_paddle.people.model import LinkCalibration
 
 __all__ = ["SeenPeople", "calibrate_links"]
 
-# Most images of a track, as in a track index.
+# Largest number of images per track, as in a track index.
 _CROPS = 8
-# Shares of the people, and numbers of cameras (0: all), of a group; each is drawn some times.
+# Share of the people and number of cameras (0: all) of each kind of group; each kind is drawn repeatedly.
 _GROUPS = ((1.0, 0), (0.7, 4), (0.5, 3), (0.3, 4), (0.3, 2), (0.2, 3), (0.13, 2), (0.13, 0), (0.25, 1))
 _DRAWS, _ROUNDS = 6, 2
 _STEP, _LOWEST, _HIGHEST = 0.5, -6.0, 0.5
 _FEWEST_PEOPLE, _MOST_PEOPLE = 10, 100
-# Tracks that the spread of different people is taken from.
+# Tracks from which the distances of different people are estimated.
 _MOST_TRACKS = 2000
 
 
@@ -40,8 +39,8 @@ class SeenPeople:
 
     Attributes:
         embeddings: ``(N, D)`` unit rows.
-        pids: ``(N,)`` persons.
-        camids: ``(N,)`` cameras, 0 where unknown; these images are left out.
+        pids: ``(N,)`` person ids.
+        camids: ``(N,)`` camera ids; images with an unknown camera (0) are ignored.
     """
 
     embeddings: NDArray[np.float32]
@@ -51,7 +50,7 @@ class SeenPeople:
 
 @dataclass(frozen=True)
 class _Tracks:
-    """The images of each person and camera, as a track; the tracks of all persons of a data set."""
+    """The tracks of a data set: one track per person and camera."""
 
     rows: NDArray[np.float32]
     owner: NDArray[np.int64]
@@ -63,11 +62,11 @@ def calibrate_links(sets: Sequence[SeenPeople], *, seed: int = 0) -> LinkCalibra
     """Calibrate the joining of tracks on all data sets together.
 
     Args:
-        sets: persons kept out of training.
-        seed: of the random groups.
+        sets: images of persons held out from training.
+        seed: seed of the random groups.
 
     Returns:
-        None where no set has 10 people who are seen by two known cameras.
+        The calibration; None if no set has 10 people in two known cameras.
     """
     usable = [tracks for each in sets if (tracks := _tracks(each)) is not None]
     if not usable:
@@ -81,7 +80,7 @@ def calibrate_links(sets: Sequence[SeenPeople], *, seed: int = 0) -> LinkCalibra
 
 
 def _tracks(seen: SeenPeople) -> _Tracks | None:
-    """The tracks of a data set; None with too few people in two cameras."""
+    """Return the tracks of a data set; None if too few people are in two cameras."""
     known = seen.camids > 0
     keys, owner = np.unique(
         np.stack([seen.pids, seen.camids], axis=1)[known], axis=0, return_inverse=True
@@ -94,7 +93,7 @@ def _tracks(seen: SeenPeople) -> _Tracks | None:
 
 
 def _counts(tracks: _Tracks, links: LinkCalibration, generator: np.random.Generator) -> NDArray[np.float64]:
-    """How many pairs of one person, and of two people, have a score in each bin, ``(2, B)``."""
+    """Count same-person and different-person pairs by score, ``(2, B)``."""
     bins = round((_HIGHEST - _LOWEST) / _STEP) + 1
     counts = np.zeros((2, bins))
     for group in _groups(tracks.person, tracks.camera, generator):
@@ -112,7 +111,7 @@ def _counts(tracks: _Tracks, links: LinkCalibration, generator: np.random.Genera
 def _crops(
     embeddings: NDArray[np.float32], owner: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Up to `_CROPS` images of each track, evenly spaced, by track."""
+    """Return up to `_CROPS` evenly spaced images of each track, sorted by track."""
     order = np.argsort(owner, kind="stable")
     starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
     rows = np.concatenate(
@@ -125,7 +124,7 @@ def _crops(
 
 
 def _different(sets: Sequence[_Tracks]) -> tuple[float, float]:
-    """Mean and deviation of the distances of different people's tracks."""
+    """Return mean and standard deviation of the distances between tracks of different people."""
     distances = []
     for tracks in sets:
         means = track_means(tracks.rows, tracks.owner, tracks.camera)[:_MOST_TRACKS]
@@ -138,7 +137,7 @@ def _different(sets: Sequence[_Tracks]) -> tuple[float, float]:
 def _groups(
     person: NDArray[np.int64], camera: NDArray[np.int64], generator: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
-    """Rows of the tracks of random people in random cameras."""
+    """Yield the track rows of random people in random cameras."""
     people, cameras = int(person.max()) + 1, int(camera.max()) + 1
     for share, most in _GROUPS:
         for _ in range(_DRAWS):
@@ -151,13 +150,13 @@ def _groups(
 
 
 def _numbered(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Values replaced by their ranks, from 0."""
+    """Replace values by their ranks, from 0."""
     ranks: NDArray[np.int64] = np.unique(values, return_inverse=True)[1]
     return ranks
 
 
 def _log_ratios(same: NDArray[np.float64], different: NDArray[np.float64]) -> tuple[float, ...]:
-    """Log likelihood ratios of the bins; a larger distance never speaks more for one person."""
+    """Return the log likelihood ratio of each bin, made non-increasing in the distance."""
     bins = len(same)
     ratios = np.log((same + 1) / (same.sum() + bins)) - np.log((different + 1) / (different.sum() + bins))
     falling = isotonic_regression(ratios, weights=same + different + 1, increasing=False).x

@@ -1,13 +1,13 @@
-"""Ranking a gallery for each query by any score, under the rules of the Market-1501 protocol.
+"""Rank a gallery for each query by any score, under the rules of the Market-1501 protocol.
 
-For each query the gallery images of the same person in the same camera are removed, the rest is
-ranked. An image of person -1 (junk) is nobody: it is neither query nor gallery. Person 0 marks
-distractors: in the gallery and always wrong, never a query. Camera 0 is unknown and the same as no
-other. Of images with the same score, the earlier gallery row ranks first.
+For each query, gallery images of the same person in the same camera are removed and the rest is ranked.
+Images of person -1 (junk) are ignored as queries and in the gallery. Person 0 marks distractors: always wrong
+in the gallery, never a query. Camera 0 is unknown and matches no other camera. Ties are ranked in gallery
+order.
 
-Scores are made for a block of queries at a time, so memory does not grow with the number of
-queries. No ranking is sorted as a whole: the rank of a right image is one plus the number of images
-nearer than it, and only those at least as near as the farthest right image are sorted for that.
+Scores are computed for a block of queries at a time, so memory does not grow with the number of queries. No
+ranking is sorted completely: the rank of a correct image is one plus the number of images before it, and only
+images up to the farthest correct one are sorted.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ BLOCK_VALUES = 2**24  # scores held at a time: 64 MiB of float32
 
 @dataclass(frozen=True)
 class RankingFigures:
-    """Figures of the Market-1501 protocol, each in [0, 1], and the queries they average.
+    """Metrics of the Market-1501 protocol, each in [0, 1].
 
     Attributes:
-        rank1, rank5, rank10: CMC at 1, 5 and 10.
+        rank1, rank5, rank10: CMC at ranks 1, 5 and 10.
         mean_ap: mAP.
         mean_inp: mINP.
-        queries: queries with at least one right image.
+        queries: number of queries averaged, those with at least one correct image.
     """
 
     rank1: float
@@ -46,14 +46,20 @@ class RankingFigures:
 
 @dataclass(frozen=True, eq=False)
 class QueryRanks:
-    """Where each query found its person; one row for each query with a right image.
+    """The ranks of correct images, one row for each query that has any.
 
     Attributes:
         rows: ``(K,)`` query rows, ascending.
-        first_hit: ``(K,)`` rank of the nearest right image, from 1.
+        first_hit: ``(K,)`` rank of the nearest correct image, from 1.
         average_precision: ``(K,)`` float64, non-interpolated.
-        inverse_penalty: ``(K,)`` float64, right images / rank of the last one.
-        gallery_size: gallery images without junk.
+        inverse_penalty: ``(K,)`` float64, number of correct images / rank of the last one.
+        gallery_size: number of gallery images without junk.
+
+    Example:
+        >>> ones = np.ones(1)
+        >>> ranks = QueryRanks(np.array([0]), np.array([2]), 0.5 * ones, 0.5 * ones, gallery_size=3)
+        >>> ranks.cmc().tolist()
+        [0.0, 1.0, 1.0]
     """
 
     rows: NDArray[np.int64]
@@ -63,12 +69,12 @@ class QueryRanks:
     gallery_size: int
 
     def cmc(self) -> NDArray[np.float64]:
-        """The whole CMC, ``(gallery_size,)``: shares of queries with a right image up to rank 1, 2, ..."""
+        """Return the CMC, ``(gallery_size,)``: share of queries with a correct image up to rank 1, 2, ..."""
         hits = np.bincount(self.first_hit - 1, minlength=self.gallery_size)
         return np.asarray(np.cumsum(hits) / len(self.first_hit), np.float64)
 
     def figures(self) -> RankingFigures:
-        """Averages over the queries."""
+        """Return the averages over the queries."""
         return RankingFigures(
             rank1=float(np.mean(self.first_hit <= 1)),
             rank5=float(np.mean(self.first_hit <= 5)),
@@ -80,15 +86,21 @@ class QueryRanks:
 
 
 class GalleryRules:
-    """Which gallery rows are right for a query, and which are removed for it.
+    """Decide which gallery rows are correct for a query, and which are removed.
 
     Args:
         query_pids, query_camids: ``(Q,)`` int64.
         gallery_pids, gallery_camids: ``(G,)`` int64.
-        own_rows: ``(Q,)`` gallery row that is the query image itself, -1 for none; always removed.
+        own_rows: ``(Q,)`` gallery row of the query image itself, -1 for none; always removed.
 
     Raises:
-        ValueError: the columns' lengths differ.
+        ValueError: the lengths differ.
+
+    Example:
+        >>> one, two = np.array([1, 1, 2]), np.array([1, 2, 2])  # persons and cameras
+        >>> correct, removed = GalleryRules(one, two, one, two)(0)
+        >>> correct.tolist(), removed.tolist()
+        ([1], [0])
     """
 
     def __init__(
@@ -123,7 +135,7 @@ class GalleryRules:
         self.queries = np.flatnonzero(query_pids > 0)
 
     def __call__(self, query: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Right and removed gallery rows of a query, ascending; junk is in neither."""
+        """Return the correct and the removed gallery rows of a query, ascending and without junk."""
         same = self._by_person[self._first[query] : self._last[query]]
         camera = self._query_camids[query]
         removed = same == self._own_rows[query]
@@ -132,22 +144,25 @@ class GalleryRules:
         return same[~removed], same[removed]
 
     def any_match(self) -> bool:
-        """Whether any query has a right image."""
+        """Return whether any query has a correct image."""
         return any(len(self(query)[0]) for query in self.queries.tolist())
 
 
 def rank_queries(
     scores: Callable[[NDArray[np.int64]], NDArray[np.float32]], rules: GalleryRules, gallery_rows: int
 ) -> QueryRanks:
-    """Rank by any score.
+    """Rank the gallery for each query by any score.
 
     Args:
         scores: maps ``(q,)`` query rows to ``(q, G)`` finite scores, larger is nearer; they are overwritten.
-        rules: of these queries and gallery.
-        gallery_rows: G, junk included.
+        rules: the rules for these queries and this gallery.
+        gallery_rows: G, including junk.
+
+    Returns:
+        The ranks of each query with a correct image.
 
     Raises:
-        ValueError: no query has a right image.
+        ValueError: no query has a correct image.
     """
     rows, first_hits, precisions, penalties = [], [], [], []
     for query, row_scores, right in score_blocks(scores, rules, gallery_rows):
@@ -172,7 +187,7 @@ def rank_queries(
 def score_blocks(
     scores: Callable[[NDArray[np.int64]], NDArray[np.float32]], rules: GalleryRules, gallery_rows: int
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int64]]]:
-    """Each query, its ``(G,)`` scores with -inf where a row is junk or removed, and its right rows."""
+    """Yield each query, its ``(G,)`` scores (-inf for junk and removed rows), and its correct rows."""
     size = max(1, BLOCK_VALUES // max(gallery_rows, 1))
     for start in range(0, len(rules.queries), size):
         queries = rules.queries[start : start + size]
@@ -185,7 +200,7 @@ def score_blocks(
 
 
 def _ranks(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ranks from 1 of some rows among all scores, in the order of the rows."""
+    """Return the ranks, from 1, of some rows among all scores."""
     targets = scores[rows]
     near = np.sort(scores[scores >= targets.min()])
     upper = np.searchsorted(near, targets, "right")

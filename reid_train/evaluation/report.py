@@ -1,7 +1,7 @@
-"""The whole evaluation of a network: every figure in one report, ready for JSON, and the pictures.
+"""Evaluate a network: all metrics in one report, ready for JSON, and the plots.
 
-Query and gallery may be two sets, as in Market-1501's test set, or one set and a part of it, as with
-ids held out of training; an image that is in both is embedded once and never its own match.
+Query and gallery may be two sets, as in Market-1501, or a set and a subset of it, as with identities held out
+from training. An image in both is embedded once and never counts as its own match.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ Change = Callable[[Path, NDArray[np.uint8]], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Report:
-    """Figures of one network on one pair of query and gallery.
+    """Metrics of one network on one query and gallery set.
 
     Attributes:
-        query_images, gallery_images: as given, junk and distractors included.
-        query_ids: persons among the queries.
-        junk, distractors: gallery images of pid -1 and 0.
-        skipped_queries: queries without a right image, which no ranking figure counts.
+        query_images, gallery_images: number of images, including junk and distractors.
+        query_ids: number of persons among the queries.
+        junk, distractors: number of gallery images with pid -1 and 0.
+        skipped_queries: number of queries without a correct image; ranking metrics exclude them.
         embedding_size: D.
-        market: plain figures of the Market-1501 protocol, or None where no query has a right image, as
-            in a set with one camera.
-        cmc: shares of queries at rank 1, 2, ... up to the first rank where the curve is 1.
-        reranked: the same protocol after k-reciprocal re-ranking, or None where that was left out.
-        reranked_cmc: its curve, empty without it.
-        recall: Recall@k over all images of query and gallery together, each image once.
-        distances: of same and of different persons.
-        notes: what was left out, and why.
-        pictures: names of the files drawn.
-        protocol: by which rules the figures were made.
-        unknown_cameras: images of persons whose camera is unknown, among queries and gallery.
-        roc: true accept rates, or None without pairs of one person and of different persons.
-        casts: figures with a colour cast of its own in each camera.
+        market: metrics of the Market-1501 protocol; None if no query has a correct image, as in a set with
+            one camera.
+        cmc: share of queries at rank 1, 2, ... up to the first rank at which the curve is 1.
+        reranked: the same metrics after k-reciprocal re-ranking; None if it was skipped.
+        reranked_cmc: its curve; empty if it was skipped.
+        recall: Recall@k over all images of query and gallery, each image once.
+        distances: histograms of same-person and different-person pairs.
+        notes: what was skipped, and why.
+        images: names of the plots drawn.
+        protocol: the rules of the ranking metrics.
+        unknown_cameras: number of images of persons with an unknown camera, in query and gallery.
+        roc: true accept rates; None without pairs of both kinds.
+        casts: metrics with a different colour cast in each camera.
     """
 
     query_images: int
@@ -84,14 +84,14 @@ class Report:
     recall: RecallFigures
     distances: DistanceHistogram
     notes: tuple[str, ...] = ()
-    pictures: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     protocol: str = PROTOCOL
     unknown_cameras: int = 0
     roc: RocFigures | None = None
     casts: tuple[CastFigures, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for ``json.dumps``."""
+        """Return plain values for ``json.dumps``."""
         return asdict(self)
 
 
@@ -104,7 +104,7 @@ def evaluate(
     batch_size: int = 64,
     rerank: bool = True,
     rerank_memory: int = RERANK_MEMORY,
-    pictures: Path | None = None,
+    plots: Path | None = None,
     threshold: float | None = None,
     casts: Sequence[float] = (),
     progress: bool = False,
@@ -112,24 +112,27 @@ def evaluate(
     """Evaluate a network on image files.
 
     Args:
-        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``, and is left in its mode; or the encoder of an
-            export.
-        query_index: the queries; they may be part of the gallery and are then embedded once.
+        network: maps ``(B, H, W, 3)`` uint8 BGR to ``(B, D)``; its mode is restored afterwards. Or the
+            encoder of an export.
+        query_index: the queries; those that are part of the gallery are embedded once.
         gallery_index: the gallery.
-        preprocessing: ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
-        batch_size: images a forward pass.
-        rerank: also report k-reciprocal re-ranking, where it fits into ``rerank_memory`` bytes.
-        rerank_memory: bytes that re-ranking may take; beyond that it is left out with a note.
-        pictures: folder for the pictures, made when missing.
-        threshold: ``max_cosine_distance``, drawn into the picture of distances.
-        casts: strengths of colour casts to report figures under, see `colour_cast`; left out where cameras
-            are unknown, or no query has a right image.
-        progress: show a bar on stderr where that is a terminal.
+        preprocessing: maps ``(h, w, 3)`` uint8 BGR of any size to ``(H, W, 3)`` uint8.
+        batch_size: images per forward pass.
+        rerank: also report k-reciprocal re-ranking if it fits into ``rerank_memory``.
+        rerank_memory: limit in bytes; beyond it re-ranking is skipped with a note.
+        plots: folder for the plots, created if missing; None: no plots.
+        threshold: ``max_cosine_distance``, marked in the distance histogram.
+        casts: strengths of colour casts to evaluate, see `colour_cast`; skipped if cameras are unknown or no
+            query has a correct image.
+        progress: show a progress bar on stderr if that is a terminal.
+
+    Returns:
+        The metrics.
 
     Raises:
-        ValueError: an image is unreadable (a figure without it would not be comparable), or there is
-            no image of a person.
-        OSError: a picture cannot be written.
+        ValueError: an image is unreadable (metrics without it would not be comparable), or there is no
+            image of a person.
+        OSError: a plot cannot be written.
     """
     known = {path: row for row, path in enumerate(gallery_index.paths)}
     extra = [path for path in query_index.paths if path not in known]
@@ -156,14 +159,14 @@ def evaluate(
         gallery_index,
         rerank=rerank,
         rerank_memory=rerank_memory,
-        pictures=pictures,
+        plots=plots,
         threshold=threshold,
     )
     if not casts:
         return report
     if report.unknown_cameras or report.market is None:
-        why = "cameras are unknown" if report.unknown_cameras else NO_MATCH
-        return replace(report, notes=(*report.notes, f"colour casts left out: {why}"))
+        reason = "cameras are unknown" if report.unknown_cameras else NO_MATCH
+        return replace(report, notes=(*report.notes, f"colour casts skipped: {reason}"))
     cameras = dict(zip(query_index.paths, query_index.camids.tolist(), strict=True))
     cameras |= dict(zip(gallery_index.paths, gallery_index.camids.tolist(), strict=True))
     found = []
@@ -191,12 +194,29 @@ def evaluate_embeddings(
     *,
     rerank: bool = True,
     rerank_memory: int = RERANK_MEMORY,
-    pictures: Path | None = None,
+    plots: Path | None = None,
     threshold: float | None = None,
 ) -> Report:
-    """Evaluate ``(Q, D)`` and ``(G, D)`` unit rows of any origin; else like `evaluate`.
+    """Evaluate unit embeddings from any source; see `evaluate` for the options.
 
-    A query whose path is in the gallery too is the same image: it never counts as its own match.
+    A query whose path is also in the gallery is the same image and never counts as its own match.
+
+    Args:
+        query_embeddings: ``(Q, D)`` unit rows.
+        query_index: the Q queries.
+        gallery_embeddings: ``(G, D)`` unit rows.
+        gallery_index: the G gallery images.
+        rerank: see `evaluate`.
+        rerank_memory: see `evaluate`.
+        plots: see `evaluate`.
+        threshold: see `evaluate`.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: there is no image of a person, or embeddings are not unit rows.
+        OSError: a plot cannot be written.
     """
     gallery_rows = {path: row for row, path in enumerate(gallery_index.paths)}
     own_rows = np.array([gallery_rows.get(path, -1) for path in query_index.paths], np.int64)
@@ -208,22 +228,22 @@ def evaluate_embeddings(
     )
     recall = recall_figures(together, np.concatenate([gallery_index.pids, query_index.pids[new]]))
     ranks, reranked, notes = None, None, []
-    # Junk is in no one's gallery, so it may not vouch for anyone in the re-ranking either.
+    # Junk is not part of any gallery, so re-ranking must not use it as a neighbour.
     kept = np.concatenate([gallery_index.pids != -1, np.ones(np.count_nonzero(new), np.bool_)])
     need = reranking_memory(int(kept.sum()), together.shape[1])
     unknown = unknown_cameras(gallery_index, query_index[new])
     if unknown:
-        notes.append(_note_of_unknown(unknown, len(together)))
+        notes.append(_unknown_cameras_note(unknown, len(together)))
     if not rules.any_match():
         protocol = "ranking" if unknown else f"the {PROTOCOL}"
-        notes.append(f"figures of {protocol} left out: {NO_MATCH}")
+        notes.append(f"metrics of {protocol} skipped: {NO_MATCH}")
     else:
         ranks = market_ranks(
             query_embeddings, *columns[:2], gallery_embeddings, *columns[2:], own_rows=own_rows
         )
         if rerank and need > rerank_memory:
             notes.append(
-                f"re-ranking left out: {kept.sum():,} images may take {need / 2**30:.1f} GiB, "
+                f"re-ranking skipped: {kept.sum():,} images may take {need / 2**30:.1f} GiB, "
                 f"the limit is {rerank_memory / 2**30:.1f} GiB"
             )
         elif rerank:
@@ -232,22 +252,22 @@ def evaluate_embeddings(
     histogram = distance_histogram(query_embeddings, gallery_embeddings, rules)
     if new.any():
         pairs = count_ranked_pairs(query_embeddings, gallery_embeddings, rules, across_cameras=not unknown)
-    else:  # one set: all pairs, as the calibration of an export counts them
+    else:  # one set: count all pairs, as the calibration of an export does
         persons = gallery_index.pids > 0
         pairs = count_pairs(
             gallery_embeddings[persons], gallery_index.pids[persons], gallery_index.camids[persons]
         )
     drawn: tuple[str, ...] = ()
-    if pictures is not None:
-        from reid_train.evaluation.pictures import draw_pictures
+    if plots is not None:
+        from reid_train.evaluation.plots import draw_plots
 
         lists = {
             name: rank_lists(query_embeddings, gallery_embeddings, rules, queries)
             for name, queries in _shown_queries(ranks).items()
         }
-        with writing(pictures):
-            drawn = draw_pictures(
-                pictures, query_index, gallery_index, ranks, reranked, lists, histogram, threshold=threshold
+        with writing(plots):
+            drawn = draw_plots(
+                plots, query_index, gallery_index, ranks, reranked, lists, histogram, threshold=threshold
             )
     return Report(
         query_images=len(query_index),
@@ -264,18 +284,18 @@ def evaluate_embeddings(
         recall=recall,
         distances=histogram,
         notes=tuple(notes),
-        pictures=drawn,
+        images=drawn,
         protocol=CAMERAS_UNKNOWN if unknown else PROTOCOL,
         unknown_cameras=unknown,
         roc=roc_figures(pairs),
     )
 
 
-def _note_of_unknown(unknown: int, images: int) -> str:
+def _unknown_cameras_note(unknown: int, images: int) -> str:
     return (
-        f"cameras unknown ({unknown:,} of {images:,} images): images of the query's own camera count as "
-        "right answers, so these figures are too high and cannot be compared with published ones; name "
-        "cameras in the column camera_id of a list"
+        f"cameras unknown ({unknown:,} of {images:,} images): images from the query's camera count as "
+        "correct, so these metrics are too high and not comparable with published ones; put the cameras into "
+        "the column camera_id of a list"
     )
 
 
@@ -287,7 +307,7 @@ def _reranked_ranks(
     gallery_rows: int,
     memory: int,
 ) -> QueryRanks:
-    """Ranks after re-ranking; ``places`` are the queries' rows among the embeddings."""
+    """Return the ranks after re-ranking; ``places`` are the rows of the queries among the embeddings."""
     reranker = ReRanker(embeddings if kept.all() else embeddings[kept], memory=memory)
     numbers = np.cumsum(kept) - 1
     columns = np.flatnonzero(kept[:gallery_rows])
@@ -301,7 +321,7 @@ def _reranked_ranks(
 
 
 def _shown_queries(ranks: QueryRanks | None) -> dict[str, NDArray[np.int64]]:
-    """Query rows for the pictures: some drawn at random, always the same ones, and the worst."""
+    """Return the query rows to plot: a fixed random sample, and the worst."""
     if ranks is None:
         return {}
     count = min(LISTED_QUERIES, len(ranks.rows))

@@ -1,18 +1,16 @@
 """Re-ranking with k-reciprocal encoding (Zhong, Zheng, Cao and Li, CVPR 2017, arXiv 1701.08398).
 
-Two images that are among each other's nearest are more likely of one person than two of which only
-one is near the other. Every image is described by its k-reciprocal neighbours, softly weighted by
-distance (equations 3 to 7), averaged over its nearest few (equation 11), and two images are compared
-by the Jaccard distance of these descriptions (equation 10), mixed with the plain distance (equation
-12). It uses the other queries and the whole gallery at once, which a live system does not have, so
-its figures always stand apart from plain ones.
+Two images that are mutual nearest neighbours probably show the same person. Each image is encoded by its
+k-reciprocal neighbours, weighted by distance (equations 3 to 7) and averaged over its nearest images
+(equation 11). Two images are compared by the Jaccard distance of their encodings (equation 10), blended with
+the original distance (equation 12). Re-ranking uses all queries and the whole gallery at once, which a live
+system does not have, so its metrics are reported separately.
 
-The paper leaves open three things, done here as in the figures that the field reports: neighbours are
-searched among queries and gallery together, and an image is its own nearest neighbour; distances are
-squared Euclidean ones divided by the largest in their row; weights of one image sum to one.
+Where the paper is silent, this follows common practice: neighbours are searched among queries and gallery
+together, an image is its own nearest neighbour, distances are squared Euclidean distances divided by the
+largest of their row, and the weights of an image sum to one.
 
-No matrix of all against all is ever held: neighbours are found a block of rows at a time, and the
-descriptions are sparse.
+The full distance matrix is never stored: neighbours are computed in blocks of rows, and encodings are sparse.
 """
 
 from __future__ import annotations
@@ -30,33 +28,45 @@ DEFAULT_MEMORY = 4 * 2**30
 
 
 def reranking_memory(images: int, embedding_size: int, *, k1: int = 20, k2: int = 6) -> int:
-    """Upper bound in bytes of what re-ranking needs for queries and gallery together.
+    """Return an upper bound in bytes of the memory that re-ranking needs.
 
-    It holds for any embeddings. Real ones need a fraction: an expanded set (equation 5) has at most
-    ``(k1 + 1) * (half + 1)`` members, but those of neighbours mostly coincide.
+    It holds for any embeddings. Real embeddings need a fraction of it: an expanded set (equation 5) has up to
+    ``(k1 + 1) * (half + 1)`` members, but the sets of neighbours mostly overlap.
+
+    Args:
+        images: number of queries and gallery images.
+        embedding_size: D.
+        k1: see `ReRanker`.
+        k2: see `ReRanker`.
     """
     members = min((k1 + 1) * (_half(k1) + 1), images)
     averaged = min(members * k2, images)
-    # Descriptions before and after averaging and the transposed ones, at 4 + 4 bytes a value (indices
-    # take 8 bytes where there are more than 2**31 values); neighbour lists; embeddings; blocks.
+    # Encodings before and after averaging, and transposed, at 4 + 4 bytes per value (indices need 8 bytes
+    # for more than 2**31 values); neighbour lists; embeddings; blocks.
     index_size = 4 if images * averaged < 2**31 else 8
     values = images * (members + 2 * averaged) * (4 + index_size)
     return values + images * (8 * (k1 + 1) * 2 + 4 * embedding_size) + 6 * 4 * BLOCK_VALUES
 
 
 class ReRanker:
-    """Descriptions of a set of images, and re-ranked distances between any of them.
+    """k-reciprocal encodings of a set of images, and re-ranked distances between any of them.
 
     Args:
         embeddings: ``(N, D)`` unit rows of queries and gallery together, each image once.
-        k1: neighbours that the reciprocal test looks at.
-        k2: nearest images over which a description is averaged.
-        weight: lambda, the share of the plain distance.
-        memory: bytes that may be needed.
+        k1: number of neighbours in the reciprocal test.
+        k2: number of nearest images over which encodings are averaged.
+        weight: lambda, the weight of the original distance.
+        memory: limit in bytes.
 
     Raises:
-        ValueError: parameters are out of range, there are fewer than two images, or
-            `reranking_memory` is more than ``memory``.
+        ValueError: a parameter is out of range, there are fewer than two images, or `reranking_memory`
+            exceeds ``memory``.
+
+    Example:
+        >>> images = np.eye(2, dtype=np.float32)[[0, 0, 1, 1]]  # two persons, two images each
+        >>> distances = ReRanker(images, k1=1, k2=1).distances(np.array([0]), np.array([1, 2]))
+        >>> bool(distances[0, 0] < distances[0, 1])
+        True
     """
 
     def __init__(
@@ -86,7 +96,7 @@ class ReRanker:
         self._weight = weight
         neighbours, self._farthest = _neighbours(embeddings, k1)
         members = _expanded_sets(neighbours, k1)
-        descriptions = self._describe(members)
+        encodings = self._encode(members)
         nearest = neighbours[:, :k2]
         average = sparse.csr_array(
             (
@@ -96,31 +106,31 @@ class ReRanker:
             ),
             shape=(len(embeddings), len(embeddings)),
         )
-        self._descriptions = sparse.csr_array(average @ descriptions)  # equation 11
-        del descriptions
-        self._holders = sparse.csr_array(self._descriptions.T)
+        self._encodings = sparse.csr_array(average @ encodings)  # equation 11
+        del encodings
+        self._holders = sparse.csr_array(self._encodings.T)
 
     def distances(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Re-ranked distances ``(r, c)`` in [0, 1] from images ``rows`` to images ``columns``."""
+        """Return re-ranked distances ``(r, c)`` in [0, 1] from images ``rows`` to images ``columns``."""
         plain = self._plain(rows, self._embeddings[columns])
         count = len(self._embeddings)
         for place, row in enumerate(rows):
-            start, end = self._descriptions.indptr[row : row + 2]
-            holders = self._holders[self._descriptions.indices[start:end]]
-            own = np.repeat(self._descriptions.data[start:end], np.diff(holders.indptr))
+            start, end = self._encodings.indptr[row : row + 2]
+            holders = self._holders[self._encodings.indices[start:end]]
+            own = np.repeat(self._encodings.data[start:end], np.diff(holders.indptr))
             shared = np.bincount(holders.indices, np.minimum(holders.data, own), minlength=count)[columns]
-            # Both descriptions sum to one, so the sum of maxima is two minus that of the minima.
+            # Both encodings sum to one, so the sum of maxima is two minus the sum of minima.
             jaccard = 1.0 - shared / (2.0 - shared)  # equation 10
             plain[place] = (1.0 - self._weight) * jaccard + self._weight * plain[place]  # equation 12
         return plain
 
     def _plain(self, rows: NDArray[np.int64], others: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Squared Euclidean distances as shares of the largest from each row."""
+        """Return squared Euclidean distances, divided by the largest of each row."""
         distances = np.maximum(2.0 - 2.0 * (self._embeddings[rows] @ others.T), 0.0)
         return np.asarray(distances / self._farthest[rows, None], np.float32)
 
-    def _describe(self, members: sparse.csr_array) -> sparse.csr_array:
-        """Weights exp(-distance) of each image's set, summing to one (equation 7)."""
+    def _encode(self, members: sparse.csr_array) -> sparse.csr_array:
+        """Return the weights exp(-distance) of each image's set, normalised to sum one (equation 7)."""
         lengths = np.diff(members.indptr)
         rows = np.repeat(np.arange(len(lengths)), lengths)
         weights = np.empty(len(rows), np.float32)
@@ -142,7 +152,21 @@ def rerank(
     k2: int = 6,
     weight: float = 0.3,
 ) -> NDArray[np.float32]:
-    """Re-ranked distances ``(Q, G)`` of queries that are not in the gallery; errors as `ReRanker`'s."""
+    """Re-rank a gallery for queries that are not part of it.
+
+    Args:
+        query_embeddings: ``(Q, D)`` unit rows.
+        gallery_embeddings: ``(G, D)`` unit rows.
+        k1: see `ReRanker`.
+        k2: see `ReRanker`.
+        weight: see `ReRanker`.
+
+    Returns:
+        Distances ``(Q, G)`` in [0, 1].
+
+    Raises:
+        ValueError: as `ReRanker`.
+    """
     images = np.concatenate([query_embeddings, gallery_embeddings])
     rows = np.arange(len(images))
     queries = len(query_embeddings)
@@ -154,7 +178,7 @@ def _half(k1: int) -> int:
 
 
 def _neighbours(embeddings: NDArray[np.float32], k1: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Each image followed by its k1 nearest, ``(N, k1 + 1)``, and its largest squared distance, ``(N,)``."""
+    """Return each image and its k1 nearest, ``(N, k1 + 1)``, and its largest squared distance, ``(N,)``."""
     count = len(embeddings)
     k1 = min(k1, count - 1)
     neighbours = np.empty((count, k1 + 1), np.int64)
@@ -172,23 +196,23 @@ def _neighbours(embeddings: NDArray[np.float32], k1: int) -> tuple[NDArray[np.in
 
 
 def _expanded_sets(neighbours: NDArray[np.int64], k1: int) -> sparse.csr_array:
-    """The sets R*(p, k1) of equations 3 to 5 as an ``(N, N)`` pattern with sorted indices."""
+    """Return the sets R*(p, k1) of equations 3 to 5 as an ``(N, N)`` pattern with sorted indices."""
     count = len(neighbours)
     half = neighbours[:, : _half(k1) + 1]
-    whole_mutual = _mutual(neighbours)  # (N, k1 + 1): the members of R(p, k1) among the neighbours
-    half_mutual = _mutual(half)  # (N, half + 1): those of R(p, k1 / 2)
+    whole_mutual = _mutual(neighbours)  # (N, k1 + 1): which neighbours are in R(p, k1)
+    half_mutual = _mutual(half)  # (N, half + 1): which are in R(p, k1 / 2)
     rows, columns = [], []
     for start in range(0, count, SET_BLOCK):
         own = slice(start, min(start + SET_BLOCK, count))
         images = np.arange(own.start, own.stop)
         members = np.where(whole_mutual[own], neighbours[own], -1)  # (b, K)
-        theirs = half[neighbours[own]]  # (b, K, H): neighbours of every candidate
+        theirs = half[neighbours[own]]  # (b, K, H): neighbours of each candidate
         valid = half_mutual[neighbours[own]]
         common = np.zeros(theirs.shape, np.bool_)
         for member in members.T:  # one member at a time keeps the arrays at three dimensions
             common |= theirs == member[:, None, None]
         common &= valid
-        # |R(p) ∩ R(q)| >= 2/3 |R(q)| in whole numbers.
+        # |R(p) ∩ R(q)| >= 2/3 |R(q)|, in integers.
         joins = whole_mutual[own] & (3 * common.sum(axis=2) >= 2 * valid.sum(axis=2))
         added = np.where(valid & joins[:, :, None], theirs, -1).reshape(len(images), -1)
         every = np.concatenate([members, added], axis=1)
@@ -203,7 +227,7 @@ def _expanded_sets(neighbours: NDArray[np.int64], k1: int) -> sparse.csr_array:
 
 
 def _mutual(neighbours: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which neighbours have the image among their own neighbours (equation 3), shaped like the input."""
+    """Return which neighbours have the image among their neighbours (equation 3), in the input's shape."""
     mutual = np.empty(neighbours.shape, np.bool_)
     for start in range(0, len(neighbours), SET_BLOCK):
         own = slice(start, min(start + SET_BLOCK, len(neighbours)))

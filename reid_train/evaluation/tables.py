@@ -1,4 +1,4 @@
-"""Figures as lines of text: of one evaluation, and of several in one table."""
+"""Format the metrics of one evaluation, or of several in one table, as lines of text."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SUMMARY_HEADER = ("", "queries", "rank-1", "mAP", "Recall@Rank-1", "TAR at 0.1 
 
 
 def figure_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Lines for the terminal.
+    """Yield the lines of one evaluation for the terminal.
 
     Args:
-        report: as of `Report.as_dict`, or parts of it: ``protocol``, ``market`` and ``recall``.
+        report: a `Report.as_dict`, or at least its ``protocol``, ``market`` and ``recall``.
     """
     for title, key in ((report["protocol"], "market"), ("re-ranked, k-reciprocal", "reranked")):
         figures = report.get(key)
@@ -43,7 +43,7 @@ def figure_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def summary_row(name: str, report: Report) -> dict[str, str]:
-    """Cells of one evaluation, by the heading of their column."""
+    """Return the cells of one evaluation by column heading."""
     market, roc = report.market, report.roc
     cells = (
         name,
@@ -64,21 +64,21 @@ def summary_row(name: str, report: Report) -> dict[str, str]:
 
 
 def condition_rows(calibration: Calibration) -> list[dict[str, str]]:
-    """Cells of what the threshold does in each development set, as it is and under a colour cast."""
+    """Return the threshold's rates on each development set, one row per set and colour cast."""
     return [
         {
-            "threshold": f"{one.name or 'dev'}{f' ±{one.cast:.0%}' if one.cast else ''}",
-            "false accepts": _percent(one.false_accept_rate),
-            "accepted, one camera": _percent(one.accept_rate_in_camera),
-            "across cameras": _percent(one.accept_rate),
-            "largest allowed": f"{one.limit:g}",
+            "threshold": f"{rates.name or 'dev'}{f' ±{rates.cast:.0%}' if rates.cast else ''}",
+            "false accepts": _percent(rates.false_accept_rate),
+            "accepted, one camera": _percent(rates.accept_rate_in_camera),
+            "across cameras": _percent(rates.accept_rate),
+            "largest allowed": f"{rates.limit:g}",
         }
-        for one in calibration.conditions
+        for rates in calibration.conditions
     ]
 
 
 def dev_table(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Lines of a table of development sets: a row for each, with its ranking figures and Recall@Rank-1."""
+    """Return a table of development sets, one row each, with ranking metrics and Recall@Rank-1."""
     return aligned(
         [
             {"": name, **{title: _percent(of.get(key)) for key, title in _DEV_FIGURES.items()}}
@@ -88,7 +88,7 @@ def dev_table(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def aligned(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Lines of a table whose columns are the keys of the rows; a cell that a row lacks is ``-``."""
+    """Return an aligned table whose columns are the keys of the rows; a missing cell is ``-``."""
     header = list(dict.fromkeys(title for row in rows for title in row))
     cells = [header, *([row.get(title, "-") for title in header] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]

@@ -1,12 +1,11 @@
-"""From decoded images to the network's input: training augmentation and test preprocessing.
+"""Turn decoded images into the network's input: training augmentation and test preprocessing.
 
-All of it works on uint8 BGR. Colour normalisation is not here: it is the first layer of the
-network (`models.network`), so that training, evaluation and the exported graph share it. Every
-sample draws from its own generator, keyed by seed, iteration and position in the batch: the same
-pictures come out with any number of workers or processes, and a resumed run continues exactly.
+All functions work on uint8 BGR. Colour normalisation is the first layer of the network (`models.network`), so
+training, evaluation and the exported graph share it. Every sample has a random generator keyed by seed,
+iteration and position in the batch: the output does not depend on the number of workers or processes, and a
+resumed run continues exactly.
 
-`Preprocessing` is the one description of how a picture is brought to size at test time; the
-export writes it down and the tracker follows it.
+`Preprocessing` defines the test-time resizing; the export saves it and the tracker applies it.
 """
 
 from __future__ import annotations
@@ -34,26 +33,34 @@ __all__ = [
 
 TrainTransform = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 
-# The smallest size of an image of low resolution, as a share of the output's: 32 x 16 of 128 x 64.
+# Smallest scale of low-resolution images, relative to the output: 32 x 16 for 128 x 64.
 _LOWEST_RESOLUTION = 0.25
 
-# NTSC's luma and chroma (FCC, 1953) of blue, green, red.
+# NTSC luma and chroma (FCC, 1953) of blue, green, red.
 _YIQ_OF_BGR = np.array([[0.114, 0.587, 0.299], [-0.3213, -0.2744, 0.5959], [0.3111, -0.5227, 0.2115]])
 
-# ImageNet's mean colour (models.network.MEAN_BGR, rounded): zero for the network.
+# ImageNet's mean colour (models.network.MEAN_BGR, rounded), which the network normalises to zero.
 ERASED_BGR = (104, 116, 124)
 
 
 def sample_generator(seed: int, iteration: int, position: int) -> np.random.Generator:
-    """The random generator of one sample of one iteration."""
+    """Return the random generator of one sample of an iteration."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, iteration, position]))
 
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Resize ``(H, W, 3)`` to ``(height, width, 3)`` without aliasing; the same size returns the input.
 
-    A side that shrinks is averaged over areas, one that grows is interpolated linearly; OpenCV
-    averages only where both sides shrink, so a mixed case takes two steps.
+    A shrinking side is averaged over areas, a growing side is interpolated linearly. OpenCV averages only if
+    both sides shrink, so the mixed case takes two steps.
+
+    Args:
+        image: ``(H, W, 3)`` uint8; it is not modified.
+        height: of the output in pixels.
+        width: of the output in pixels.
+
+    Returns:
+        ``(height, width, 3)`` uint8.
     """
     small = (min(height, image.shape[0]), min(width, image.shape[1]))
     if small != image.shape[:2]:
@@ -65,17 +72,21 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture of a person becomes the network's input at test time.
+    """Test-time preprocessing: how an image of a person becomes the network's input.
 
     Attributes:
         height: of the input in pixels.
         width: of the input in pixels.
-        mode: ``stretch`` resizes the whole picture; ``short_side_crop`` resizes it, its shape kept, until
-            it just covers the input (for a square one: short side to its side) and cuts the centre out.
+        mode: ``stretch`` resizes the whole image; ``short_side_crop`` keeps the aspect ratio, resizes until
+            the image just covers the input, and crops the centre.
         interpolation: nearest, linear, cubic or area.
 
     Raises:
         ValueError: a size is not positive, or mode or interpolation is unknown.
+
+    Example:
+        >>> Preprocessing(128, 64)(np.zeros((200, 90, 3), np.uint8)).shape
+        (128, 64, 3)
     """
 
     height: int
@@ -84,41 +95,46 @@ class Preprocessing:
     interpolation: str = "linear"
 
     def __post_init__(self) -> None:
-        require_size(self.height, self.width)
+        check_size(self.height, self.width)
         check_resize(self.mode, self.interpolation)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is.
+        """Resize ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input is not modified.
 
         Raises:
             ValueError: the image is empty, or not uint8 with three channels.
         """
-        require_image(image)
+        check_image(image)
         out = np.empty((self.height, self.width, 3), np.uint8)
         resize_into(out, image, self.mode, self.interpolation)
         return out
 
 
 def preprocessing_of(config: TrainConfig) -> Preprocessing:
-    """How images become input at test time: the seed recipe cuts the centre out, the strong one stretches."""
+    """Return the test-time preprocessing: centre crop with the seed augmentation, else stretching."""
     _, height, width = config.image_shape
     return Preprocessing(height, width, "short_side_crop" if config.augmentation == "seed" else "stretch")
 
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """The seed recipe's augmentation: a random part of the picture, resized, mirrored half of the time.
+    """The seed recipe's augmentation: a random crop of the image, resized and randomly mirrored.
 
     Attributes:
         height: of the output in pixels.
         width: of the output in pixels.
-        area: smallest and largest share of the picture that a crop covers.
-        aspect: smallest and largest width / height of a crop, times the output's own (1 for a square),
-            so this is also how much a person may be distorted.
+        area: smallest and largest share of the image that a crop covers.
+        aspect: smallest and largest aspect ratio (width / height) of a crop, relative to the output's; this
+            bounds the distortion.
         mirror: probability of mirroring.
 
     Raises:
-        ValueError: a size is not positive, or a range is not in order.
+        ValueError: a size is not positive, or a range is invalid.
+
+    Example:
+        >>> augment = RandomResizedCrop(64, 64)
+        >>> augment(np.zeros((128, 64, 3), np.uint8), np.random.default_rng(0)).shape
+        (64, 64, 3)
     """
 
     height: int
@@ -128,18 +144,18 @@ class RandomResizedCrop:
     mirror: float = 0.5
 
     def __post_init__(self) -> None:
-        require_size(self.height, self.width)
+        check_size(self.height, self.width)
         if not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area must be a range within (0, 1], got {self.area}")
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise ValueError(f"aspect must be a range above 0, got {self.aspect}")
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is."""
+        """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input is not modified."""
         crop_at, area_at, top_at, left_at, mirror_at = rng.random(5)
         height, width = image.shape[:2]
         aspect = (self.aspect[0] + (self.aspect[1] - self.aspect[0]) * crop_at) * self.width / self.height
-        # The largest share that a crop of this aspect can cover: it touches two opposite sides.
+        # The largest crop of this aspect ratio touches two opposite sides.
         largest = min(aspect * height / width, width / (aspect * height))
         low, high = min(self.area[0], largest), min(self.area[1], largest)
         pixels = (low + (high - low) * area_at) * height * width
@@ -147,34 +163,34 @@ class RandomResizedCrop:
         crop_width = min(max(round((pixels * aspect) ** 0.5), 1), width)
         top = int(top_at * (height - crop_height + 1))
         left = int(left_at * (width - crop_width + 1))
-        part = image[top : top + crop_height, left : left + crop_width]
-        out = resize(part, self.height, self.width)
+        crop = image[top : top + crop_height, left : left + crop_width]
+        out = resize(crop, self.height, self.width)
         return np.asarray(cv2.flip(out, 1) if mirror_at < self.mirror else out.copy(), np.uint8)
 
 
 @dataclass(frozen=True)
 class StrongAugmentation:
-    """Mirror, pad-and-crop, colour changes, random erasing, and what trackers do to crops.
+    """Mirroring, pad-and-crop, colour changes, random erasing, and simulated tracker crops.
 
-    A tracker's crops differ from a dataset's in ways that a network must have seen in training: each camera
-    has its own white balance and exposure, the detector's boxes are too tight or loose, and distant people
-    are a few dozen pixels tall. Every range is drawn anew for each image.
+    A tracker's crops differ from those of a data set, and a network must see this in training: white balance
+    and exposure vary between cameras, a detector's boxes are too tight or too loose, and distant people are a
+    few dozen pixels tall. All changes are random for each image.
 
     Attributes:
         height: of the output in pixels.
         width: of the output in pixels.
-        pad: largest shift of the image as a share of each side, black moving in; the same as padding by
-            that much and cropping (Luo et al., arXiv 1903.07071: 10 of 256).
-        color_jitter: largest relative change of brightness, and of contrast around the image's mean grey.
-        color_cast: largest relative gain of each channel, ``v * gain``, as a warm or cold light has.
-        gamma: largest relative change of the exponent, up or down alike: ``v ** g`` on values from 0 to 1.
-        hue: largest rotation of the hue, as a share of a full turn; brightness stays.
+        pad: largest shift as a share of each side, filled with black; equivalent to padding by this share
+            and cropping (Luo et al., arXiv 1903.07071: 10 of 256).
+        color_jitter: largest relative change of brightness, and of contrast around the mean grey level.
+        color_cast: largest relative gain of each channel, ``v * gain``, as under warm or cold light.
+        gamma: largest relative change of the exponent ``g`` in ``v ** g``, for values in [0, 1].
+        hue: largest rotation of the hue, as a share of a full turn; brightness is unchanged.
         random_erasing: probability of random erasing (Zhong et al., arXiv 1708.04896; area 2 to 30 %,
-            aspect 0.3 to 3.3), filled with the mean colour.
-        box_jitter: standard deviation of the error of each side of the box, as a share of the image's
-            height or width (at most twice that); where the box is too large the image's edge is repeated.
-        low_resolution: probability that the image was small: reduced to between 1/4 and all of the output's
-            size, evenly in the logarithm, and enlarged again.
+            aspect ratio 0.3 to 3.3), filled with the mean colour.
+        box_jitter: standard deviation of the error of each box side, as a share of the image's height or
+            width, clipped at twice that; pixels outside the image repeat its edge.
+        low_resolution: probability of downscaling to 1/4 to all of the output's size (log-uniform) and
+            upscaling again.
 
     Raises:
         ValueError: a size is not positive, or a strength is out of range.
@@ -197,14 +213,14 @@ class StrongAugmentation:
     low_resolution: float = 0.0
 
     def __post_init__(self) -> None:
-        require_size(self.height, self.width)
+        check_size(self.height, self.width)
         for name in AUGMENTATIONS:
             check_augmentation(name, getattr(self, name))
         check_augmentation("pad", self.pad)
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input stays as it is."""
-        draws = rng.random(18)  # one call for all: a call costs more than its numbers
+        """Augment ``(H, W, 3)`` uint8 to ``(height, width, 3)`` uint8; the input is not modified."""
+        draws = rng.random(18)  # one call: the call costs more than its numbers
         if self.box_jitter > 0:
             image = with_sides_moved(image, np.clip(rng.standard_normal(4), -2, 2) * self.box_jitter)
         if self.low_resolution > 0:
@@ -235,7 +251,7 @@ class StrongAugmentation:
         return out
 
     def _recolor(self, image: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Hue, then gamma, brightness and cast, then contrast: one matrix and one table of levels."""
+        """Change hue, then gamma, brightness and cast, then contrast, by one matrix and one look-up table."""
         change = 2 * draws - 1
         if self.hue > 0:
             image = np.asarray(cv2.transform(image, hue_rotation(change[0] * self.hue)), np.uint8)
@@ -260,9 +276,9 @@ class StrongAugmentation:
 
 
 def hue_rotation(turn: float) -> NDArray[np.float64]:
-    """``(3, 3)`` matrix that rotates the hue of BGR pixels by a share of a full turn.
+    """Return the ``(3, 3)`` matrix that rotates the hue of BGR pixels by a share of a full turn.
 
-    A rotation in the chroma plane of YIQ: grey pixels and the luma of all others stay as they are.
+    It rotates the chroma plane of YIQ: grey pixels, and the luma of all pixels, are unchanged.
     """
     angle = 2 * np.pi * turn
     rotation = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
@@ -270,34 +286,35 @@ def hue_rotation(turn: float) -> NDArray[np.float64]:
 
 
 def with_sides_moved(image: NDArray[np.uint8], steps: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The picture that a box with other sides would have cut out; what lies outside repeats the edge.
+    """Return the crop of a box with moved sides; pixels outside the image repeat its edge.
 
     Args:
-        image: ``(H, W, 3)`` uint8; it stays as it is.
+        image: ``(H, W, 3)`` uint8; it is not modified.
         steps: ``(4,)`` how far left, top, right and bottom move outwards, as shares of width and height;
             above -0.5.
+
+    Returns:
+        ``(h, w, 3)`` uint8.
     """
     height, width = image.shape[:2]
     left, top, right, bottom = np.round(steps * (width, height, width, height)).astype(int).tolist()
     inside = image[max(-top, 0) : height - max(-bottom, 0), max(-left, 0) : width - max(-right, 0)]
     if inside.size == 0:
         return image
-    above, below, before, behind = (max(side, 0) for side in (top, bottom, left, right))
-    return np.asarray(
-        cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE), np.uint8
-    )
+    above, below, before, after = (max(side, 0) for side in (top, bottom, left, right))
+    return np.asarray(cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_REPLICATE), np.uint8)
 
 
 @lru_cache(maxsize=1)
 def unit_levels() -> NDArray[np.float64]:
-    """``(256, 1)`` pixel levels scaled to [0, 1]."""
+    """Return the pixel levels scaled to [0, 1], ``(256, 1)``."""
     levels = np.linspace(0, 1, 256)[:, None]
     levels.setflags(write=False)
     return levels
 
 
-def require_size(height: int, width: int) -> None:
-    """Refuse an output without pixels.
+def check_size(height: int, width: int) -> None:
+    """Check that a size is positive.
 
     Raises:
         ValueError: a side is not positive.
@@ -306,8 +323,8 @@ def require_size(height: int, width: int) -> None:
         raise ValueError(f"height and width must be at least 1, got {height} and {width}")
 
 
-def require_image(image: NDArray[np.uint8]) -> None:
-    """Refuse what is no picture.
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Check that an array is a colour image.
 
     Raises:
         ValueError: it is empty, or not ``(H, W, 3)`` uint8.

@@ -517,7 +517,7 @@ def test_an_unreadable_image_is_left_out_and_named_by_infer(write_people, comman
     features = tmp_path / "f.npz"
     code, out, _ = command("infer", "--pretrained_model", trained, "--data", source, "--output", features)
     assert code == 0
-    assert "left out: " in out
+    assert "skipped: " in out
     assert "3 of 4 images" in out
     assert np.isfinite(read_npz(features).embeddings).all()
 

@@ -21,7 +21,7 @@ def line(frame: int, number: int, track: int) -> str:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two sequences; results A miss person 2 in every third frame, B are right but for an id switch."""
+    """Two sequences; tracker A misses person 2 in every third frame, tracker B has one id switch."""
     everyone = [(f, i) for f in range(1, FRAMES + 1) for i in (1, 2)]
     a = "".join(line(f, i, i) for f, i in everyone if i == 1 or f % 3)
     b = "".join(line(f, i, i + 7 * (i == 2 and f > 60)) for f, i in everyone)
@@ -39,7 +39,7 @@ def run(data: Path, *words: str) -> int:
     return main([str(data / "truth"), *words])
 
 
-def test_each_is_compared_with_the_first_by_sequence_and_overall(
+def test_each_tracker_is_compared_with_the_first_per_sequence_and_overall(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, str(data / "A"), str(data / "B")) == 0
@@ -81,7 +81,7 @@ def test_a_plot_is_drawn(data: Path, ending: str) -> None:
     assert (data / f"plot.{ending}").stat().st_size > 1000
 
 
-def test_without_matplotlib_only_the_plot_is_missing(
+def test_only_the_plot_needs_matplotlib(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -90,11 +90,13 @@ def test_without_matplotlib_only_the_plot_is_missing(
     assert "pip install 'deepsort-paddle[report]'" in capsys.readouterr().err
 
 
-def test_sequences_that_one_lacks_are_left_out_of_all(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sequence_without_results_of_every_tracker_is_skipped(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (data / "B" / "one.txt").unlink()
     assert run(data, str(data / "A"), str(data / "B")) == 0
     output = capsys.readouterr()
-    assert "one: not all have results, left out" in output.err
+    assert "one: skipped, not every tracker has results" in output.err
     assert output.out.splitlines()[1].startswith("two")
     assert "interval over blocks" in output.out
 
@@ -103,14 +105,14 @@ def test_sequences_that_one_lacks_are_left_out_of_all(data: Path, capsys: pytest
     ("words", "message"),
     [
         (["A", "A"], "is given twice"),
-        (["A", "--plot", "a.png"], "give several RESULTS"),
+        (["A", "--plot", "a.png"], "needs at least two RESULTS"),
         (["A", "B", "--plot", "a.txt"], "expected a name that ends in .png"),
         (["A", "B", "--json", "A/one.txt"], "would replace an input"),
         (["A", "B", "--json", "x", "--csv", "x"], "name the same file"),
         (["A", "C"], "no such file or folder"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_an_error_is_one_line(
     data: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -124,7 +126,7 @@ def test_what_is_wrong_is_one_line(
     assert message in error
 
 
-def test_names_are_as_long_as_needed(tmp_path: Path) -> None:
+def test_names_are_the_shortest_unique_path_ends(tmp_path: Path) -> None:
     assert tracker_names([Path("x/a"), Path("y/a"), Path("b")]) == ["x/a", "y/a", f"{Path.cwd().name}/b"]
     for name in ("one.txt", "two.txt"):
         (tmp_path / name).touch()

@@ -9,7 +9,7 @@ import pytest
 from deepsort_paddle.research.evaluate import find_sequences, main
 
 TRUTH = "".join(f"{f},{i},{100 * i},50,20,40,1,1,1\n" for f in range(1, 11) for i in (1, 2))
-# Person 1 all the time; person 2 under a new number from frame 6 on; one box of nobody in frame 3.
+# Person 1 in all frames; person 2 with a new id from frame 6 on; one false positive in frame 3.
 RESULTS = (
     "".join(
         f"{f},{i + 7 * (i == 2 and f > 5)},{100 * i},50,20,40,0.9,-1,-1,-1\n"
@@ -43,7 +43,7 @@ def rows(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
-def test_a_folder_of_sequences_gives_a_line_each_and_one_overall(data, capsys):
+def test_a_folder_of_sequences_gives_one_line_per_sequence_and_one_overall(data, capsys):
     assert main([str(data / "truth"), str(data / "results")]) == 0
     output = capsys.readouterr()
     header, *lines = rows(output.out)
@@ -64,7 +64,7 @@ def test_columns_are_aligned(data, capsys):
     assert len({len(line) for line in lines}) == 1
 
 
-def test_on_a_narrow_terminal_the_counts_go_below_the_ratios(data, capsys, monkeypatch):
+def test_counts_go_below_the_ratios_on_a_narrow_terminal(data, capsys, monkeypatch):
     arguments = [str(data / "truth"), str(data / "results")]
     assert main(arguments) == 0
     whole = rows(capsys.readouterr().out)
@@ -88,7 +88,7 @@ def test_one_sequence_has_no_overall_line(data, capsys):
             assert [line[0] for line in rows(capsys.readouterr().out)[1:]] == ["a"]
 
 
-def test_two_plain_files_go_together_whatever_their_names(data, tmp_path, capsys):
+def test_two_files_are_paired_whatever_their_names(data, tmp_path, capsys):
     truth = tmp_path / "street_truth.txt"
     truth.write_text(TRUTH)
     assert main([str(truth), str(data / "results" / "a.txt")]) == 0
@@ -104,7 +104,7 @@ def test_a_result_file_is_paired_by_name_within_a_folder_of_sequences(data):
 def test_sequences_without_results_are_named(data, capsys):
     (data / "results" / "b.txt").unlink()
     assert main([str(data / "truth"), str(data / "results")]) == 0
-    assert capsys.readouterr().err == "deepsort-eval: no results for b: left out\n"
+    assert capsys.readouterr().err == "deepsort-eval: no results for b: skipped\n"
 
 
 def test_json_and_csv_hold_full_precision(data, capsys):
@@ -132,8 +132,8 @@ def test_a_ratio_that_does_not_exist_is_a_dash_and_null(data, capsys):
     assert json.loads(json_path.read_text())["overall"]["motp"] is None
 
 
-def test_where_no_match_is_has_no_value(data, capsys):
-    """TrackEval gives 100 for the place of no match."""
+def test_metrics_of_matches_are_undefined_without_a_match(data, capsys):
+    """TrackEval reports a LocA of 100 without a match."""
     for results in ("", "".join(f"{f},1,600,400,20,40,1,-1,-1,-1\n" for f in range(1, 11))):
         (data / "results" / "a.txt").write_text(results)
         json_path = data / "scores.json"
@@ -163,17 +163,17 @@ def test_a_sequence_that_starts_late_is_counted_from_there(data, capsys, length)
     assert output.err == ""
 
 
-def test_of_several_sequences_those_with_nobody_are_left_out(data, capsys):
+def test_sequences_without_objects_are_skipped(data, capsys):
     (data / "truth" / "a" / "gt" / "gt.txt").write_text("")
     assert main([str(data / "truth"), str(data / "results")]) == 0
     output = capsys.readouterr()
     assert [line[0] for line in rows(output.out)[1:]] == ["b"]
-    assert output.err.endswith("gt.txt holds no boxes: left out\n")
+    assert output.err.endswith("gt.txt holds no boxes: skipped\n")
     (data / "truth" / "b" / "gt" / "gt.txt").write_text("1,1,5,5,10,10,0,1,1\n")
-    assert "holds nobody to evaluate" in error_of(capsys, data / "truth", data / "results")
+    assert "has no objects to evaluate" in error_of(capsys, data / "truth", data / "results")
 
 
-def test_results_beyond_the_ground_truth_are_ignored_and_said(data, capsys):
+def test_results_outside_the_ground_truth_are_ignored_with_a_note(data, capsys):
     (data / "truth" / "a" / "seqinfo.ini").unlink()
     beyond = "".join(f"{f},1,100,50,20,40,1,-1,-1,-1\n" for f in (11, 12))
     (data / "results" / "a.txt").write_text(RESULTS + beyond)
@@ -189,36 +189,36 @@ def test_results_beyond_the_ground_truth_are_ignored_and_said(data, capsys):
     assert dict(zip(header, line[1:], strict=True))["FP"] == "3"
 
 
-def test_results_that_end_long_before_the_ground_truth_are_said(data, capsys):
+def test_results_that_end_early_give_a_note(data, capsys):
     first = "".join(line + "\n" for line in RESULTS.splitlines() if int(line.split(",")[0]) <= 6)
     (data / "results" / "a.txt").write_text(first)
     assert main([str(data / "truth" / "a"), str(data / "results")]) == 0
     assert capsys.readouterr().err == (
         "deepsort-eval: a: results end at frame 6 of 10, 8 true boxes after it count as missed "
-        "(--frames 1-6 leaves them out)\n"
+        "(--frames 1-6 excludes them)\n"
     )
     assert main([str(data / "truth" / "a"), str(data / "results"), "--frames", "1-10"]) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_a_long_stretch_without_ground_truth_is_said(data, capsys):
+def test_ground_truth_that_ends_early_gives_a_note(data, capsys):
     make_sequence(data / "truth" / "c", length=50)
     (data / "results" / "c.txt").write_text(RESULTS + "40,1,100,50,20,40,1,-1,-1,-1\n")
     assert main([str(data / "truth" / "c"), str(data / "results")]) == 0
     output = capsys.readouterr()
     assert "c: ground truth ends at frame 10 of 50, 1 results after it count as false positives" in output.err
-    assert "(--frames 1-10 leaves them out)" in output.err
+    assert "(--frames 1-10 excludes them)" in output.err
 
 
-def test_results_given_in_place_of_the_ground_truth_are_said(data, capsys):
+def test_swapped_ground_truth_and_results_give_a_note(data, capsys):
     truth, results = data / "truth" / "a" / "gt" / "gt.txt", data / "results" / "a.txt"
     assert main([str(results), str(truth)]) == 0
     error = capsys.readouterr().err
     assert error.startswith(f"deepsort-eval: a: 21 of 21 flags in {results} (7th column) are fractions")
-    assert error.endswith("the ground truth comes first, the results second\n")
+    assert error.endswith("pass the ground truth first, the results second\n")
 
 
-def test_empty_results_are_said(data, capsys):
+def test_empty_results_give_a_note(data, capsys):
     (data / "results" / "a.txt").write_text("")
     assert main([str(data / "truth" / "a"), str(data / "results")]) == 0
     assert "a.txt holds no boxes, so all true boxes count as missed" in capsys.readouterr().err
@@ -252,7 +252,7 @@ def test_a_range_of_frames_and_a_benchmark_can_be_chosen(data, capsys):
 
 
 def error_of(capsys, *arguments: object) -> str:
-    """The error line of a failing call, after checking that it is one line and nothing else."""
+    """Return the error line of a failing call; check that it is the only output."""
     try:
         code = main([str(argument) for argument in arguments])
     except SystemExit as stop:
@@ -300,17 +300,17 @@ def test_malformed_results_are_one_line_and_exit_2(data, capsys, text, message):
     assert message in error
 
 
-def test_ground_truth_with_nobody_in_it_is_one_line_and_exit_2(data, capsys):
+def test_ground_truth_without_objects_is_one_line_and_exit_2(data, capsys):
     truth = data / "truth" / "a" / "gt" / "gt.txt"
     truth.write_text("")
     assert "gt.txt holds no boxes" in error_of(capsys, data / "truth" / "a", data / "results")
     truth.write_text("1,1,5,5,10,10,0,1,1\n")
     error = error_of(capsys, data / "truth" / "a", data / "results")
-    assert "holds nobody to evaluate in frames 1 to 10 by the rules of MOT17" in error
+    assert "has no objects to evaluate in frames 1 to 10 by the rules of MOT17" in error
 
 
 def test_wrong_arguments_are_one_line_and_exit_2(data, capsys):
     assert "required: RESULTS" in error_of(capsys, data / "truth")
     both = (data / "truth", data / "results")
-    assert "wanted A-B with 1 <= A <= B, got '9-3'" in error_of(capsys, *both, "--frames", "9-3")
+    assert "expected A-B with 1 <= A <= B, got '9-3'" in error_of(capsys, *both, "--frames", "9-3")
     assert "invalid choice: 'MOT99'" in error_of(capsys, *both, "--benchmark", "MOT99")

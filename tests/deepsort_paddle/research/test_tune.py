@@ -1,4 +1,4 @@
-"""``deepsort-tune``: ranges, what is chosen, and what is left out."""
+"""``deepsort-tune``: ranges, the chosen options and the leave-one-out rounds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRAMES = 20
 
 
 def make_sequence(folder: Path, name: str, false_score: float) -> None:
-    """Two people at a score of 0.9, and a post that the detector takes for a third."""
+    """Two people with a score of 0.9, and a post detected as a third person."""
     truth = folder / "truth" / name / "gt"
     truth.mkdir(parents=True)
     (folder / "saved").mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ def make_sequence(folder: Path, name: str, false_score: float) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Three sequences; a score for new tracks above 0.5 is right in all."""
+    """Three sequences; a new_track_confidence above 0.5 is best in all of them."""
     for name, score in (("a", 0.5), ("b", 0.4), ("c", 0.45)):
         make_sequence(tmp_path, name, score)
     return tmp_path
@@ -84,21 +84,21 @@ def test_a_seed_gives_the_same_answer_each_time(data: Path, capsys: pytest.Captu
     assert answers[0] == answers[1] != answers[2]
 
 
-def test_without_a_better_setting_the_preset_stays(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_preset_is_kept_if_no_trial_is_better(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("optuna", reason="Optuna is not installed")
     words = [str(data / "truth"), str(data / "saved"), "--preset", "deepsort", "--trials", "2"]
     assert main([*words, "--option", "gallery_size"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["options"] == {}
 
 
-def test_one_sequence_has_nothing_to_leave_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_sequence_has_no_leave_one_out_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("optuna", reason="Optuna is not installed")
     make_sequence(tmp_path, "a", 0.5)
     assert run(tmp_path) == 0
     assert "left_out" not in yaml.safe_load(capsys.readouterr().out)
 
 
-def test_without_optuna_one_line_says_what_to_install(
+def test_a_missing_optuna_is_one_line_with_the_pip_command(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
@@ -118,7 +118,7 @@ def test_without_optuna_one_line_says_what_to_install(
         (["--output", "none/best.yaml"], "no folder none"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_an_error_is_one_line(
     data: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     pytest.importorskip("optuna", reason="Optuna is not installed")
@@ -134,7 +134,7 @@ def test_a_folder_without_saved_detections_is_named(data: Path, capsys: pytest.C
     assert "expected a.npz, b.npz, c.npz" in capsys.readouterr().err
 
 
-def test_ranges_stay_within_those_of_the_options() -> None:
+def test_ranges_are_clipped_to_valid_values() -> None:
     own = PRESETS["strong"]["max_iou_distance"]
     found = {one.name: one for one in search_space("strong")}
     assert "min_confidence" not in found
@@ -152,7 +152,7 @@ def test_measures_are_ratios() -> None:
         parse_measure("switches")
 
 
-def test_trials_try_no_value_out_of_range() -> None:
+def test_no_trial_is_out_of_range() -> None:
     optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
     (one,) = search_space("motion", ["max_iou_distance=0.12345:0.12346"])
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()

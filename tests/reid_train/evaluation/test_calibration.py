@@ -18,7 +18,7 @@ from reid_train.evaluation.ranking import GalleryRules
 
 
 def counts_of(same, different):
-    """Counts of given distances, by the definition."""
+    """Count given distances by the definition."""
     grid = np.arange(2001)
     return PairCounts(
         *(
@@ -33,7 +33,7 @@ def unit(rows):
 
 
 def test_a_worked_example():
-    # 200 pairs of different persons at 0.301, 0.302, ..., 0.500: one per cent are two of them.
+    # 200 different-person pairs at 0.301, 0.302, ..., 0.500: 1 % are two pairs.
     different = 0.3 + np.arange(1, 201) / 1000
     same = [0.1, 0.2, 0.302, 0.303, 0.4]
     found = calibrate(counts_of(same, different))
@@ -53,7 +53,7 @@ def test_a_worked_example():
     assert found.as_dict()["max_cosine_distance"] == 0.302
 
 
-def test_a_laxer_rate_gives_a_larger_threshold_that_accepts_more_and_rejects_less():
+def test_a_higher_rate_gives_a_larger_threshold_that_accepts_more_and_rejects_less():
     rng = np.random.default_rng(0)
     counts = counts_of(rng.beta(2, 8, 500) * 2, rng.beta(5, 5, 3000) * 2)
     rates = (0.0005, 0.001, 0.003, 0.009)
@@ -67,15 +67,15 @@ def test_a_laxer_rate_gives_a_larger_threshold_that_accepts_more_and_rejects_les
         assert one.false_accept_rate <= rate < counts.different[step + 1] / 3000
 
 
-def test_a_network_that_tells_nobody_apart_gets_the_smallest_threshold_and_its_true_rates():
+def test_a_collapsed_network_gets_the_smallest_threshold_with_its_true_rates():
     same = calibrate(counts_of([0.0] * 4, [0.0] * 96 + [1.0] * 4))
     assert same.max_cosine_distance == 0.001
     assert same.false_accept_rate == pytest.approx(0.96)
     assert same.false_reject_rate == 0.0
 
 
-def test_the_threshold_accepts_no_more_than_enough_pairs_of_one_person():
-    # Nobody else is near, so the rate alone would allow 0.899.
+def test_the_threshold_is_capped_by_the_share_of_same_person_pairs():
+    # No other person is near, so the rate alone would allow 0.899.
     found = calibrate(counts_of([0.1, 0.2, 0.3], [0.9, 1.0, 1.1]))
     assert found.max_cosine_distance == 0.2
     assert (found.false_accept_rate, found.equal_error_rate) == (0, 0)
@@ -86,7 +86,7 @@ def test_the_threshold_accepts_no_more_than_enough_pairs_of_one_person():
 
 @pytest.mark.parametrize("block", [3, 19, 20, 21, 1024])
 @pytest.mark.parametrize("cameras", [1, 3])
-def test_pairs_are_counted_as_a_loop_counts_them(monkeypatch, block, cameras):
+def test_pair_counts_equal_a_naive_loop(monkeypatch, block, cameras):
     monkeypatch.setattr(calibration, "BLOCK", block)
     rng = np.random.default_rng(1)
     embeddings = unit(rng.standard_normal((20, 4)))
@@ -114,8 +114,8 @@ def test_pairs_are_counted_as_a_loop_counts_them(monkeypatch, block, cameras):
         np.testing.assert_array_equal(found.different_in_camera, want.different)
 
 
-def test_the_strangers_that_limit_the_threshold_are_in_one_camera():
-    # 1000 strangers in one camera at 0.2005, 0.201, ...: one per cent are ten of them, up to 0.205.
+def test_different_person_pairs_in_one_camera_limit_the_threshold():
+    # 1000 different-person pairs in one camera at 0.2005, 0.201, ...: 1 % are ten pairs, up to 0.205.
     inside = counts_of([0.1, 0.3], 0.2 + np.arange(1, 1001) / 2000)
     far = counts_of([0.25, 0.5, 0.6], np.full(5000, 0.9))
     counts = PairCounts(far.same, far.different, True, inside.same, inside.different)
@@ -151,7 +151,7 @@ def test_the_threshold_holds_in_every_set_and_the_histogram_is_of_the_first():
         calibrate([])
 
 
-def test_ranked_pairs_are_counted_as_a_loop_counts_them():
+def test_ranked_pair_counts_equal_a_naive_loop():
     rng = np.random.default_rng(4)
     query, gallery = unit(rng.standard_normal((9, 4))), unit(rng.standard_normal((30, 4)))
     columns = [rng.integers(-1, 4, 9), rng.integers(1, 3, 9), rng.integers(-1, 4, 30), rng.integers(1, 3, 30)]
@@ -169,8 +169,8 @@ def test_ranked_pairs_are_counted_as_a_loop_counts_them():
     np.testing.assert_array_equal(found.different, want.different)
 
 
-def test_true_accept_rates_are_those_of_the_threshold_that_lets_so_many_strangers_in():
-    # 1000 strangers at 0.001, 0.002, ...: one is at most 0.001 away, ten at most 0.010.
+def test_true_accept_rates_are_read_at_the_threshold_of_the_false_accept_rate():
+    # 1000 different-person pairs at 0.001, 0.002, ...: one within 0.001, ten within 0.010.
     strangers = np.arange(1, 1001) / 1000
     found = roc_figures(counts_of([0.001, 0.01, 0.011, 0.5], strangers))
     assert (found.tar_at_far_0_001, found.tar_at_far_0_01) == (1 / 4, 2 / 4)
@@ -180,7 +180,7 @@ def test_true_accept_rates_are_those_of_the_threshold_that_lets_so_many_stranger
     assert roc_figures(counts_of([], [0.5])) is None
 
 
-def test_where_nobody_changes_the_camera_all_pairs_of_a_person_count():
+def test_all_pairs_of_a_person_count_if_nobody_is_in_two_cameras():
     embeddings = unit(np.eye(4)[[0, 0, 1, 1]])
     found = count_pairs(embeddings, np.array([1, 1, 2, 2]), np.array([1, 1, 2, 2]))
     assert (found.same[-1], found.different[-1]) == (2, 4)
@@ -188,7 +188,7 @@ def test_where_nobody_changes_the_camera_all_pairs_of_a_person_count():
     assert found.different[999] == 0 < found.different[1000]
 
 
-def test_missing_pairs_and_a_senseless_rate_are_refused():
+def test_missing_pairs_and_an_invalid_rate_are_refused():
     with pytest.raises(ValueError, match="pairs of one person and pairs of different persons, got 0 and 2"):
         calibrate(counts_of([], [0.5, 0.6]))
     with pytest.raises(ValueError, match=r"false_accept_rate must be in \(0, 1\), got 1.0"):

@@ -20,7 +20,7 @@ def test_a_cast_multiplies_each_channel_by_a_gain_of_the_camera(strength):
     np.testing.assert_array_equal(cast_table(3, strength), tables[3])
 
 
-def test_a_cast_changes_every_pixel_by_its_channels_table_and_no_argument():
+def test_a_cast_maps_each_channel_by_its_table_and_keeps_its_input():
     image = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
     before, table = image.copy(), cast_table(2, 0.3)
     changed = cast(image, table)

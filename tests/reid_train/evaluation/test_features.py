@@ -71,16 +71,16 @@ def test_features_keep_the_order_of_the_files(three, batch_size):
     assert result.unreadable == ()
 
 
-def test_raw_features_are_the_networks_own(three):
+def test_raw_features_are_not_normalised(three):
     result = infer(MeanColour(), three[2:], shrink, normalize=False)
     np.testing.assert_allclose(result.embeddings, [[10, 20, 20]])
 
 
-def test_unreadable_files_are_named_with_the_reason_and_the_rest_goes_on(tmp_path, three):
+def test_unreadable_files_are_reported_with_the_reason_and_the_rest_is_embedded(tmp_path, three):
     empty = tmp_path / "empty.jpg"
     empty.touch()
     words = tmp_path / "words.jpg"
-    words.write_text("not a picture")
+    words.write_text("not an image")
     paths = [three[0], empty, tmp_path / "missing.jpg", three[1], words, tmp_path]
     result = infer(MeanColour(), paths, shrink, batch_size=2)
     assert result.names == (str(three[0]), str(three[1]))
@@ -106,8 +106,8 @@ def test_no_readable_file_gives_no_rows(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_cut_off_files_are_not_read_as_half_a_picture(tmp_path, suffix):
-    path = tmp_path / f"picture{suffix}"
+def test_truncated_files_are_not_read(tmp_path, suffix):
+    path = tmp_path / f"image{suffix}"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8))
     assert not is_cut_off(path)
     content = path.read_bytes()
@@ -118,8 +118,8 @@ def test_cut_off_files_are_not_read_as_half_a_picture(tmp_path, suffix):
     )
 
 
-def test_bytes_behind_the_picture_do_not_matter(tmp_path):
-    path = write_image(tmp_path / "picture.jpg", (9, 9, 9))
+def test_bytes_after_the_image_data_are_ignored(tmp_path):
+    path = write_image(tmp_path / "image.jpg", (9, 9, 9))
     path.write_bytes(path.read_bytes() + bytes(100))
     assert not is_cut_off(path)
 
@@ -133,7 +133,7 @@ def test_broken_weights_are_an_error_that_names_the_image(three):
         infer(Broken(), three, shrink)
 
 
-def test_the_network_is_left_in_its_mode(three):
+def test_the_mode_of_the_network_is_restored(three):
     network = MeanColour()
     network.train()
     infer(network, three, shrink)
@@ -156,7 +156,7 @@ def test_embedding_arrays_equals_inferring_files(three):
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="must be at least 1, got 0 and 2"):
         infer(MeanColour(), [], shrink, batch_size=0)
-    with pytest.raises(ValueError, match=r"must be \(2, D\), one row a name, got \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"must be \(2, D\), one row per name, got \(1, 3\)"):
         Features(("a", "b"), np.zeros((1, 3), np.float32))
 
 
@@ -174,7 +174,7 @@ def test_a_list_keeps_its_order_and_is_relative_to_its_folder(tmp_path):
     assert names == [str(tmp_path / "z y.jpg"), str(tmp_path / "sub/x.jpg"), "/far/away.png", names[0]]
 
 
-def test_lists_of_the_original_trainer_are_known_by_their_header(tmp_path):
+def test_training_lists_are_recognised_by_their_header(tmp_path):
     (tmp_path / "list.txt").write_text("image_id class_id super_class_id path\n1 7 1 a b.jpg\n2 7 1 c.jpg\n")
     assert list_images(tmp_path / "list.txt") == [tmp_path / "a b.jpg", tmp_path / "c.jpg"]
 
@@ -199,7 +199,7 @@ def features():
     )
 
 
-def test_npz_brings_everything_back(tmp_path, features):
+def test_npz_round_trip(tmp_path, features):
     write_npz(tmp_path / "new folder" / "features.npz", features)
     back = read_npz(tmp_path / "new folder" / "features.npz")
     assert back.names == features.names
@@ -208,12 +208,12 @@ def test_npz_brings_everything_back(tmp_path, features):
     assert [path.name for path in (tmp_path / "new folder").iterdir()] == ["features.npz"]
 
 
-def test_npz_of_nothing_comes_back(tmp_path):
+def test_npz_round_trip_without_rows(tmp_path):
     write_npz(tmp_path / "features.npz", Features((), np.zeros((0, 4), np.float32)))
     assert read_npz(tmp_path / "features.npz").embeddings.shape == (0, 4)
 
 
-def test_text_brings_names_and_every_bit_of_the_numbers_back(tmp_path, features):
+def test_text_preserves_names_and_every_bit_of_the_numbers(tmp_path, features):
     write_text(tmp_path / "features.txt", features)
     lines = (tmp_path / "features.txt").read_text(encoding="utf-8").splitlines()
     assert tuple(line.split("\t")[0] for line in lines) == features.names
@@ -228,7 +228,7 @@ def test_names_that_text_cannot_hold_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_npz, write_text])
-def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, features, monkeypatch, write):
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_temporary_file(tmp_path, features, monkeypatch, write):
     path = tmp_path / "features"
     path.write_text("old")
 
@@ -242,7 +242,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, features, monk
     assert path.read_text() == "old"
 
 
-def test_reading_something_else_as_features_is_one_clear_error(tmp_path):
+def test_a_file_without_features_is_one_clear_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such features file"):
         read_npz(tmp_path / "missing.npz")
     (tmp_path / "words.npz").write_text("words")

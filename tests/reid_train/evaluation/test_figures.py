@@ -27,8 +27,8 @@ def unit(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def turned(*degrees):
-    """Unit vectors of the plane; their cosine distance grows with the angle between them."""
+def directions(*degrees):
+    """Return unit vectors of the plane by their angle in degrees."""
     angles = np.deg2rad(degrees)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
@@ -49,7 +49,7 @@ def random_set(seed, *, ties):
 def naive_market(
     query_embeddings, query_pids, query_camids, gallery_embeddings, gallery_pids, gallery_camids
 ):
-    """The protocol word by word: rows, first hits, average precisions, inverse penalties."""
+    """Follow the protocol literally: rows, first hits, average precisions, inverse penalties."""
     outcome = []
     for query in range(len(query_pids)):
         if query_pids[query] <= 0:
@@ -92,10 +92,10 @@ def test_market_ranks_equal_a_naive_loop(seed, ties):
 
 
 def test_market_figures_of_a_worked_example():
-    # The query looks along 0 degrees; the gallery turns away from it.
-    gallery = turned(5, 10, 20, 30, 40, 50)
+    # The query is at 0 degrees, the gallery at growing angles.
+    gallery = directions(5, 10, 20, 30, 40, 50)
     pids, camids = ids(4, -1, 0, 4, 2, 4), ids(1, 2, 2, 2, 2, 3)
-    figures = market_figures(turned(0), ids(4), ids(1), gallery, pids, camids)
+    figures = market_figures(directions(0), ids(4), ids(1), gallery, pids, camids)
     # 5 degrees: same camera, removed. 10: junk. Left: distractor, right, wrong, right.
     assert figures.rank1 == 0.0
     assert figures.rank5 == 1.0
@@ -105,7 +105,7 @@ def test_market_figures_of_a_worked_example():
 
 
 def test_recall_of_a_worked_example():
-    embeddings = turned(0, 3, 10, 18, 90)
+    embeddings = directions(0, 3, 10, 18, 90)
     pids = ids(1, 2, 1, 1, 3)
     # 0: nearest is 3 (wrong), then 10 (right). 3: no other of person 2. 10: 3 (7 degrees off, wrong),
     # then 18 (right). 18: 10 (right). 90: no other of person 3.
@@ -132,25 +132,25 @@ def test_recall_equals_a_naive_loop(ties):
         assert recall_at(embeddings, pids, k) == pytest.approx(np.mean(hits), abs=1e-12)
 
 
-def test_a_network_that_maps_all_images_to_one_point_gets_no_credit():
-    embeddings = np.tile(turned(0), (6, 1))
+def test_a_collapsed_network_scores_by_gallery_order_only():
+    embeddings = np.tile(directions(0), (6, 1))
     # Equal distances rank by gallery row: all are nearest to row 0, and row 0 to row 1.
     assert recall_at(embeddings, ids(1, 2, 3, 1, 2, 3)) == pytest.approx(1 / 6)
 
 
 def test_recall_does_not_count_distractors_as_one_person():
-    assert recall_at(turned(0, 1, 50, 60), ids(0, 0, 1, 1)) == 1.0
+    assert recall_at(directions(0, 1, 50, 60), ids(0, 0, 1, 1)) == 1.0
     with pytest.raises(ValueError, match="needs images of persons"):
-        recall_at(turned(0, 1), ids(0, -1))
+        recall_at(directions(0, 1), ids(0, -1))
 
 
 def test_zero_rows_are_ranked_and_do_not_fail():
-    embeddings = np.concatenate([turned(0, 5), np.zeros((1, 2), np.float32)])
+    embeddings = np.concatenate([directions(0, 5), np.zeros((1, 2), np.float32)])
     assert recall_at(embeddings, ids(1, 1, 1)) == 1.0
 
 
 def test_bad_embeddings_are_refused_by_name():
-    good, broken = turned(0, 5), turned(0, 5)
+    good, broken = directions(0, 5), directions(0, 5)
     broken[1] = np.nan
     one, pids = ids(1, 1), ids(1, 1)
     with pytest.raises(ValueError, match="gallery embeddings must be finite unit rows, 1 of 2 are not"):
@@ -158,7 +158,7 @@ def test_bad_embeddings_are_refused_by_name():
     with pytest.raises(ValueError, match="query embeddings must be finite unit rows, 2 of 2 are not"):
         market_figures(3 * good, pids, one, good, pids, one)
     with pytest.raises(ValueError, match=r"query embeddings must be \(2, D\), got \(3, 2\)"):
-        market_figures(turned(0, 5, 9), pids, one, good, pids, one)
+        market_figures(directions(0, 5, 9), pids, one, good, pids, one)
     with pytest.raises(ValueError, match="one size, got 2 and 3"):
         market_figures(good, pids, one, np.eye(3, dtype=np.float32)[:2], pids, one)
 
@@ -178,14 +178,14 @@ def test_memory_does_not_grow_with_the_number_of_queries(monkeypatch):
 
 
 def test_rank_list_is_the_head_of_the_ranking():
-    gallery = turned(5, 10, 20, 30, 40, 50)
+    gallery = directions(5, 10, 20, 30, 40, 50)
     rules = GalleryRules(ids(4), ids(1), ids(4, -1, 0, 4, 2, 4), ids(1, 2, 2, 2, 2, 3))
-    (entry,) = rank_lists(turned(0), gallery, rules, ids(0), length=3)
+    (entry,) = rank_lists(directions(0), gallery, rules, ids(0), length=3)
     assert entry.query == 0
     assert entry.gallery.tolist() == [2, 3, 4]
     assert entry.right.tolist() == [False, True, False]
     np.testing.assert_allclose(entry.distances, 1 - np.cos(np.deg2rad([20, 30, 40])), atol=1e-6)
-    (whole,) = rank_lists(turned(0), gallery, rules, ids(0))
+    (whole,) = rank_lists(directions(0), gallery, rules, ids(0))
     assert whole.gallery.tolist() == [2, 3, 4, 5]  # fewer than ten are left
 
 

@@ -11,7 +11,7 @@ from reid_train.evaluation.link_calibration import SeenPeople, calibrate_links
 
 
 def images(people: int, cameras: int) -> SeenPeople:
-    """Four images of everybody in each camera."""
+    """Return four images of each person in each camera."""
     generator = np.random.default_rng(0)
     looks = generator.normal(size=(people, 24))
     pids, camids = (
@@ -23,7 +23,7 @@ def images(people: int, cameras: int) -> SeenPeople:
     return SeenPeople(unit, pids, camids)
 
 
-def test_near_tracks_speak_for_one_person_and_far_ones_for_two() -> None:
+def test_near_tracks_have_positive_log_odds_and_far_tracks_negative() -> None:
     links = calibrate_links([images(24, 3)])
     assert links is not None
     assert links.log_ratios[0] > 3

@@ -71,12 +71,12 @@ def test_distractors_and_junk_are_never_queries():
     assert ranks.rows.tolist() == [2]
 
 
-def test_an_unknown_camera_is_the_same_as_no_other():
+def test_an_unknown_camera_equals_no_other():
     ranks = rank([[0.9, 0.8]], [(1, 0)], [(1, 0), (2, 0)])
     assert ranks.first_hit.tolist() == [1]
 
 
-def test_the_query_itself_is_no_match_even_where_cameras_are_unknown():
+def test_the_query_itself_is_never_a_match():
     ranks = rank([[1.0, 0.8, 0.7]], [(1, 0)], [(1, 0), (2, 0), (1, 0)], np.array([0]))
     assert ranks.first_hit.tolist() == [2]
 
@@ -111,7 +111,7 @@ def test_blocks_of_queries_give_the_ranks_of_one_block(monkeypatch, queries):
         np.testing.assert_array_equal(getattr(whole, name), getattr(blocks, name))
 
 
-def test_figures_of_one_query_are_its_own():
+def test_averages_of_one_query_are_its_values():
     ranks = QueryRanks(np.array([4]), np.array([6]), np.array([1 / 6]), np.array([1 / 6]), 9)
     assert ranks.figures().rank5 == 0.0
     assert ranks.figures().rank10 == 1.0

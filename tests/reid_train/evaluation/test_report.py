@@ -25,7 +25,7 @@ def unit(rows):
 
 
 def random_set(seed, count, name):
-    """An index of files that do not exist, with unit rows around a centre for each person."""
+    """Return an index of missing files, and unit rows around one centre per person."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).standard_normal((12, 8))
     pids, camids = rng.integers(-1, 12, count), rng.integers(1, 4, count)
@@ -49,7 +49,7 @@ def test_report_of_two_sets_holds_the_protocols_figures():
     assert report.cmc[-1] == 1.0
     assert len(report.cmc) == 1 or report.cmc[-2] < 1.0
     assert report.recall.images == np.sum(query.pids > 0) + np.sum(gallery.pids > 0)
-    assert report.notes == report.pictures == ()
+    assert report.notes == report.images == ()
 
 
 def test_reranked_figures_are_those_of_reranked_distances_without_junk():
@@ -72,12 +72,12 @@ def test_reranked_figures_are_those_of_reranked_distances_without_junk():
     assert report.reranked_cmc[-1] == 1.0
 
 
-def test_queries_out_of_the_gallery_are_one_image_each():
+def test_queries_from_the_gallery_count_once():
     index, embeddings = random_set(4, 100, "image")
     rows = query_rows(index)
     report = evaluate_embeddings(embeddings[rows], index[rows], embeddings, index)
     assert report.recall.images == np.sum(index.pids > 0)
-    # With unknown cameras a query would find itself, if its path did not tell.
+    # With unknown cameras only the path identifies the query image in the gallery.
     unknown = ImageIndex(index.paths, index.pids, np.zeros(100, np.int64))
     rows = query_rows(unknown)
     report = evaluate_embeddings(embeddings[rows], unknown[rows], embeddings, unknown)
@@ -86,7 +86,7 @@ def test_queries_out_of_the_gallery_are_one_image_each():
     assert report.reranked.rank1 < 1.0
 
 
-def test_unknown_cameras_are_said_and_the_protocol_is_not_named():
+def test_unknown_cameras_give_a_note_and_no_protocol_name():
     index, embeddings = random_set(8, 80, "image")
     unknown = ImageIndex(index.paths, index.pids, np.where(np.arange(80) < 3, 0, index.camids))
     rows = query_rows(unknown)
@@ -102,14 +102,14 @@ def test_unknown_cameras_are_said_and_the_protocol_is_not_named():
     )
 
 
-def test_reranking_that_does_not_fit_is_left_out_with_a_note():
+def test_reranking_beyond_the_memory_limit_is_skipped_with_a_note():
     index, embeddings = random_set(5, 60, "image")
     rows = query_rows(index)
     report = evaluate_embeddings(embeddings[rows], index[rows], embeddings, index, rerank_memory=2**20)
     assert report.reranked is None
     assert report.reranked_cmc == ()
     assert len(report.notes) == 1
-    assert "re-ranking left out" in report.notes[0]
+    assert "re-ranking skipped" in report.notes[0]
     assert "the limit is 0.0 GiB" in report.notes[0]
     assert evaluate_embeddings(embeddings[rows], index[rows], embeddings, index, rerank=False).notes == ()
 
@@ -118,17 +118,17 @@ def test_a_set_with_one_camera_still_has_its_recall(tmp_path):
     index, embeddings = random_set(7, 60, "image")
     index = ImageIndex(index.paths, index.pids, np.ones(60, np.int64))
     rows = query_rows(index)
-    report = evaluate_embeddings(embeddings[rows], index[rows], embeddings, index, pictures=tmp_path / "p")
+    report = evaluate_embeddings(embeddings[rows], index[rows], embeddings, index, plots=tmp_path / "p")
     assert report.market is None
     assert report.reranked is None
     assert report.cmc == report.reranked_cmc == ()
     assert report.skipped_queries == len(rows)
     assert 0 < report.recall.recall1 <= 1
     assert report.notes == (
-        "figures of the Market-1501 protocol left out: "
+        "metrics of the Market-1501 protocol skipped: "
         "no query has an image of its person from another camera in the gallery",
     )
-    assert report.pictures == ("distances.png",)
+    assert report.images == ("distances.png",)
     assert (tmp_path / "p" / "distances.png").is_file()
 
 
@@ -152,7 +152,7 @@ class MeanColour(paddle.nn.Layer):
 
 @pytest.fixture
 def coloured(tmp_path):
-    """Three persons in clothes of one colour, two cameras, two images each; a fourth is only a distractor."""
+    """Three persons in one colour each, two cameras, two images each; the fourth person is a distractor."""
     paths, pids, camids = [], [], []
     rng = np.random.default_rng(0)
     for pid, colour in enumerate([(90, 90, 90), (200, 30, 30), (30, 200, 30), (30, 30, 200)]):
@@ -167,23 +167,23 @@ def coloured(tmp_path):
     return ImageIndex(tuple(paths), np.array(pids), np.array(camids))
 
 
-def test_a_network_is_evaluated_on_files_with_pictures(tmp_path, coloured):
+def test_a_network_is_evaluated_on_files_with_plots(tmp_path, coloured):
     rows = query_rows(coloured)
-    folder = tmp_path / "new" / "pictures"
+    folder = tmp_path / "new" / "plots"
     report = evaluate(
         MeanColour(),
         coloured[rows],
         coloured,
         lambda image: cv2.resize(image, (8, 16)),
-        pictures=folder,
+        plots=folder,
         threshold=0.2,
     )
     assert report.market == RankingFigures(1.0, 1.0, 1.0, 1.0, 1.0, 6)
     assert report.recall.recall1 == 1.0
     assert report.cmc == (1.0,)
     assert (report.distractors, report.query_ids) == (4, 3)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(report.pictures)
-    assert set(report.pictures) == {"rank_lists.png", "rank_lists_worst.png", "cmc.png", "distances.png"}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(report.images)
+    assert set(report.images) == {"rank_lists.png", "rank_lists_worst.png", "cmc.png", "distances.png"}
     for path in folder.iterdir():
         assert cv2.imread(str(path)) is not None
 

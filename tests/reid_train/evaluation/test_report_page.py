@@ -27,18 +27,18 @@ def index(tmp_path) -> ImageIndex:
 
 @pytest.fixture
 def embeddings() -> np.ndarray:
-    """Person 1 is found at once, the last image of person 2 looks like person 1."""
+    """Person 1 is matched at rank 1; the last image of person 2 resembles person 1."""
     rows = np.repeat(np.eye(2, dtype=np.float32), 4, axis=0)
     rows[7] = rows[0]
     return rows
 
 
 def evaluate(index, embeddings, folder, **options):
-    return evaluate_embeddings(embeddings, index, embeddings, index, pictures=folder, **options)
+    return evaluate_embeddings(embeddings, index, embeddings, index, plots=folder, **options)
 
 
 class Links(html.parser.HTMLParser):
-    """Everything that a browser would fetch."""
+    """Collect everything that a browser would fetch."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Links(html.parser.HTMLParser):
         self.found += [value for name, value in attributes if name in ("src", "href")]
 
 
-def test_the_page_holds_figures_and_pictures_and_fetches_nothing(tmp_path, index, embeddings):
+def test_the_page_embeds_metrics_and_plots_and_fetches_nothing(tmp_path, index, embeddings):
     path = tmp_path / "new" / "report.html"
     report = write_report_page(path, lambda folder: evaluate(index, embeddings, folder), {"network": "mine"})
     page = path.read_text("utf-8")
@@ -58,7 +58,7 @@ def test_the_page_holds_figures_and_pictures_and_fetches_nothing(tmp_path, index
     assert f'<td class="number">{report.reranked.mean_ap:.2%}</td>' in page
     assert f'<td class="number">{report.recall.recall1:.2%}</td>' in page
     links = Links(page).found
-    assert len(links) == len(report.pictures) == 4
+    assert len(links) == len(report.images) == 4
     for link in links:
         kind, content = re.fullmatch(r"data:image/(png|jpeg);base64,(.+)", link).groups()
         image = cv2.imdecode(np.frombuffer(base64.b64decode(content), np.uint8), cv2.IMREAD_COLOR)
@@ -67,19 +67,19 @@ def test_the_page_holds_figures_and_pictures_and_fetches_nothing(tmp_path, index
     assert not (tmp_path / "new" / "report.html.part").exists()
 
 
-def test_pictures_stay_where_a_folder_is_named(tmp_path, index, embeddings):
-    folder = tmp_path / "pictures"
+def test_plots_are_kept_in_a_named_folder(tmp_path, index, embeddings):
+    folder = tmp_path / "plots"
     report = write_report_page(
-        tmp_path / "r.html", lambda folder: evaluate(index, embeddings, folder), {}, pictures=folder
+        tmp_path / "r.html", lambda folder: evaluate(index, embeddings, folder), {}, plots=folder
     )
-    assert sorted(path.name for path in folder.iterdir()) == sorted(report.pictures)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(report.images)
 
 
 def test_without_ranking_figures_the_page_says_why(tmp_path, index, embeddings):
     one_camera = ImageIndex(index.paths, index.pids, np.ones(8, np.int64))
     report = evaluate(one_camera, embeddings, tmp_path / "p")
     page = report_page(report, {"distances.png": b"png"}, {})
-    assert "<b>Note:</b> figures of the Market-1501 protocol left out" in page
+    assert "<b>Note:</b> metrics of the Market-1501 protocol skipped" in page
     assert "Rank lists" not in page
     assert "Recall@Rank-1" in page
 
@@ -101,7 +101,7 @@ def test_names_are_escaped(tmp_path, index, embeddings):
     assert "&#34;&amp;&lt;" in page
 
 
-def test_an_older_page_stays_when_the_evaluation_fails(tmp_path):
+def test_an_existing_page_is_kept_if_the_evaluation_fails(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("old")
 

@@ -67,7 +67,7 @@ def test_worked_example_of_two_pairs():
     (distances,) = ReRanker(embeddings, k1=1, k2=1).distances(np.array([0]), np.array([1, 2, 3]))
     # Squared distance 2 - 2 cos as a share of the largest, that to 90 degrees: 2.
     near = 1 - np.cos(np.deg2rad(10))
-    # Image 0 describes itself by {0: 1, 1: e^-near}, image 1 by {1: 1, 0: e^-share}; both scaled to sum 1.
+    # Image 0 is encoded by {0: 1, 1: e^-near}, image 1 by {1: 1, 0: e^-share}; both scaled to sum 1.
     share = near / (1 - np.cos(np.deg2rad(80)))
     own = np.array([1, np.exp(-near)]) / (1 + np.exp(-near))
     other = np.array([np.exp(-share), 1]) / (1 + np.exp(-share))
@@ -86,8 +86,8 @@ def test_blocks_give_the_distances_of_one_block(monkeypatch, block):
     np.testing.assert_allclose(rerank(embeddings[:20], embeddings[20:]), whole, atol=1e-6)
 
 
-def test_neighbours_of_neighbours_come_nearer():
-    # An arc of images of one person, 12 degrees apart, against a stranger as far from its head as its end is.
+def test_neighbours_of_neighbours_get_closer():
+    # Images of one person on an arc, 12 degrees apart; another person as far from its start as its end is.
     rng = np.random.default_rng(0)
     rows = np.zeros((10, 3))
     angles = np.deg2rad(np.arange(0, 60, 12))
@@ -120,7 +120,7 @@ def test_bad_parameters_are_refused():
         ReRanker(embeddings[:1])
 
 
-def test_a_set_that_does_not_fit_is_refused_before_any_work():
+def test_a_set_beyond_the_memory_limit_is_refused_first():
     embeddings = clusters(0, images=50, persons=2, noise=0.1)
     with pytest.raises(ValueError, match=r"re-ranking 50 images may take \d+\.\d GiB, the limit is 0\.1 GiB"):
         ReRanker(embeddings, memory=2**27)

@@ -1,4 +1,4 @@
-"""Augmentation and test preprocessing on asymmetric pictures."""
+"""Augmentation and test preprocessing on asymmetric images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Image = NDArray[np.uint8]
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small pictures gain nothing from OpenCV's threads, and on a busy machine wait long for them."""
+    """Use one OpenCV thread: small images gain nothing from more, and they are slow on a busy machine."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     yield
@@ -38,8 +38,8 @@ SIZES = [(128, 64), (64, 128), (128, 128), (37, 23)]
 TRANSFORMS: dict[str, Callable[..., Any]] = {"seed": RandomResizedCrop, "strong": StrongAugmentation}
 
 
-def picture(height: int = 100, width: int = 60) -> Image:
-    """Rises downwards in blue, to the right in green; red is constant."""
+def make_image(height: int = 100, width: int = 60) -> Image:
+    """Return a gradient: blue grows downwards, green to the right; red is constant."""
     image = np.empty((height, width, 3), np.uint8)
     image[..., 0] = np.linspace(0, 250, height)[:, None]
     image[..., 1] = np.linspace(0, 250, width)
@@ -48,7 +48,7 @@ def picture(height: int = 100, width: int = 60) -> Image:
 
 
 class Draws:
-    """A generator that gives the numbers it is told to, 0.5 behind them."""
+    """A generator that returns the given numbers, then 0.5."""
 
     def __init__(self, *numbers: float) -> None:
         self.numbers = numbers
@@ -60,10 +60,10 @@ class Draws:
 @pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("source", [(100, 60), (60, 100), (1, 1), (3, 200), (128, 64)])
-def test_train_transform_gives_the_asked_size_and_leaves_its_input(
+def test_train_transform_returns_its_size_and_keeps_its_input(
     name: str, size: tuple[int, int], source: tuple[int, int]
 ) -> None:
-    image = picture(*source)
+    image = make_image(*source)
     before = image.copy()
     image.setflags(write=False)
     for position in range(10):
@@ -77,7 +77,7 @@ def test_train_transform_gives_the_asked_size_and_leaves_its_input(
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_sample_is_a_function_of_seed_iteration_and_position(name: str) -> None:
-    transform, image = TRANSFORMS[name](64, 32), picture()
+    transform, image = TRANSFORMS[name](64, 32), make_image()
 
     def sample(*key: int) -> bytes:
         return bytes(transform(image, sample_generator(*key)).tobytes())
@@ -90,7 +90,7 @@ def test_sample_is_a_function_of_seed_iteration_and_position(name: str) -> None:
 
 
 def crops(image: Image, size: tuple[int, int], count: int = 400) -> NDArray[np.float64]:
-    """(count, 4) top, bottom, left, right of crops, as shares of the picture, read from its colours."""
+    """(count, 4) top, bottom, left, right of crops, as shares of the image, read from its colours."""
     transform = RandomResizedCrop(*size, mirror=0.0)
     found = []
     for position in range(count):
@@ -106,29 +106,29 @@ def crops(image: Image, size: tuple[int, int], count: int = 400) -> NDArray[np.f
 def test_random_crop_keeps_area_and_aspect_in_their_ranges(
     size: tuple[int, int], source: tuple[int, int]
 ) -> None:
-    top, bottom, left, right = crops(picture(*source), size).T
+    top, bottom, left, right = crops(make_image(*source), size).T
     assert top.min() >= 0
     assert right.max() <= 1
     height, width = (bottom - top) * source[0], (right - left) * source[1]
     aspect = (width / height) / (size[1] / size[0])
     area = height * width / (source[0] * source[1])
-    # Interpolation eats up to two pixels of the colours that the range is read from.
+    # Interpolation blurs up to two pixels of the colours that the range is read from.
     assert aspect.min() > 0.75 * 0.88
     assert aspect.max() < 4 / 3 * 1.12
     assert area.min() > 0.05
     assert area.max() <= 1
     whole = source[0] / source[1] == size[0] / size[1]
-    # A square crop of a 2:1 picture can't cover more than two thirds of it (aspect 3/4: 85 x 64 of 128 x 64).
+    # A square crop of a 2:1 image can't cover more than two thirds of it (aspect 3/4: 85 x 64 of 128 x 64).
     assert area.max() > 0.85 if whole else 0.55 < area.max() < 0.68
-    # Everywhere in the picture.
+    # Crops come from everywhere in the image.
     assert top.min() < 0.03
     assert bottom.max() > 0.97
     assert left.min() < 0.03
     assert right.max() > 0.97
 
 
-def test_random_crop_of_the_whole_square_is_the_picture() -> None:
-    image = picture(50, 50)
+def test_random_crop_of_the_whole_square_is_the_image() -> None:
+    image = make_image(50, 50)
     whole = RandomResizedCrop(50, 50, area=(1.0, 1.0), aspect=(1.0, 1.0), mirror=0.0)
     np.testing.assert_array_equal(whole(image, sample_generator(0, 0, 0)), image)
     mirrored = RandomResizedCrop(50, 50, area=(1.0, 1.0), aspect=(1.0, 1.0), mirror=1.0)
@@ -137,7 +137,7 @@ def test_random_crop_of_the_whole_square_is_the_picture() -> None:
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_half_of_the_samples_are_mirrored(name: str) -> None:
-    image = picture()
+    image = make_image()
     transform = TRANSFORMS[name](64, 32)
     mirrored = 0
     for position in range(400):
@@ -147,14 +147,14 @@ def test_half_of_the_samples_are_mirrored(name: str) -> None:
 
 
 def test_strong_augmentation_without_changes_is_a_resize() -> None:
-    image = picture(128, 64)
+    image = make_image(128, 64)
     plain = StrongAugmentation(128, 64, pad=0, color_jitter=0, color_cast=0)
     np.testing.assert_array_equal(plain(image, Draws(0.5, 0.5, 0.9)), image)  # type: ignore[arg-type]
     np.testing.assert_array_equal(plain(image, Draws(0.5, 0.5, 0.1)), image[:, ::-1])  # type: ignore[arg-type]
 
 
-def test_shift_moves_the_picture_and_fills_with_black() -> None:
-    image = picture(100, 50) // 2 + 50
+def test_shift_moves_the_image_and_fills_with_black() -> None:
+    image = make_image(100, 50) // 2 + 50
     shift = StrongAugmentation(100, 50, pad=0.1, color_jitter=0, color_cast=0)
     down_left = shift(image, Draws(1.0, 0.0, 0.9))  # type: ignore[arg-type]
     np.testing.assert_array_equal(down_left[10:, :45], image[:90, 5:])
@@ -185,15 +185,15 @@ def test_erasing_uses_the_colour_that_the_network_maps_to_zero() -> None:
 
 
 def augmented(image: NDArray[np.uint8], count: int = 100, **strengths: float) -> NDArray[np.float64]:
-    """``(count, H, W, 3)`` outputs of the colour changes alone."""
+    """Return ``(count, H, W, 3)`` outputs with colour changes only."""
     off = {"color_jitter": 0.0, "color_cast": 0.0}
     transform = StrongAugmentation(*image.shape[:2], pad=0, **(off | strengths))
-    # Mirrored images look the same: every row is constant.
+    # Mirroring changes nothing: every row is constant.
     return np.array([transform(image, sample_generator(4, 0, k)) for k in range(count)], np.float64)
 
 
 def levels(*, blue: float = 1.0, green: float = 1.0, red: float = 1.0) -> NDArray[np.uint8]:
-    """A column of all grey levels up to 200, each channel scaled."""
+    """Return a column of all grey levels up to 200, with scaled channels."""
     column = np.arange(201, dtype=np.float64)[:, None, None] * (blue, green, red)
     return np.broadcast_to(column, (201, 8, 3)).astype(np.uint8)
 
@@ -205,7 +205,7 @@ def test_a_color_cast_is_a_gain_of_each_channel() -> None:
     assert (np.abs(gains - 1) <= 0.2 + 1 / 200).all()
     assert (gains.min(0) < 0.85).all()
     assert (gains.max(0) > 1.15).all()
-    # Each channel on its own: a grey pixel becomes warm or cold.
+    # Channels change independently: a grey pixel becomes warm or cold.
     assert np.abs(np.corrcoef(gains.T)[np.triu_indices(3, 1)]).max() < 0.35
     # Proportional at every level, so middle grey moves as well.
     np.testing.assert_allclose(out, gains[:, None] * np.arange(201)[:, None], atol=1.1)
@@ -257,7 +257,7 @@ def test_colour_changes_never_wrap() -> None:
 
 
 def test_moved_sides_cut_inwards_and_repeat_the_edge_outwards() -> None:
-    image = picture(100, 60)
+    image = make_image(100, 60)
     moved = with_sides_moved(image, np.array([-0.1, 0.05, 0.2, -0.3]))  # left, top, right, bottom
     assert moved.shape == (100 + 5 - 30, 60 - 6 + 12, 3)
     np.testing.assert_array_equal(moved[5:, :54], image[:70, 6:])
@@ -266,12 +266,12 @@ def test_moved_sides_cut_inwards_and_repeat_the_edge_outwards() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (100, 60)])
-def test_sides_moved_by_nothing_leave_the_picture(size: tuple[int, int]) -> None:
-    image = picture(*size)
+def test_unmoved_sides_keep_the_image(size: tuple[int, int]) -> None:
+    image = make_image(*size)
     np.testing.assert_array_equal(with_sides_moved(image, np.zeros(4)), image)
 
 
-def test_box_noise_moves_sides_by_its_share_and_twice_that_at_most() -> None:
+def test_box_jitter_moves_sides_by_at_most_twice_its_share() -> None:
     wide = np.full((200, 100, 3), 9, np.uint8)
     wide[20:180, 10:90] = 200  # a frame of a tenth of each side
     transform = StrongAugmentation(200, 100, pad=0, color_jitter=0, color_cast=0, box_jitter=0.05)
@@ -280,12 +280,12 @@ def test_box_noise_moves_sides_by_its_share_and_twice_that_at_most() -> None:
         out = transform(wide, sample_generator(5, 0, position))
         tops.append(np.flatnonzero((out > 100).any(axis=(1, 2)))[0] / 200)
     assert abs(np.mean(tops) - 0.1) < 0.01
-    assert 0.03 < np.std(tops) < 0.07  # both ends of the picture move
+    assert 0.03 < np.std(tops) < 0.07  # both ends of the image move
     assert min(tops) > -1e-9
     assert max(tops) < 0.26
 
 
-def test_coarse_pictures_lose_detail_and_keep_their_brightness() -> None:
+def test_low_resolution_images_lose_detail_and_keep_their_brightness() -> None:
     fine = np.zeros((128, 64, 3), np.uint8)
     fine[::2] = 200
     transform = StrongAugmentation(128, 64, pad=0, color_jitter=0, color_cast=0, low_resolution=0.5)
@@ -295,7 +295,7 @@ def test_coarse_pictures_lose_detail_and_keep_their_brightness() -> None:
         assert abs(out.mean() - 100) < 6
         contrast.append(out.std())
     whole = sum(value == fine.std() for value in contrast)
-    assert 70 < whole < 130  # the other half has lost some of it
+    assert 70 < whole < 130  # the other half has lost some detail
     assert min(contrast) < 10
 
 
@@ -311,8 +311,8 @@ def test_shrinking_does_not_alias() -> None:
     assert np.abs(resize(fine, 256, 16).astype(int) - 64).max() <= 1
 
 
-def test_stretch_resizes_the_whole_picture() -> None:
-    image = picture(100, 60)
+def test_stretch_resizes_the_whole_image() -> None:
+    image = make_image(100, 60)
     out = Preprocessing(128, 64)(image)
     assert out.shape == (128, 64, 3)
     assert out[0, 0, 0] == 0
@@ -331,10 +331,10 @@ def test_stretch_resizes_the_whole_picture() -> None:
         ((100, 25), (128, 64), (0.25, 0.75), (0, 1)),
     ],
 )
-def test_short_side_crop_keeps_the_shape_and_cuts_the_centre(
+def test_short_side_crop_keeps_the_aspect_ratio_and_crops_the_centre(
     source: tuple[int, int], size: tuple[int, int], rows: tuple[float, float], columns: tuple[float, float]
 ) -> None:
-    out = Preprocessing(*size, mode="short_side_crop")(picture(*source)).astype(float)
+    out = Preprocessing(*size, mode="short_side_crop")(make_image(*source)).astype(float)
     assert out.shape == (*size, 3)
     for channel, wanted in ((0, rows), (1, columns)):
         found = out[..., channel].min() / 250, out[..., channel].max() / 250
@@ -344,10 +344,10 @@ def test_short_side_crop_keeps_the_shape_and_cuts_the_centre(
 @pytest.mark.parametrize("mode", ["stretch", "short_side_crop"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("source", [(1, 1), (1, 500), (37, 23), (333, 77)])
-def test_preprocessing_always_gives_its_size_in_memory_of_its_own(
+def test_preprocessing_returns_its_size_in_new_memory(
     mode: str, size: tuple[int, int], source: tuple[int, int]
 ) -> None:
-    image = picture(*source)
+    image = make_image(*source)
     out = Preprocessing(*size, mode=mode)(image)
     assert out.shape == (*size, 3)
     assert out.flags.c_contiguous
@@ -379,6 +379,6 @@ def test_preprocessing_always_gives_its_size_in_memory_of_its_own(
         (lambda: Preprocessing(4, 4)(np.zeros((0, 5, 3), np.uint8)), "image must not be empty"),
     ],
 )
-def test_bad_settings_and_images_are_named(build: Callable[[], object], message: str) -> None:
+def test_invalid_settings_and_images_are_refused(build: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()

@@ -1,9 +1,9 @@
-"""Pictures of an evaluation: what a network finds, and what it confuses.
+"""Plots of an evaluation: rank lists, CMC curve and distance histogram.
 
-Rank lists of queries drawn at random and of the worst ones, the CMC curve, and the distances of the
-same and of different persons with the threshold between them. Matplotlib is used without its global
-state, so pictures can be made in any thread and without a display. Right and wrong differ by line
-style as well as by colour, for those who see red and green alike.
+Rank lists show random queries and the worst queries; the histogram shows the distances of same-person and
+different-person pairs with the threshold. Matplotlib is used without its global state, so plots can be drawn
+in any thread and without a display. Correct and wrong images differ in line style as well as in colour, for
+colour-blind readers.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.figures import DistanceHistogram, RankList
 from reid_train.evaluation.ranking import QueryRanks
 
-__all__ = ["draw_cmc", "draw_distances", "draw_pictures", "draw_rank_lists"]
+__all__ = ["draw_cmc", "draw_distances", "draw_plots", "draw_rank_lists"]
 
 RIGHT, WRONG, QUERY = "#1a8f3c", "#d62728", "#333333"
 BLUE, ORANGE = "#1f5fa8", "#d9772a"
-# Layout of rank lists, in the units of one axes: a cell holds an image and three lines of text.
+# Layout of rank lists, in units of the axes: a cell holds an image and three lines of text.
 IMAGE_HEIGHT, IMAGE_WIDTH = 128, 64
 CELL_HEIGHT, CELL_WIDTH = 180, 86
 QUERY_GAP = 24
@@ -37,12 +37,12 @@ MIN_COLUMNS = 8  # room for title and legend
 UNITS_PER_INCH = 72
 SHOWN_RANKS = 50
 TITLES = {
-    "rank_lists": "Queries drawn at random",
+    "rank_lists": "Random queries",
     "rank_lists_worst": "Queries with the lowest average precision",
 }
 
 
-def draw_pictures(
+def draw_plots(
     folder: Path,
     query_index: ImageIndex,
     gallery_index: ImageIndex,
@@ -53,16 +53,16 @@ def draw_pictures(
     *,
     threshold: float | None = None,
 ) -> tuple[str, ...]:
-    """Draw all pictures of an evaluation into a folder, which is made when missing.
+    """Draw all plots of an evaluation into a folder.
 
     Args:
-        folder: receives the PNG files.
+        folder: folder for the PNG files; created if missing.
         query_index: the queries.
         gallery_index: the gallery.
-        ranks: plain ranks, or None where no query has a right image: then only distances are drawn.
+        ranks: ranks without re-ranking; None if no query has a correct image, then only distances are drawn.
         reranked: ranks after re-ranking, or None.
-        lists: file name without suffix to rank lists.
-        histogram: distances of same and different persons.
+        lists: rank lists by file name without suffix.
+        histogram: distances of same-person and different-person pairs.
         threshold: ``max_cosine_distance``, or None.
 
     Returns:
@@ -77,10 +77,10 @@ def draw_pictures(
         return ("distances.png",)
     precision = dict(zip(ranks.rows.tolist(), ranks.average_precision.tolist(), strict=True))
     first_hit = dict(zip(ranks.rows.tolist(), ranks.first_hit.tolist(), strict=True))
-    for name, some in lists.items():
-        notes = [f"AP {precision[entry.query]:.0%}\nfirst hit: {first_hit[entry.query]}" for entry in some]
+    for name, entries in lists.items():
+        notes = [f"AP {precision[entry.query]:.0%}\nfirst hit: {first_hit[entry.query]}" for entry in entries]
         draw_rank_lists(
-            folder / f"{name}.png", query_index, gallery_index, some, notes, title=TITLES.get(name, name)
+            folder / f"{name}.png", query_index, gallery_index, entries, notes, title=TITLES.get(name, name)
         )
     curves = {"plain": ranks} if reranked is None else {"plain": ranks, "re-ranked": reranked}
     draw_cmc(folder / "cmc.png", curves)
@@ -96,22 +96,22 @@ def draw_rank_lists(
     *,
     title: str,
 ) -> None:
-    """Draw one row a query: the query, then its nearest gallery images, framed right or wrong.
+    """Draw one row per query: the query, then its nearest gallery images with a correct or wrong frame.
 
     Args:
-        path: PNG file.
+        path: PNG file to write.
         query_index: the queries.
         gallery_index: the gallery.
-        lists: at least one.
-        notes: a short text under each query, of one line or two.
-        title: of the picture.
+        lists: at least one rank list.
+        notes: one or two lines of text for each query.
+        title: title of the plot.
 
     Raises:
-        ValueError: there is no list.
+        ValueError: ``lists`` is empty.
         OSError: the file cannot be written.
     """
     if not lists:
-        raise ValueError("a picture of rank lists needs at least one query")
+        raise ValueError("expected at least one rank list, got none")
     columns = max(MIN_COLUMNS, *(len(entry.gallery) for entry in lists))
     width = (columns + 1) * CELL_WIDTH + QUERY_GAP
     height = len(lists) * CELL_HEIGHT
@@ -162,7 +162,11 @@ def draw_rank_lists(
 
 
 def draw_cmc(path: Path, curves: Mapping[str, QueryRanks]) -> None:
-    """Draw CMC curves, named with their rank-1 and mAP, over the first ranks.
+    """Draw CMC curves over the first ranks, labelled with rank-1 and mAP.
+
+    Args:
+        path: PNG file to write.
+        curves: one or two curves by name.
 
     Raises:
         OSError: the file cannot be written.
@@ -182,7 +186,7 @@ def draw_cmc(path: Path, curves: Mapping[str, QueryRanks]) -> None:
     axes.set_xlim(1, shown)
     axes.set_xticks([1, *range(5, shown + 1, 5)])
     axes.set_xlabel("rank")
-    axes.set_ylabel("queries with a right image up to this rank (%)")
+    axes.set_ylabel("queries with a correct image up to this rank (%)")
     axes.set_title(f"CMC over {queries:,} queries", loc="left")
     axes.grid(color="#dddddd")
     axes.legend(loc="lower right")
@@ -190,7 +194,12 @@ def draw_cmc(path: Path, curves: Mapping[str, QueryRanks]) -> None:
 
 
 def draw_distances(path: Path, histogram: DistanceHistogram, *, threshold: float | None = None) -> None:
-    """Draw the shares of same-person and different-person pairs over cosine distance.
+    """Draw the histograms of same-person and different-person pairs over cosine distance.
+
+    Args:
+        path: PNG file to write.
+        histogram: the distances.
+        threshold: ``max_cosine_distance`` to mark, or None.
 
     Raises:
         OSError: the file cannot be written.
@@ -213,8 +222,8 @@ def draw_distances(path: Path, histogram: DistanceHistogram, *, threshold: float
             color=QUERY,
             linestyle="--",
             linewidth=1.5,
-            label=f"threshold {threshold:g}: takes {accepted:.1f}% of pairs of different persons for one, "
-            f"misses {rejected:.1f}% of the same",
+            label=f"threshold {threshold:g}: accepts {accepted:.1f}% of different-person pairs, "
+            f"rejects {rejected:.1f}% of same-person pairs",
         )
     used = np.flatnonzero(same + different)
     if len(used):
@@ -235,19 +244,19 @@ def _heading(index: ImageIndex, row: int) -> str:
 def _draw_cell(
     axes: Axes, left: float, top: float, path: Path, color: str, style: object, heading: str, note: str
 ) -> None:
-    """An image scaled into its cell without distortion, its frame, a heading and a note under it."""
+    """Draw an image into its cell, scaled without distortion, with a frame, a heading and a note."""
     middle = left + IMAGE_WIDTH / 2
-    picture = _thumbnail(path)
-    if picture is None:
+    image = _thumbnail(path)
+    if image is None:
         frame_height, frame_width = IMAGE_HEIGHT, IMAGE_WIDTH
         axes.text(middle, top + IMAGE_HEIGHT / 2, "unreadable", ha="center", va="center", fontsize=8)
     else:
-        scale = min(IMAGE_HEIGHT / picture.shape[0], IMAGE_WIDTH / picture.shape[1])
-        frame_height, frame_width = round(picture.shape[0] * scale), round(picture.shape[1] * scale)
+        scale = min(IMAGE_HEIGHT / image.shape[0], IMAGE_WIDTH / image.shape[1])
+        frame_height, frame_width = round(image.shape[0] * scale), round(image.shape[1] * scale)
     x, y = middle - frame_width / 2, top + (IMAGE_HEIGHT - frame_height) / 2
-    if picture is not None:
+    if image is not None:
         axes.imshow(
-            picture, extent=(x, x + frame_width, y + frame_height, y), aspect="auto", interpolation="bilinear"
+            image, extent=(x, x + frame_width, y + frame_height, y), aspect="auto", interpolation="bilinear"
         )
     axes.add_patch(
         Rectangle(
@@ -259,7 +268,7 @@ def _draw_cell(
 
 
 def _thumbnail(path: Path) -> NDArray[np.uint8] | None:
-    """The image as RGB, at most four cells large; None where it cannot be read."""
+    """Return the image as RGB, at most twice as high and wide as a cell; None if it is unreadable."""
     try:
         image = read_image(path)
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ import pytest
 
 from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.figures import DistanceHistogram, RankList
-from reid_train.evaluation.pictures import draw_cmc, draw_distances, draw_rank_lists
+from reid_train.evaluation.plots import draw_cmc, draw_distances, draw_rank_lists
 from reid_train.evaluation.ranking import QueryRanks
 
 GREEN, RED = (60, 143, 26), (40, 39, 214)  # BGR of the frames
@@ -35,13 +35,13 @@ def index(tmp_path):
     return ImageIndex(tuple(paths), np.array([5, 5, 0, 7]), np.array([1, 2, 0, 3]))
 
 
-def test_right_images_are_framed_green_and_wrong_ones_red(tmp_path, index):
+def test_correct_images_have_green_frames_and_wrong_ones_red(tmp_path, index):
     counts = {}
     for right in ([True, True], [True, False], [False, False]):
         draw_rank_lists(tmp_path / "lists.png", index, index, [one_list(right)], ["AP 50%"], title="t")
-        picture = cv2.imread(str(tmp_path / "lists.png"))
-        counts[sum(right)] = near(picture, GREEN).sum(), near(picture, RED).sum()
-    # The legend has a little of both colours in every picture.
+        image = cv2.imread(str(tmp_path / "lists.png"))
+        counts[sum(right)] = near(image, GREEN).sum(), near(image, RED).sum()
+    # The legend contains a little of both colours.
     assert counts[2][0] > counts[1][0] > counts[0][0] > 0
     assert counts[0][1] > counts[1][1] > counts[2][1] > 0
 
@@ -50,20 +50,20 @@ def test_frames_are_in_the_order_of_the_ranking(tmp_path, index):
     draw_rank_lists(
         tmp_path / "lists.png", index, index, [one_list([True, False, False, False])], ["AP"], title="t"
     )
-    picture = cv2.imread(str(tmp_path / "lists.png"))
-    below_legend = slice(picture.shape[0] // 3, None)
-    green = np.flatnonzero(near(picture[below_legend], GREEN).any(axis=0))
-    red = np.flatnonzero(near(picture[below_legend], RED).any(axis=0))
+    image = cv2.imread(str(tmp_path / "lists.png"))
+    below_legend = slice(image.shape[0] // 3, None)
+    green = np.flatnonzero(near(image[below_legend], GREEN).any(axis=0))
+    red = np.flatnonzero(near(image[below_legend], RED).any(axis=0))
     assert green.max() < red.min()
 
 
-def test_pictures_of_any_shape_and_unreadable_ones_are_drawn(tmp_path, index):
+def test_images_of_any_shape_and_unreadable_ones_are_drawn(tmp_path, index):
     for row, shape in enumerate([(1000, 20), (10, 900), (1, 1)]):
         cv2.imwrite(str(index.paths[row]), np.zeros((*shape, 3), np.uint8))
     lists = [one_list([True, False, True, False]), one_list([False])]
     draw_rank_lists(tmp_path / "lists.png", index, index, lists, ["a", "b"], title="t")
     assert cv2.imread(str(tmp_path / "lists.png")) is not None
-    with pytest.raises(ValueError, match="at least one query"):
+    with pytest.raises(ValueError, match="at least one rank list"):
         draw_rank_lists(tmp_path / "lists.png", index, index, [], [], title="t")
 
 
@@ -76,7 +76,7 @@ def test_cmc_is_drawn_for_any_gallery(tmp_path, gallery_size):
 
 
 @pytest.mark.parametrize("threshold", [None, 0.3])
-def test_distances_are_drawn_even_where_there_are_none(tmp_path, threshold):
+def test_an_empty_histogram_is_drawn(tmp_path, threshold):
     edges = (0.0, 0.5, 1.0, 1.5, 2.0)
     full = DistanceHistogram(edges, (0.9, 0.1, 0.0, 0.0), (0.0, 0.2, 0.8, 0.0), 10, 20)
     empty = DistanceHistogram(edges, (0.0,) * 4, (0.0,) * 4, 0, 0)
@@ -85,14 +85,14 @@ def test_distances_are_drawn_even_where_there_are_none(tmp_path, threshold):
         assert cv2.imread(str(tmp_path / "distances.png")) is not None
 
 
-def test_evaluation_needs_matplotlib_and_paddle_only_when_used():
+def test_matplotlib_and_paddle_are_imported_only_when_used():
     code = "import sys, reid_train.evaluation.report; "
     code += "sys.exit(bool({'matplotlib', 'paddle'} & set(sys.modules)))"
     root = Path(__file__).resolve().parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
-def test_a_missing_folder_is_an_error_of_the_file(tmp_path):
+def test_a_missing_folder_is_an_oserror(tmp_path):
     ranks = QueryRanks(np.array([0]), np.array([1]), np.ones(1), np.ones(1), 3)
     with pytest.raises(FileNotFoundError):
         draw_cmc(tmp_path / "missing" / "cmc.png", {"plain": ranks})
