@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from typing_extensions import Self
@@ -24,12 +24,14 @@ class Job:
         folder: folder that paths are relative to.
         persons: person of each track; the outputs are rewritten with these, from the index that the plan
             names. None: the video is tracked.
+        names: by person, of those that have one.
     """
 
     name: str
     plan: RunPlan
     folder: str
     persons: Mapping[int, int] | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -45,7 +47,8 @@ class Job:
         """Return the job that `as_dict` described."""
         persons = known.get("persons")  # JSON makes the ids words
         persons = None if persons is None else {int(track): person for track, person in persons.items()}
-        return cls(known["name"], RunPlan.from_dict(known["plan"]), known["folder"], persons)
+        names = {int(person): name for person, name in known.get("names", {}).items()}
+        return cls(known["name"], RunPlan.from_dict(known["plan"]), known["folder"], persons, names)
 
 
 @dataclass(frozen=True, slots=True)

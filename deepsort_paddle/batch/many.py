@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from deepsort_paddle.batch.executors import Attempt, Engine, ProcessEngine, RayEngine, run_jobs
-from deepsort_paddle.batch.jobs import Job
-from deepsort_paddle.batch.people import JoinedPeople, join_videos
+from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.batch.resume import Ledger, kept_names
 from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.batch.submission import check_submission, write_submission
@@ -31,6 +30,7 @@ from deepsort_paddle.command.checks import check_models, check_plan
 from deepsort_paddle.command.parser import parse
 from deepsort_paddle.console.log_lines import log_lines
 from deepsort_paddle.console.signals import Stop
+from deepsort_paddle.people.videos import JoinedPeople, join_videos
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.option import check_names
 from deepsort_paddle.plan.run_plan import RunPlan
@@ -247,13 +247,17 @@ def _join(
     done = [job for job in jobs if results[job.name].status.startswith("done")]
     if not done:
         return None
+    people_file = batch.folder / PEOPLE_FILE
     people = join_videos({job.name: Path(str(job.plan.index)) for job in done})
     stale = []
     for job in done:
         video = people.videos[job.name]
         results[job.name] = replace(results[job.name], persons=video.of_track())
-        if not video.known:
-            stale.append(replace(job, persons=video.of_track()))
+        if video.known and not video.names_file(people_file):
+            video.save(people_file)
+            ledger.rewritten(job, Outcome())
+        elif not video.known:
+            stale.append(replace(job, persons=video.of_track(), names=video.names))
     if stale:
         if batch.run.save_crops:
             _LOGGER.info("the folders of --save-crops keep the persons of their own video")
@@ -262,13 +266,13 @@ def _join(
                 job, error = attempt.job, attempt.outcome.error
                 if not error:
                     with stop.held():
-                        people.videos[job.name].save()
+                        people.videos[job.name].save(people_file)
                         ledger.rewritten(job, attempt.outcome)
                     results[job.name] = replace(results[job.name], counted=attempt.outcome.counted)
                 elif not attempt.again:
                     _LOGGER.warning("%s: the people of all videos could not be written: %s", job.name, error)
                     results[job.name] = replace(results[job.name], status="failed", error=error)
-    people.write(batch.folder / PEOPLE_FILE)
+    people.write(people_file)
     return people
 
 

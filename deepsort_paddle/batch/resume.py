@@ -21,7 +21,7 @@ from deepsort_paddle.batch.status_file import Record, StatusFile
 from deepsort_paddle.media.addresses import is_address
 from deepsort_paddle.media.source import without_password
 from deepsort_paddle.part_files import check_absent
-from deepsort_paddle.people.index_file import TrackIndex
+from deepsort_paddle.people.index_file import IndexMeta
 from deepsort_paddle.plan.option import options
 from deepsort_paddle.plan.run_plan import INPUTS, OUTPUTS, RunPlan
 
@@ -126,7 +126,7 @@ class Ledger:
         index = job.plan.index
         if job.plan.overwrite or index is None or not Path(index).is_file():
             return
-        if TrackIndex.read(index, unfinished=True).meta.corrections is not None:
+        if IndexMeta.read(index, unfinished=True).corrections is not None:
             raise ValueError(
                 f"{job.name}: {index} has corrections, which tracking again would discard: choose another "
                 "--save-dir, or add --overwrite"

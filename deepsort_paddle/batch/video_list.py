@@ -83,6 +83,8 @@ def make_jobs(batch: BatchPlan, sources: Sequence[str], kept: Mapping[str, str])
     jobs = []
     for source, name in zip(sources, unique_names(sources, kept), strict=True):
         files: dict[str, Any] = {option: _filled(path, source, name) for option, path in plan.files().items()}
+        if plan.same_camera is not None:
+            files["same_camera"] = _filled(plan.same_camera, source, name)
         if plan.detections is not None:
             files["detections"] = _detections(plan.detections, source, name, len(sources))
         jobs.append(Job(name, replace(plan, source=source, name=name, **files), str(Path.cwd())))

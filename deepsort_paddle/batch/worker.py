@@ -55,7 +55,7 @@ def _rewrite(job: Job, notes: list[str]) -> Outcome:
     """Write the outputs of a video once more, with the persons of all videos."""
     _enter_folder(job)
     cv2.setNumThreads(job.plan.threads or 1)
-    persons = Persons(job.persons or {})
+    persons = Persons(job.persons or {}, job.names)
     return _outcome(rewrite_outputs(str(job.plan.index), persons, notes.append))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,12 +13,14 @@ from deepsort_paddle.command.checks import check_outputs
 from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.saved_run import open_again
 from deepsort_paddle.command.write_frames import rewrite_outputs
+from deepsort_paddle.console.one_line import in_one_line
 from deepsort_paddle.output.persons import Persons
-from deepsort_paddle.part_files import lock_output, real_path
-from deepsort_paddle.people.corrections.apply import apply_corrections
+from deepsort_paddle.part_files import lock_output, real_path, temporary_path
+from deepsort_paddle.people.corrections.apply import corrected_copy
 from deepsort_paddle.people.corrections.file import Corrections
 from deepsort_paddle.people.corrections.review import review_of
-from deepsort_paddle.people.index_file import TrackIndex
+from deepsort_paddle.people.index_file import IndexMeta
+from deepsort_paddle.people.videos import JoinedPeople, indexes_of, join_videos
 from deepsort_paddle.plan.option import options
 from deepsort_paddle.plan.remembered_plan import REWRITTEN, recalled
 from deepsort_paddle.plan.run_plan import OUTPUTS, RunPlan
@@ -42,20 +45,19 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
         ValueError: a file or an option is wrong; index and outputs stay as they were.
     """
     corrections = Corrections.read(str(plan.apply))
-    path = plan.index or _beside(corrections)
-    index = TrackIndex.read(path)
-    if not index.meta.run:
+    path = Path(plan.index or _beside(corrections))
+    meta = IndexMeta.read(path)
+    if not meta.run:
         raise ValueError(f"{path}: the index of a camera, whose outputs can't be written again")
-    corrections.check_run(path, index.meta, index.meta.tracks or len(index))
+    corrections.check_run(path, meta)
     asked = _asked(plan)
     changes: dict[str, Any] = {name: value for name, value in asked.items() if name in _ASKED}
     own = {name: value for name, value in asked.items() if name in OUTPUTS and name != "index"}
     if own or plan.save_dir:
         changes |= {**dict.fromkeys(OUTPUTS), **own, "save_dir": plan.save_dir}
-    again = replace(recalled(index.meta.run["plan"], Path(path)), source=plan.source, **changes)
-    with ExitStack() as stack:
-        source = stack.enter_context(open_again(again))
-        size = (index.meta.width, index.meta.height)
+    again = replace(recalled(meta.run["plan"], path), source=plan.source, **changes)
+    with ExitStack() as locks, open_again(again) as source:
+        size = (meta.width, meta.height)
         if all(size) and all((source.width, source.height)) and (source.width, source.height) != size:
             got = f"{source.width} x {source.height}"
             raise ValueError(
@@ -68,17 +70,82 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
                 raise ValueError(f"{output} is the index of the run: choose another name for the output")
             Path(output).parent.mkdir(parents=True, exist_ok=True)
         check_outputs(replace(again, apply=plan.apply, overwrite=plan.overwrite or not own))
-        with lock_output(path):
-            corrected = apply_corrections(path, corrections)
-    return rewrite_outputs(
+        people_file, indexes = _tracked_together(path, meta, note)
+        for index in {real_path(one): one for one in (path, *indexes.values())}.values():
+            locks.enter_context(lock_output(index))
+        with corrected_copy(path, corrections) as corrected:
+            persons = Persons(corrected.persons, corrected.names)
+            interval: tuple[int, int] | None = corrected.identities.interval
+            joined = None
+            if people_file is not None:
+                joined = join_videos(indexes, corrected.index)
+                video = next(one for one in joined.videos.values() if one.index == corrected.index.path)
+                video.save(people_file, temporary_path(path))
+                persons, interval = Persons(video.of_track(), video.names), None
+    result = rewrite_outputs(
         path,
-        Persons(corrected.persons, corrected.names),
+        persons,
         note,
-        interval=corrected.identities.interval,
+        interval=interval,
         plan=replace(again, save_dir=None, identities=True, overwrite=True, quiet=plan.quiet),
         review=review_of(corrected.index, corrected.identities, str(path)),
         signals=signals,
     )
+    if joined is None or people_file is None or result.stopped_by:
+        return result
+    return replace(result, stopped_by=_rewrite_others(joined, path, people_file, note, signals))
+
+
+def _tracked_together(
+    path: Path, meta: IndexMeta, note: Callable[[str], None]
+) -> tuple[Path | None, dict[str, Path]]:
+    """The file that says who is who in all videos of the run, and their indexes by name; None for one."""
+    if meta.people_file is None:
+        return None, {}
+    people_file = Path(os.path.normpath(real_path(path).parent / meta.people_file))
+    indexes = indexes_of(people_file) if people_file.is_file() else {}
+    own = next((name for name, one in indexes.items() if real_path(one) == real_path(path)), None)
+    if own is None:
+        note(f"{people_file} does not list {path}: persons are numbered within this video")
+        return None, {}
+    return people_file, {**indexes, own: path}
+
+
+def _rewrite_others(
+    joined: JoinedPeople, path: Path, people_file: Path, note: Callable[[str], None], signals: Sequence[int]
+) -> int:
+    """Write the outputs of the other videos whose persons have changed; returns the signal of a stop, or 0.
+
+    Args:
+        joined: the people of all videos.
+        path: of the index whose outputs are written.
+        people_file: who is who in all videos.
+        note: takes what is worth knowing.
+        signals: those that end it between two frames.
+    """
+    written = []
+    for name, video in joined.videos.items():
+        if video.index == path:
+            continue
+        if not video.known:
+            persons = Persons(video.of_track(), video.names)
+            try:
+                stopped_by = rewrite_outputs(video.index, persons, _ignore, signals=signals).stopped_by
+            except (OSError, ValueError) as error:
+                note(f"{name}: its outputs still have the former persons: {in_one_line(error)}")
+                continue
+            if stopped_by:
+                return stopped_by
+            written.append(name)
+        video.save(people_file)
+    joined.write(people_file)
+    if written:
+        note(f"persons changed in {', '.join(written)} too: outputs written again")
+    return 0
+
+
+def _ignore(line: str) -> None:
+    """Take a note that was given when the video was tracked."""
 
 
 def _beside(corrections: Corrections) -> str:

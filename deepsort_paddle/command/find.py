@@ -172,7 +172,8 @@ def _table(hits: Hits) -> str:
     rows = [("", "video", "track", "person", "when", "distance", "probability")]
     for rank, hit in enumerate(hits.hits, 1):
         numbers = (f"{hit.distance:.3f}", f"{hit.probability:.2f}")
-        rows.append((str(rank), hit.video, str(hit.track), str(hit.person), when(hit), *numbers))
+        person = str(hit.person) if hit.name is None else f"{hit.person} {hit.name}"
+        rows.append((str(rank), hit.video, str(hit.track), person, when(hit), *numbers))
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(padded, row, widths)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)

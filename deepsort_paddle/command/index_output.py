@@ -14,7 +14,7 @@ from deepsort_paddle.command.result import Progress
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.people.corrections.review import review_of
 from deepsort_paddle.people.identities import find_identities
-from deepsort_paddle.people.index_file import TrackIndex, save_people
+from deepsort_paddle.people.index_file import IndexMeta, TrackIndex, save_people
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
 from deepsort_paddle.plan.remembered_plan import remembered
@@ -51,14 +51,16 @@ class IndexOutput:
         """
         self._path, self._join, self._progress, self._complete = path, plan.identities, progress, complete
         self._named = None if source.live else plan.index
+        model = _model(components)
         self._writer = TrackIndexWriter(
             path,
-            model=_model(components),
+            model=model,
             name=plan.name or source.name,
             fps=source.fps,
             width=source.width,
             height=source.height,
             live=source.live,
+            camera_shift=_taught(plan.same_camera, model),
             run={} if source.live else {"plan": remembered(plan, Path(path)), "about": about},
         )
 
@@ -94,6 +96,20 @@ class IndexOutput:
             self._finish(complete=self._complete and kind is None)
         else:
             self._writer.__exit__(kind, error, trace)
+
+
+def _taught(path: str | None, model: ReidModel) -> float:
+    """The shift of links that corrections of an earlier video of the camera have taught; 0 without one.
+
+    Raises:
+        ValueError: its index is of another model.
+    """
+    if path is None:
+        return 0.0
+    meta = IndexMeta.read(path)
+    if not meta.model.fits(model):
+        raise ValueError(f"--same-camera {path}: made with the model {meta.model}, this run uses {model}")
+    return meta.link_shift
 
 
 def _model(components: Components) -> ReidModel:

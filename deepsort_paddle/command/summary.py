@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from deepsort_paddle.command.result import RunResult, rates
 from deepsort_paddle.counting.intervals import PlaceCounts
 from deepsort_paddle.counting.places import Counts
+from deepsort_paddle.people.head_count import people_words
 from deepsort_paddle.wall_clock import WallClock, interval_words
 
-__all__ = ["counted", "people_words", "summary"]
+__all__ = ["counted", "summary"]
 
 
 def summary(result: RunResult) -> str:
@@ -22,13 +23,6 @@ def summary(result: RunResult) -> str:
         + _live(result)
         + (f"; reconnected {result.reconnects} times" if result.reconnects else "")
     )
-
-
-def people_words(people: int, interval: tuple[int, int] | None) -> str:
-    """Number of people, and how low and how high it may be where that is another number."""
-    if interval is None or interval == (people, people):
-        return f"{people} people"
-    return f"{people} people ({interval[0]} to {interval[1]})"
 
 
 def _live(result: RunResult) -> str:

@@ -30,8 +30,11 @@ from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.output.protocol import Output, StopTracking
 from deepsort_paddle.output.review import Review
 from deepsort_paddle.part_files import lock_output
+from deepsort_paddle.people.corrections.collected import collect_answers, kept_corrections
+from deepsort_paddle.people.corrections.review import review_of
 from deepsort_paddle.people.frame_rows import replay
-from deepsort_paddle.people.index_file import TrackIndex
+from deepsort_paddle.people.identities import find_identities
+from deepsort_paddle.people.index_file import IndexMeta, TrackIndex
 from deepsort_paddle.plan.remembered_plan import recalled
 from deepsort_paddle.plan.run_plan import FILES, RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
@@ -172,24 +175,28 @@ def rewrite_outputs(
 
     Args:
         path: of the run's index.
-        persons: who is who.
+        persons: who is who, of all tracks.
         note: takes what is worth knowing, a line each.
         interval: fewest and most people.
         plan: what to write; None: what the run wrote.
-        review: questions for the report page.
+        review: questions for the report page; None: those of the index.
         signals: those that end it between two frames.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
         ValueError: the index is of another version, or of a live source, which has no outputs to write again.
     """
-    index = TrackIndex.read(path, unfinished=True)
-    if not index.meta.run:
+    meta = IndexMeta.read(path, unfinished=True)
+    if not meta.run:
         raise ValueError(f"{path}: the index of a live source: its outputs can't be written again")
     if plan is None:
-        plan = recalled(index.meta.run["plan"], Path(path))
+        plan = recalled(meta.run["plan"], Path(path))
         plan = replace(plan, identities=True, overwrite=True, quiet=True)
-    about = index.meta.run["about"]
+    if plan.report and review is None:
+        index = TrackIndex.read(path, unfinished=True)
+        answers, _ = collect_answers([index], [kept_corrections(index)])
+        review = review_of(index, find_identities(index, answers=answers), str(path))
+    about = meta.run["about"]
     with Notes(note) as notes, ExitStack() as stack:
         source = stack.enter_context(open_again(plan))
         for output in (output for name in FILES if (output := getattr(plan, name))):
@@ -199,9 +206,9 @@ def rewrite_outputs(
             None,
             count_every=plan.count_every,
             start_time=plan.start_time,
-            broken=index.meta.broken,
+            broken=meta.broken,
         )
-        progress.frames, progress.ids = index.meta.frames, set(index.ids.tolist())
+        progress.frames, progress.ids = meta.frames, set(persons.of_track)
         progress.persons, progress.names = dict(persons.of_track), dict(persons.names)
         progress.people_interval, progress.review = interval, review
         progress.start_counting(open_counter(plan, source))

@@ -15,7 +15,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-__all__ = ["people_interval"]
+__all__ = ["people_interval", "people_words"]
 
 # Of 90 % intervals on random groups of people, 97 % held the truth on Market-1501 and 96 % on PKU-Reid; with
 # 1.25 PKU-Reid has 86 %.
@@ -71,3 +71,10 @@ def _right_joins(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     for one in probability.tolist():
         pmf = np.convolve(pmf, [1.0 - one, one])
     return pmf
+
+
+def people_words(people: int, interval: tuple[int, int] | None) -> str:
+    """Number of people, and how low and how high it may be where that is another number."""
+    if interval is None or interval == (people, people):
+        return f"{people} people"
+    return f"{people} people ({interval[0]} to {interval[1]})"

@@ -49,6 +49,7 @@ def _shown(hit: Hit, index: TrackIndex) -> dict[str, object]:
         "video": hit.video,
         "track": hit.track,
         "person": hit.person,
+        "name": hit.name,
         "first": hit.frames[0],
         "last": hit.frames[1],
         "distance": f"{hit.distance:.2f}",

@@ -80,7 +80,10 @@ class IndexMeta:
             are what writes the outputs once more; empty for a live source.
         tracks: of the run, before any was split; 0 until it was corrected.
         link_shift: added to the log odds of all links inside the video, as corrections have taught.
+        camera_shift: the part of it that an earlier video of the same camera has taught.
         corrections: those that were applied, as in their file; None: none.
+        people_file: who is who in all videos that were tracked together, seen from the folder of the index;
+            None: the video was tracked alone.
     """
 
     name: str
@@ -96,7 +99,27 @@ class IndexMeta:
     run: Mapping[str, Any] = field(default_factory=dict)
     tracks: int = 0
     link_shift: float = 0.0
+    camera_shift: float = 0.0
     corrections: Mapping[str, Any] | None = None
+    people_file: str | None = None
+
+    @classmethod
+    def read(cls, path: str | Path, *, unfinished: bool = False) -> Self:
+        """What the index of a path says of its run; raises as `TrackIndex.read`."""
+        with closing(connect(Path(path))) as database:
+            return cls._read(database, Path(path), unfinished=unfinished)
+
+    @classmethod
+    def _read(cls, database: sqlite3.Connection, path: Path, *, unfinished: bool) -> Self:
+        try:
+            meta = cls.of(database.execute("SELECT key, value FROM meta"))
+        except (sqlite3.Error, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path}: damaged track index ({error})") from None
+        if not (meta.finished or unfinished):
+            raise ValueError(
+                f"{path}: the run was stopped before the end of its video (--unfinished takes it as it is)"
+            )
+        return meta
 
     def rows(self) -> list[tuple[str, str]]:
         """The rows of the table ``meta``; values are JSON."""
@@ -136,6 +159,7 @@ class TrackIndex:
         boxes: ``(M, 4)`` float64 xyxy pixels.
         quality: ``(M,)`` float64 in [0, 1].
         embeddings: ``(M, D)`` float32 unit rows.
+        names: by person; those that corrections gave.
 
     Example:
         >>> index = TrackIndex.read("camera1.sqlite")  # doctest: +SKIP
@@ -160,6 +184,7 @@ class TrackIndex:
     boxes: NDArray[np.float64]
     quality: NDArray[np.float64]
     embeddings: NDArray[np.float32] = field(repr=False)
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path, *, unfinished: bool = False) -> Self:
@@ -175,13 +200,8 @@ class TrackIndex:
         """
         path = Path(path)
         with closing(connect(path)) as database:
+            meta = IndexMeta._read(database, path, unfinished=unfinished)
             try:
-                meta = IndexMeta.of(database.execute("SELECT key, value FROM meta"))
-                if not (meta.finished or unfinished):
-                    raise ValueError(
-                        f"{path}: the run was stopped before the end of its video "
-                        "(--unfinished takes it as it is)"
-                    )
                 tracks = database.execute(
                     "SELECT id, class_id, first_frame, last_frame, first_seconds, last_seconds, frames, "
                     "runs, end_boxes, coalesce(person, id), probability FROM tracks "
@@ -191,12 +211,15 @@ class TrackIndex:
                     "SELECT track, frame, seconds, x1, y1, x2, y2, quality, embedding FROM moments "
                     "ORDER BY track, frame"
                 ).fetchall()
-            except (sqlite3.Error, KeyError, TypeError, json.JSONDecodeError) as error:
+                names = dict(database.execute("SELECT person, name FROM names ORDER BY person"))
+            except sqlite3.Error as error:
                 raise ValueError(f"{path}: damaged track index ({error})") from None
-        return cls._of(path, meta, tracks, moments)
+        return cls._of(path, meta, tracks, moments, names)
 
     @classmethod
-    def _of(cls, path: Path, meta: IndexMeta, tracks: list[Any], moments: list[Any]) -> Self:
+    def _of(
+        cls, path: Path, meta: IndexMeta, tracks: list[Any], moments: list[Any], names: dict[int, str]
+    ) -> Self:
         ids, class_id, first, last, begin, end, count, runs, ends, persons, links = _columns(tracks, 11)
         owner, frame, seconds, x1, y1, x2, y2, quality, blobs = _columns(moments, 9)
         try:
@@ -224,6 +247,7 @@ class TrackIndex:
             boxes=np.array([x1, y1, x2, y2], np.float64).T,
             quality=np.array(quality, np.float64),
             embeddings=unit_rows(embeddings, len(moments)),
+            names=names,
         )
 
     def __len__(self) -> int:
@@ -262,6 +286,8 @@ def save_people(
     persons: NDArray[np.int64],
     probability: NDArray[np.float64],
     names: Mapping[int, str] | None = None,
+    *,
+    people_file: str | None = None,
 ) -> None:
     """Write into a finished index which person each track is, in place of what it said before.
 
@@ -271,6 +297,7 @@ def save_people(
         persons: ``(T,)`` person of each.
         probability: ``(T,)`` of the weakest link that joins it to its person; NaN for one alone.
         names: by person.
+        people_file: who is who in all videos that were tracked together; None: as the index has it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -286,6 +313,9 @@ def save_people(
                 database.executemany("INSERT INTO people VALUES (?, ?, ?)", rows)
                 database.execute("DELETE FROM names")
                 database.executemany("INSERT INTO names VALUES (?, ?)", (names or {}).items())
+                if people_file is not None:
+                    value = "people_file", json.dumps(people_file)
+                    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", value)
         except sqlite3.OperationalError as error:
             raise OSError(f"cannot write {path}: {error}") from None
 

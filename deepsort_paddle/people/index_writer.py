@@ -86,6 +86,7 @@ class TrackIndexWriter:
         moments_per_track: int = 8,
         thumbnail_size: tuple[int, int] = (128, 96),
         tracks_in_memory: int = 512,
+        camera_shift: float = 0.0,
     ) -> None:
         """Start the file.
 
@@ -103,6 +104,7 @@ class TrackIndexWriter:
             moments_per_track: most crops kept of each track.
             thumbnail_size: largest height and width of thumbnails, pixels.
             tracks_in_memory: tracks held at once; those not seen for longest go to the file.
+            camera_shift: what corrections of an earlier video of this camera have taught; see `IndexMeta`.
 
         Raises:
             OSError: the file can't be written.
@@ -118,7 +120,15 @@ class TrackIndexWriter:
                 raise ValueError(f"{label} must be 1 or more, got {count}")
         self.path = Path(path)
         self._meta = IndexMeta(
-            name, model, fps=fps, width=width, height=height, start_time=start_time, run=run or {}
+            name,
+            model,
+            fps=fps,
+            width=width,
+            height=height,
+            start_time=start_time,
+            run=run or {},
+            link_shift=camera_shift,
+            camera_shift=camera_shift,
         )
         self._live, self._size, self._thumbnail_size = live, moments_per_track, thumbnail_size
         self._most = tracks_in_memory

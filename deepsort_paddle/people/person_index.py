@@ -45,6 +45,7 @@ class Hit:
         seconds: first and last, since the start of the video.
         moments: frames of its crops that are most like the query, nearest first.
         start_time: ISO 8601 time of the video's first frame; None when unknown.
+        name: of the person, as corrections gave it; None when it has none.
     """
 
     video: str
@@ -57,6 +58,7 @@ class Hit:
     seconds: tuple[float, float]
     moments: tuple[int, ...]
     start_time: str | None = None
+    name: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -65,6 +67,7 @@ class Hit:
             "index": str(self.index),
             "track": self.track,
             "person": self.person,
+            "name": self.name,
             "distance": round(self.distance, 4),
             "probability": round(self.probability, 4),
             "frames": list(self.frames),
@@ -274,6 +277,7 @@ class PersonIndex:
             seconds=(begin, end),
             moments=tuple(index.moment_frames[moments][nearest].tolist()),
             start_time=index.meta.start_time,
+            name=index.names.get(int(index.persons[own])),
         )
 
     def join(self, *, min_probability: float = MIN_PROBABILITY) -> Identities:

@@ -79,6 +79,14 @@ class TrackingOptions:
         group=_TRACKER,
         kind=switch,
     )
+    same_camera: str | None = option(
+        None,
+        "corrected index of an earlier video of this camera: its answers also decide how readily "
+        "--identities joins tracks here",
+        group=_TRACKER,
+        metavar="FILE.sqlite",
+        role="input",
+    )
     offline: bool = option(
         False,
         "write results only at the end of the video: link broken tracks, fill gaps, smooth boxes",

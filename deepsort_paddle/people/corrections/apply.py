@@ -2,7 +2,8 @@
 
 The answers are pairs that the model was unsure of. They shift the log odds of all links of this index by one
 number, which is kept in it and used whenever its tracks are joined: a camera in whose light strangers look
-alike gets fewer links. The shift is the most likely one, given that most cameras need none.
+alike gets fewer links. The shift is the most likely one, given that most cameras need none, or that an
+earlier video of this camera needed a certain one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,13 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from deepsort_paddle.part_files import commit, temporary_path
-from deepsort_paddle.people.corrections.answers import Answers, groups
+from deepsort_paddle.people.corrections.answers import Answers
+from deepsort_paddle.people.corrections.collected import collect_answers
 from deepsort_paddle.people.corrections.file import Corrections
 from deepsort_paddle.people.corrections.splits import make_splits, undo_splits
-from deepsort_paddle.people.identities import Identities, find_identities, seen_together
-from deepsort_paddle.people.index_file import TrackIndex, connect, save_people
+from deepsort_paddle.people.identities import Identities, find_identities
+from deepsort_paddle.people.index_file import IndexMeta, TrackIndex, connect, save_people
 
-__all__ = ["Corrected", "apply_corrections", "link_shift"]
+__all__ = ["Corrected", "apply_corrections", "corrected_copy", "link_shift"]
 
 # Standard deviation of the shift among cameras, log odds; and the largest.
 _SHIFTS, _MOST = 1.0, 4.0
@@ -42,7 +45,7 @@ class Corrected:
 
     index: TrackIndex
     identities: Identities
-    names: dict[int, str]
+    names: Mapping[int, str]
 
     @property
     def persons(self) -> dict[int, int]:
@@ -69,46 +72,60 @@ def apply_corrections(path: str | Path, corrections: Corrections) -> Corrected:
         >>> print(len(set(now.persons.values())), "people")  # doctest: +SKIP
         13 people
     """
-    before = TrackIndex.read(path)
+    with corrected_copy(path, corrections) as corrected:
+        return corrected
+
+
+@contextmanager
+def corrected_copy(path: str | Path, corrections: Corrections) -> Iterator[Corrected]:
+    """A corrected copy of an index, which replaces it at the end; after an error the index stays.
+
+    Args:
+        path: of the index.
+        corrections: everything that is known.
+
+    Yields:
+        the corrected index; raises as `apply_corrections`.
+    """
+    meta = IndexMeta.read(path)
     part = temporary_path(path)
     try:
         shutil.copyfile(path, part)
-        corrected = _correct(part, before, corrections)
+        yield _correct(part, Path(path), meta, corrections)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     commit(path)
-    return replace(corrected, index=TrackIndex.read(path))
 
 
-def _correct(part: Path, before: TrackIndex, corrections: Corrections) -> Corrected:
-    """Correct a copy of an index."""
-    path = before.path
+def _correct(part: Path, path: Path, meta: IndexMeta, corrections: Corrections) -> Corrected:
+    """Correct the copy of an index."""
     with closing(connect(part, write=True)) as database, database:
         try:
             (frames,) = database.execute("SELECT count(*) FROM frames").fetchone()
-            if before.meta.frames and not frames:
+            if meta.frames and not frames:
                 raise ValueError(f"{path}: the index of a camera, which does not keep what corrections need")
-            undo_splits(database, before.meta.fps)
+            undo_splits(database, meta.fps)
             (tracks,) = database.execute("SELECT count(*) FROM tracks").fetchone()
-            corrections.check_run(path, before.meta, tracks)
-            make_splits(database, corrections.splits, before.meta.fps, where=corrections.path)
+            corrections.check_run(path, meta, tracks)
+            make_splits(database, corrections.splits, meta.fps, where=corrections.path)
             _keep(database, "tracks", tracks)
-            _keep(database, "link_shift", 0.0)
+            _keep(database, "link_shift", meta.camera_shift)
             _keep(database, "corrections", corrections.as_dict())
         except sqlite3.Error as error:
             raise ValueError(f"{path}: damaged track index ({error})") from None
     split = TrackIndex.read(part)
-    answers = _answers(split, corrections)
+    answers, named = collect_answers([split], [corrections])
     shift = _learn(split, answers)
     with closing(connect(part, write=True)) as database, database:
         _keep(database, "link_shift", shift)
-    split = TrackIndex.read(part)
+    split = replace(split, path=path, meta=replace(split.meta, link_shift=shift))
     found = find_identities(split, answers=answers)
     persons = split.ids[found.labels]
-    names = {int(persons[split.row(track)]): name for track, name in corrections.names.items()}
+    names = {int(persons[row]): name for row, name in named.items()}
     save_people(part, split.ids, persons, found.probability, names)
-    return Corrected(split, found, names)
+    index = replace(split, persons=persons, probability=found.probability, names=names)
+    return Corrected(index, found, names)
 
 
 def _keep(database: sqlite3.Connection, key: str, value: object) -> None:
@@ -116,39 +133,11 @@ def _keep(database: sqlite3.Connection, key: str, value: object) -> None:
     database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
 
 
-def _answers(index: TrackIndex, corrections: Corrections) -> Answers:
-    """What was said of rows of the index; tracks of one name are one person, tracks of two names two.
-
-    Raises:
-        ValueError: a track does not exist, or what was said can't all be true.
-    """
-    where = corrections.path
-    named = sorted(corrections.names)
-    known = set(index.ids.tolist())
-    for track in (*named, *(track for link in corrections.links for track in (link.first, link.second))):
-        if track not in known:
-            raise ValueError(f"{where}: there is no track {track}, the run has {len(known)} tracks")
-    same = [(link.first, link.second) for link in corrections.links if link.same]
-    different = [(link.first, link.second) for link in corrections.links if not link.same]
-    for place, first in enumerate(named):
-        for second in named[place + 1 :]:
-            alike = corrections.names[first] == corrections.names[second]
-            (same if alike else different).append((first, second))
-    rows = [(index.row(first), index.row(second)) for first, second in same]
-    person = groups(len(index), rows)
-    together = [(int(index.ids[a]), int(index.ids[b])) for a, b in seen_together(index)]
-    for pairs, why in ((different, "are two people"), (together, "are seen at the same time")):
-        for first, second in pairs:
-            if person[index.row(first)] == person[index.row(second)]:
-                raise ValueError(f"{where}: tracks {first} and {second} can't be one person: they {why}")
-    apart = tuple((index.row(first), index.row(second)) for first, second in different)
-    return Answers(tuple(rows), apart)
-
-
 def _learn(index: TrackIndex, answers: Answers) -> float:
     """The shift of an index's links that its answers ask for."""
+    taken_over = index.meta.camera_shift
     if not (answers.same or answers.different):
-        return 0.0
+        return taken_over
     found = find_identities(index)
     odds = {
         (first, second): odd
@@ -161,7 +150,7 @@ def _learn(index: TrackIndex, answers: Answers) -> float:
             if odd > -np.inf:  # others are too unlike to say anything
                 known.append(odd)
                 said.append(same)
-    return link_shift(known, said)
+    return float(np.clip(taken_over + link_shift(known, said), -_MOST, _MOST))
 
 
 def link_shift(log_odds: ArrayLike, same: ArrayLike) -> float:

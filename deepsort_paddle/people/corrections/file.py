@@ -154,13 +154,13 @@ class Corrections:
             "names": {str(track): name for track, name in self.names.items()},
         }
 
-    def check_run(self, path: str | Path, meta: IndexMeta, tracks: int) -> None:
+    def check_run(self, path: str | Path, meta: IndexMeta, tracks: int | None = None) -> None:
         """Raise unless the index is that of the run which the corrections are for.
 
         Args:
             path: of the index.
             meta: of the index.
-            tracks: number of tracks of the run.
+            tracks: number of tracks of the run; None leaves it unchecked.
 
         Raises:
             ValueError: it is of another model, another video or another run.
@@ -170,7 +170,7 @@ class Corrections:
             raise ValueError(f"{self.path}: for an index of the model {name}, but {path} is of {meta.model}")
         if self.video is not None and self.video != meta.name:
             raise ValueError(f"{self.path}: for the video {self.video}, but {path} is of {meta.name}")
-        if self.tracks is not None and self.tracks != tracks:
+        if tracks is not None and self.tracks not in (None, tracks):
             raise ValueError(
                 f"{self.path}: for a run of {self.tracks} tracks, but {path} has {tracks}: another run"
             )

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from deepsort_paddle import PersonIndex, TrackIndex, track_video, track_videos
 from deepsort_paddle.batch import many
 from deepsort_paddle.batch.jobs import Job, Outcome
-from deepsort_paddle.batch.people import join_videos
 from deepsort_paddle.batch.video_result import VideoResult
 from deepsort_paddle.batch.worker import run_job
 from deepsort_paddle.cli import track
 from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.people.videos import join_videos
 from deepsort_paddle.structures import Detections
 
 FRAMES, PLACES = 12, (10, 80, 150)
@@ -168,6 +168,73 @@ def test_corrections_of_a_video_are_not_discarded_by_the_next_run(desk: Path) ->
     ):
         run("door", "yard")
     assert TrackIndex.read("out/door.sqlite").meta.corrections is not None
+
+
+def correct(video: str, names: dict[str, str]) -> None:
+    """Apply names of tracks to one of the videos."""
+    said = {"kind": "deepsort-paddle corrections", "format": 1, "names": names}
+    Path("c.json").write_text(json.dumps(said))
+    words = ["--apply", "c.json", "--index", f"out/{video}.sqlite", "--quiet"]
+    assert track([f"{video}.mp4", *words]) == 0
+
+
+def persons_of(video: str) -> tuple[dict[int, int], dict[int, str]]:
+    """Person of each track, and names, as index, CSV and JSON of a video say."""
+    index = TrackIndex.read(Path("out", f"{video}.sqlite"))
+    persons = dict(zip(index.ids.tolist(), index.persons.tolist(), strict=True))
+    rows = csv.DictReader(Path("out", f"{video}.csv").read_text().splitlines())
+    assert {int(row["id"]): int(row["person"]) for row in rows} == persons
+    summary = json.loads(Path("out", f"{video}.json").read_text())["summary"]
+    assert {int(track): person for track, person in summary["person_of_track"].items()} == persons
+    names = {int(person): name for person, name in summary.get("names", {}).items()}
+    assert names == dict(index.names)
+    return persons, names
+
+
+def test_corrections_of_a_video_reach_the_others(desk: Path) -> None:
+    run("door", "yard")
+    correct("door", {"1": "Anna"})
+    assert persons_of("door") == ({1: 1, 2: 2, 3: 3}, {1: "Anna"})
+    assert persons_of("yard") == ({1: 4, 2: 1, 3: 5}, {1: "Anna"})
+    correct("yard", {"2": "Bob", "3": "Cleo"})  # who is not Anna
+    assert persons_of("door") == ({1: 1, 2: 2, 3: 3}, {1: "Anna"})
+    assert persons_of("yard") == ({1: 4, 2: 5, 3: 6}, {5: "Bob", 6: "Cleo"})
+    document = json.loads(Path("out/people.json").read_text())
+    assert {one["person"]: one.get("name") for one in document["persons"]} == {
+        **dict.fromkeys(range(1, 7)),
+        **{1: "Anna", 5: "Bob", 6: "Cleo"},
+    }
+    correct("door", {"1": "Anna", "3": "Cleo"})  # tracks of one name are one person, in two videos too
+    assert persons_of("door")[0][3] == persons_of("yard")[0][3]
+    correct("yard", {})
+    assert persons_of("yard") == ({1: 4, 2: 1, 3: 5}, {1: "Anna"})
+
+
+def test_a_video_whose_results_were_moved_is_numbered_alone(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("door", "yard")
+    Path("out/people.json").rename("people.json")
+    said = {"kind": "deepsort-paddle corrections", "format": 1, "names": {"2": "Anna"}}
+    Path("c.json").write_text(json.dumps(said))
+    assert track(["yard.mp4", "--apply", "c.json", "--index", "out/yard.sqlite"]) == 0
+    assert "does not list out/yard.sqlite: persons are numbered within this video" in capsys.readouterr().err
+    assert persons_of("yard") == ({1: 1, 2: 2, 3: 3}, {2: "Anna"})
+
+
+def test_another_video_that_cannot_be_written_again_is_named(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("door", "yard")
+    said = {"kind": "deepsort-paddle corrections", "format": 1, "names": {"1": "Anna"}}
+    Path("c.json").write_text(json.dumps(said))
+    Path("yard.mp4").rename("moved.mp4")
+    assert track(["door.mp4", "--apply", "c.json", "--index", "out/door.sqlite"]) == 0
+    assert "yard: its outputs still have the former persons: " in capsys.readouterr().err
+    assert persons_of("door")[1] == {1: "Anna"}
+    Path("moved.mp4").rename("yard.mp4")
+    assert track(["door.mp4", "--apply", "c.json", "--index", "out/door.sqlite"]) == 0
+    assert persons_of("yard")[1] == {1: "Anna"}
 
 
 def test_the_command_sums_up_all_videos_in_a_line(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:

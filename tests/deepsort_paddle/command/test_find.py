@@ -17,6 +17,7 @@ from deepsort_paddle.appearance.default_model import default_model
 from deepsort_paddle.appearance.encoder import AppearanceEncoder
 from deepsort_paddle.command.find import main
 from deepsort_paddle.frames import Frame
+from deepsort_paddle.people.index_file import TrackIndex, save_people
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
 from deepsort_paddle.structures import Detections, Tracks
@@ -114,6 +115,18 @@ def test_a_track_is_found_in_the_other_camera_without_the_model(
     monkeypatch.setattr("deepsort_paddle.appearance.encoder.AppearanceEncoder", None)
     assert main([f"{cameras / 'yard.sqlite'}:2", str(cameras)]) == 0
     assert re.search(r"^1 +<b>door</b> +1 +1 +0:00 to 0:01", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_hits_have_the_names_that_corrections_gave(
+    cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, page = tmp_path / "named", tmp_path / "hits.html"
+    shutil.copytree(cameras, folder)
+    index = TrackIndex.read(folder / "door.sqlite")
+    save_people(index.path, index.ids, index.persons, index.probability, {1: "Anna <3"})
+    assert main([f"{folder / 'yard.sqlite'}:2", str(folder), "--report", str(page)]) == 0
+    assert re.search(r"^1 +<b>door</b> +1 +1 Anna <3 +0:00", capsys.readouterr().out, re.MULTILINE)
+    assert "Anna &lt;3" in page.read_text()
 
 
 def test_nobody_is_near_enough(cameras: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from deepsort_paddle import PersonIndex, TrackIndex, track_video
 from deepsort_paddle.cli import track
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.media.video_writer import VideoWriter
+from deepsort_paddle.people.index_file import connect
 from deepsort_paddle.structures import Detections
 from deepsort_paddle.tracked_frame import TrackedFrame
 
@@ -202,3 +205,33 @@ def test_a_run_that_is_stopped_keeps_its_people(clip: Path, tmp_path: Path) -> N
     assert {row["person"] for row in rows} == {"1", "2"}
     with pytest.raises(ValueError, match="stopped before the end"):
         TrackIndex.read(tmp_path / "a.sqlite")
+
+
+def test_answers_are_passed_on_to_the_next_video_of_the_camera(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common: dict[str, Any] = {"detector": detect, "reid": MeanColor(), "preset": "deepsort", "max_age": 3}
+    track_video(clip, **common, identities=True, index="monday.sqlite")
+    with closing(connect(Path("monday.sqlite"), write=True)) as database, database:
+        database.execute("UPDATE meta SET value = '-4.0' WHERE key = 'link_shift'")
+    for name, same_camera in (("plain", None), ("taught", "monday.sqlite")):
+        track_video(clip, **common, identities=True, index=f"{name}.sqlite", same_camera=same_camera)
+    plain, taught = (TrackIndex.read(f"{name}.sqlite") for name in ("plain", "taught"))
+    assert (taught.meta.camera_shift, taught.meta.link_shift) == (-4.0, -4.0)
+    assert len(set(taught.persons.tolist())) > len(set(plain.persons.tolist()))
+
+
+def test_the_index_of_the_camera_must_be_of_the_same_model(clip: Path, tmp_path: Path) -> None:
+    common: dict[str, Any] = {"detector": detect, "preset": "deepsort"}
+    track_video(clip, **common, reid=MeanColor(), index=tmp_path / "monday.sqlite")
+
+    class Other(MeanColor):
+        """Another model."""
+
+    with pytest.raises(ValueError, match="made with the model MeanColor .* this run uses Other"):
+        track_video(
+            clip, **common, reid=Other(), identities=True, same_camera=str(tmp_path / "monday.sqlite")
+        )
+    with pytest.raises(ValueError, match="--same-camera needs --identities"):
+        track_video(clip, **common, same_camera=str(tmp_path / "monday.sqlite"))

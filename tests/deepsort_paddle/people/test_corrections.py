@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from deepsort_paddle.people.corrections.apply import apply_corrections, link_shift
 from deepsort_paddle.people.corrections.file import KIND, Corrections
 from deepsort_paddle.people.frame_rows import replay
-from deepsort_paddle.people.index_file import TrackIndex
+from deepsort_paddle.people.index_file import TrackIndex, connect
 
 Write = Callable[..., TrackIndex]
 # Track 1 is person 0 and then person 1; track 2 is person 0 again; track 3 is there all the time.
@@ -110,6 +111,28 @@ def test_answers_shift_the_links_of_a_camera(tmp_path: Path, write_run: Write) -
     shifted = apply_corrections(index.path, said(links=[{"tracks": [1, 2], "same": False}])).index
     assert shifted.meta.link_shift < 0
     assert apply_corrections(index.path, said()).index.meta.link_shift == 0
+
+
+def test_answers_of_an_earlier_video_of_the_camera_are_the_start(tmp_path: Path, write_run: Write) -> None:
+    index = write_run(tmp_path / "a.sqlite", RUN)
+    with closing(connect(index.path, write=True)) as database, database:
+        database.execute("UPDATE meta SET value = '-2.5' WHERE key IN ('camera_shift', 'link_shift')")
+    assert apply_corrections(index.path, said()).index.meta.link_shift == -2.5
+    answered = apply_corrections(index.path, said(links=[{"tracks": [1, 2], "same": True}])).index
+    assert answered.meta.link_shift > -2.5
+    assert apply_corrections(index.path, said()).index.meta.link_shift == -2.5
+
+
+def test_an_index_is_read_once(tmp_path: Path, write_run: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = write_run(tmp_path / "a.sqlite", RUN)
+    read, calls = TrackIndex.read, []
+    monkeypatch.setattr(TrackIndex, "read", lambda path: calls.append(path) or read(path))
+    corrected = apply_corrections(index.path, said(names={"1": "Anna"})).index
+    assert len(calls) == 1
+    monkeypatch.undo()
+    again = TrackIndex.read(index.path)
+    assert (corrected.path, corrected.meta, corrected.names) == (again.path, again.meta, again.names)
+    assert corrected.persons.tolist() == again.persons.tolist()
 
 
 def test_the_document_of_corrections_reads_back() -> None:

@@ -49,6 +49,16 @@ def test_a_track_is_found_in_the_other_camera(cameras: Path) -> None:
     assert len(hit.moments) == 8
 
 
+def test_a_hit_has_the_name_that_corrections_gave(cameras: Path) -> None:
+    door = cameras / "door.sqlite"
+    index = TrackIndex.read(door)
+    save_people(door, index.ids, index.persons, index.probability, {1: "Anna"})
+    people = PersonIndex.open([cameras])
+    hits = people.search(people.embeddings_of(door, 1)).hits
+    assert [(hit.video, hit.name) for hit in hits] == [("door", "Anna"), ("yard", None)]
+    assert hits[0].as_dict()["name"] == "Anna"
+
+
 def test_the_query_itself_and_who_was_seen_with_it_are_no_hits(cameras: Path) -> None:
     people, door = PersonIndex.open([cameras]), cameras / "door.sqlite"
     found = people.search(people.embeddings_of(door, 1), max_distance=2, tracks=[(door, 1)])
