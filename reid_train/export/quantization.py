@@ -3,8 +3,7 @@
 Static quantization: the weights of each convolution become int8 with a scale per channel, activations uint8
 with the range measured on crops of the training set. The result is an ONNX file of the float graph with
 pairs of QuantizeLinear and DequantizeLinear (QDQ), which ONNX Runtime and OpenVINO replace by integer
-kernels. The loss of accuracy is measured on persons held out of training, with the final files; bfloat16 is
-allowed if every embedding stays within `BFLOAT16_COSINE`.
+kernels. `precisions` measures the loss of accuracy on persons held out of training, with the final files.
 """
 
 from __future__ import annotations
@@ -13,66 +12,28 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import paddle
 from numpy.typing import NDArray
 
 from deepsort_paddle.inference.libraries import import_onnxruntime
 from deepsort_paddle.part_files import writing
 from reid_train.data.datasets import ImageIndex
 from reid_train.data.image_cache import decode_images
-from reid_train.evaluation.figures import RankingFigures, ranking_figures, recall_at
-from reid_train.export.export import (
-    exported_predictor,
-    onnx_predictor,
-    onnx_runner,
-    reworked,
-)
+from reid_train.export.export import onnx_predictor, reworked
 from reid_train.export.model_card import with_precisions
+from reid_train.export.precisions import Precision, measure_precisions
 from reid_train.training.transforms import Preprocessing
 
-__all__ = ["BFLOAT16_COSINE", "INT8_FILE", "Precision", "quantize"]
+__all__ = ["INT8_FILE", "quantize"]
 
 INT8_FILE = "inference_int8.onnx"
-# A lower cosine is more than rounding.
-BFLOAT16_COSINE = 0.999
 CALIBRATION_IMAGES = 256
 _BATCH = 16
-Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """The accuracy of a network in one precision, on held-out images.
-
-    Attributes:
-        name: float32, bfloat16 or int8.
-        min_cosine: smallest cosine similarity of an embedding with that of float32.
-        mean_cosine: mean cosine similarity.
-        recall1: Recall@1, all against all.
-        figures: ranking figures; None if cameras are unknown.
-    """
-
-    name: str
-    min_cosine: float
-    mean_cosine: float
-    recall1: float
-    figures: RankingFigures | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the entry of ``encoder.json``."""
-        ranking = {} if self.figures is None else asdict(self.figures)
-        return {
-            "min_cosine": self.min_cosine,
-            "mean_cosine": self.mean_cosine,
-            "evaluation": {**ranking, "recall1": self.recall1},
-        }
 
 
 def quantize(
@@ -93,7 +54,7 @@ def quantize(
         seed: seed of the choice.
 
     Returns:
-        float32, int8 and, if this CPU supports it, bfloat16 (in Paddle).
+        float32, int8 and, if this CPU computes in it, bfloat16.
 
     Raises:
         FileNotFoundError: the folder has no export.
@@ -109,29 +70,20 @@ def quantize(
     description, prepare = _described(folder)
     rows = np.random.default_rng(seed).permutation(len(calibration))[:images]
     crops = _decoded([calibration.paths[row] for row in rows], prepare)
-    pictures = _decoded(dev.paths, prepare)
+    held_out = _decoded(dev.paths, prepare)
     with reworked(folder) as part:
         with tempfile.TemporaryDirectory() as scratch:
             source = _onnx_of(part, description, Path(scratch))
             _write_int8(source, part / INT8_FILE, crops, Path(scratch))
-            plain = _embedded(onnx_runner(source), pictures)
-        found = [
-            _judged("float32", plain, plain, dev),
-            _judged("int8", _embedded(onnx_runner(part / INT8_FILE), pictures), plain, dev),
-        ]
-        description["files"]["int8"] = INT8_FILE
-        description["int8"] = {"calibration_images": len(crops), "seed": seed, **found[1].as_dict()}
-        if paddle.base.core.supports_bfloat16_fast_performance():
-            run = exported_predictor(part, bfloat16=True)
-            found.append(_judged("bfloat16", _embedded(run, pictures), plain, dev))
-            allowed = found[2].min_cosine >= BFLOAT16_COSINE
-            description["bfloat16"] = {"allowed": allowed, **found[2].as_dict()}
+            description["files"]["int8"] = INT8_FILE
+            description["int8"] = {"calibration_images": len(crops), "seed": seed}
+            found = measure_precisions(part, description, held_out, dev, onnx=source)
         with writing(folder):
             (part / "encoder.json").write_text(json.dumps(description, indent=2) + "\n")
             card = part / "MODEL_CARD.md"
             if card.is_file():
                 card.write_text(with_precisions(card.read_text(encoding="utf-8"), description))
-    return tuple(found)
+    return found
 
 
 def _described(folder: Path) -> tuple[dict[str, Any], Preprocessing]:
@@ -226,25 +178,3 @@ def _silence() -> Iterator[None]:
     finally:
         logger.setLevel(level)
         onnxruntime.set_default_logger_severity(2)
-
-
-def _embedded(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return ``(N, D)`` unit rows."""
-    rows = [run(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
-    return np.concatenate(rows).astype(np.float32, copy=False)
-
-
-def _judged(
-    name: str, embeddings: NDArray[np.float32], plain: NDArray[np.float32], dev: ImageIndex
-) -> Precision:
-    cosine = np.einsum("nd,nd->n", embeddings.astype(np.float64), plain.astype(np.float64))
-    cosine /= np.linalg.norm(embeddings, axis=1) * np.linalg.norm(plain, axis=1)
-    # Rounding changes the length of rows slightly; the ranking needs exact unit rows.
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return Precision(
-        name=name,
-        min_cosine=float(cosine.min()),
-        mean_cosine=float(cosine.mean()),
-        recall1=recall_at(unit, dev.pids),
-        figures=ranking_figures(unit, dev),
-    )

@@ -18,7 +18,8 @@ from reid_train.data.image_index import ImageIndex
 from reid_train.evaluation.calibration import Calibration
 from reid_train.export.export import reworked
 from reid_train.export.measurements import measure
-from reid_train.export.model_card import with_figures
+from reid_train.export.model_card import with_figures, with_precisions
+from reid_train.export.precisions import measure_precisions
 from reid_train.training.transforms import Preprocessing
 
 __all__ = ["recalibrate"]
@@ -29,7 +30,8 @@ def recalibrate(
 ) -> tuple[float, Calibration]:
     """Measure an export in these sets, and give it the threshold that holds in all of them.
 
-    The figures, the calibration, the model card and the checksums of the folder are replaced.
+    The figures, the calibration, the model card and the checksums of the folder are replaced. An int8 form is
+    measured anew too: figures of several precisions are of the same images.
 
     Args:
         folder: as `export` writes it; it stays as it is until all is done.
@@ -70,9 +72,16 @@ def recalibrate(
         description["max_cosine_distance"] = measured.calibration.max_cosine_distance
         description["evaluation"] = measured.evaluation
         description["calibration"] = measured.calibration_dict()
+        name, dev = next(iter(sets.items()))
+        if "int8" in description:
+            onnx = description["files"].get("onnx")
+            measure_precisions(
+                part, description, images[name], dev, onnx=None if onnx is None else part / str(onnx)
+            )
         with writing(folder):
             path.write_text(json.dumps(description, indent=2) + "\n")
             card = part / "MODEL_CARD.md"
             if card.is_file():
-                card.write_text(with_figures(card.read_text(encoding="utf-8"), description))
+                text = with_figures(card.read_text(encoding="utf-8"), description)
+                card.write_text(with_precisions(text, description) if "int8" in description else text)
     return before, measured.calibration

@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
+from deepsort_paddle.appearance.spec import verify_checksums
 from reid_train.command_line import main
-from reid_train.export import quantization
+from reid_train.export import precisions, quantization
 from reid_train.export.export import export, onnx_runner, probe_image
 from reid_train.export.quantization import INT8_FILE, quantize
+from reid_train.export.recalibration import recalibrate
 from reid_train.training.parallel import World
 from reid_train.training.trainer import Trainer
 
@@ -69,26 +71,32 @@ def test_a_second_run_gives_the_same_files(folder, train_index, dev_index, capfd
     capfd.readouterr()
 
 
+class Turned:
+    """Stands for a `Predictor` whose bfloat16 turns each row by an angle."""
+
+    cosine = 1.0
+    supported = True
+
+    def __init__(self, model, params=None, *, device, bfloat16=False, openvino=False):
+        self._run = onnx_runner(model.with_suffix(".onnx"))
+        self._turned = bfloat16
+        self.bfloat16 = bfloat16 and self.supported
+
+    def run(self, images):
+        rows = self._run(images)
+        if not self._turned:
+            return rows
+        side = np.roll(rows, 1, axis=1)
+        side -= (side * rows).sum(axis=1, keepdims=True) * rows
+        side /= np.linalg.norm(side, axis=1, keepdims=True)
+        return self.cosine * rows + np.sqrt(1 - self.cosine**2) * side
+
+
 @pytest.mark.parametrize(("cosine", "allowed"), [(0.9995, True), (0.99, False)])
 def test_bfloat16_is_allowed_where_every_embedding_stays(
     folder, train_index, dev_index, monkeypatch, cosine, allowed, capfd
 ):
-    def rounded(part, *, bfloat16):
-        assert bfloat16
-        run = onnx_runner(part / "inference.onnx")
-
-        def turned(images):
-            rows = run(images)
-            side = np.roll(rows, 1, axis=1)
-            side -= (side * rows).sum(axis=1, keepdims=True) * rows
-            side /= np.linalg.norm(side, axis=1, keepdims=True)
-            return cosine * rows + np.sqrt(1 - cosine**2) * side
-
-        return turned
-
-    core = quantization.paddle.base.core
-    monkeypatch.setattr(core, "supports_bfloat16_fast_performance", lambda: True)
-    monkeypatch.setattr(quantization, "exported_predictor", rounded)
+    monkeypatch.setattr(precisions, "Predictor", type("Half", (Turned,), {"cosine": cosine}))
     found = quantize(folder, train_index, dev_index, images=9)
     assert found[2].min_cosine == pytest.approx(cosine, abs=1e-4)
     assert described(folder)["bfloat16"]["allowed"] is allowed
@@ -97,10 +105,54 @@ def test_bfloat16_is_allowed_where_every_embedding_stays(
 
 
 def test_a_cpu_without_bfloat16_says_nothing_of_it(folder, train_index, dev_index, monkeypatch, capfd):
-    core = quantization.paddle.base.core
-    monkeypatch.setattr(core, "supports_bfloat16_fast_performance", lambda: False)
+    monkeypatch.setattr(precisions, "Predictor", type("Plain", (Turned,), {"supported": False}))
     assert len(quantize(folder, train_index, dev_index, images=9)) == 2
     assert described(folder)["bfloat16"] == {"allowed": False}
+    capfd.readouterr()
+
+
+@pytest.mark.parametrize("openvino", [True, False])
+def test_the_fastest_library_runs_each_precision(
+    folder, train_index, dev_index, monkeypatch, openvino, capfd
+):
+    opened = []
+
+    class Opened(Turned):
+        def __init__(self, model, params=None, **options):
+            super().__init__(model, params, **options)
+            opened.append((model.name, options.get("bfloat16", False), options.get("openvino", False)))
+
+    monkeypatch.setattr(precisions, "Predictor", Opened)
+    monkeypatch.setattr(precisions, "find_spec", lambda name: name if openvino else None)
+    quantize(folder, train_index, dev_index, images=9)
+    assert opened == [
+        ("inference.onnx", False, False),
+        (INT8_FILE, False, openvino),
+        ("inference.onnx" if openvino else "inference.json", True, openvino),
+    ]
+    capfd.readouterr()
+
+
+def test_a_calibration_elsewhere_measures_every_precision_there(folder, train_index, dev_index, capfd):
+    quantize(folder, train_index, dev_index, images=9)
+    card = folder / "MODEL_CARD.md"
+    card.write_text(
+        card.read_text().replace("\n## Training\n", "\n## On other data\n\nMine.\n\n## Training\n")
+    )
+    elsewhere = dev_index[dev_index.pids != dev_index.pids[0]]
+    recalibrate(folder, {"elsewhere": elsewhere})
+    description = described(folder)
+    assert description["evaluation"]["images"] == description["int8"]["images"] == len(elsewhere)
+    assert description["int8"]["ids"] == 3
+    assert description["int8"]["calibration_images"] == 9
+    for name in ("rank1", "mean_ap", "recall1"):
+        assert description["int8"]["float32"][name] == pytest.approx(description["evaluation"][name])
+    text = card.read_text()
+    assert f"Measured on {len(elsewhere)} images of 3 persons." in text
+    titles = [line for line in text.splitlines() if line.startswith("## ")]
+    assert titles[:4] == ["## Figures", "## Precision", "## On other data", "## Training"]
+    assert "Mine." in text
+    verify_checksums(folder, sorted(set(contents(folder)) - {"SHA256SUMS"}))
     capfd.readouterr()
 
 
@@ -157,8 +209,6 @@ def test_the_command_tells_each_precision(folder, people, strangers, capsys):
 @pytest.mark.parametrize("images", [1, *(quantization._BATCH + more for more in (-1, 0, 1))])
 def test_batches_hold_every_image_once(images):
     crops = np.arange(images * 3, dtype=np.uint8).reshape(images, 1, 1, 3)
-    rows = quantization._embedded(lambda batch: batch.reshape(len(batch), 3).astype(np.float32), crops)
-    np.testing.assert_array_equal(rows, crops.reshape(images, 3))
     reader = quantization._Crops("image", crops)
     batches = list(iter(reader.get_next, None))
     np.testing.assert_array_equal(np.concatenate([batch["image"] for batch in batches]), crops)
