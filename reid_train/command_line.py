@@ -196,6 +196,13 @@ def build_parser() -> OneLineParser:
     _dashed(
         export, "--onnx", action="store_true", help="also write inference.onnx, with the same parity check"
     )
+    _dashed(
+        export,
+        "--float16",
+        action="store_true",
+        help="store weights as float16, which halves the files; refused where an embedding's cosine falls "
+        "below 0.9999",
+    )
     calibrate = commands.add_parser(
         "calibrate", help="measure an export in your scenes, and set its threshold"
     )

@@ -64,6 +64,7 @@ def export(
     data: Sequence[Path],
     model_save_dir: Path,
     onnx: bool,
+    float16: bool,
     use_gpu: str,
     batch_size: int,
     **expected: Any,
@@ -74,7 +75,9 @@ def export(
     sets = _dev_sets(data)
     for dev in sets.values():
         require_no_leak(recorded_identities(checkpoint.origin), identities(dev))
-    _, _, calibration = export_network(checkpoint, sets, model_save_dir, onnx=onnx, batch_size=batch_size)
+    _, _, calibration = export_network(
+        checkpoint, sets, model_save_dir, onnx=onnx, float16=float16, batch_size=batch_size
+    )
     if not is_export(pretrained_model):
         yield from (f"note: {line}" for line in best_hint(pretrained_model))
     if calibration is None:

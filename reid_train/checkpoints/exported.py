@@ -152,7 +152,7 @@ def _fill(network: nn.Layer, params: Path) -> None:
     ).items():
         if place not in stored or stored[place].shape != value.shape:
             raise ValueError(f"{params}: no array that fits {name}, {tuple(value.shape)}")
-        value.set_value(stored[place])
+        value.set_value(stored[place].cast(value.dtype))  # of weights stored as float16
 
 
 def _by_place(items: Iterable[tuple[str, Any]]) -> dict[tuple[str, int, str], Any]:

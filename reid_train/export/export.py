@@ -30,6 +30,7 @@ from reid_train.data.image_cache import decode_images
 from reid_train.evaluation.calibration import Calibration
 from reid_train.evaluation.features import embed
 from reid_train.evaluation.figures import RankingFigures
+from reid_train.export.half_storage import require_close, store_as_float16
 from reid_train.export.measurements import Measured, measure
 from reid_train.export.model_card import model_card
 from reid_train.models import parameter_count
@@ -42,6 +43,7 @@ __all__ = ["export", "write_checksums"]
 
 ONNX_FILE = "inference.onnx"
 PARITY_BATCHES = (1, 7)
+COMPARED_IMAGES = 128
 # DeepSORT's threshold, for an export without images for calibration.
 UNCALIBRATED = 0.2
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -65,6 +67,7 @@ def export(
     folder: Path,
     *,
     onnx: bool = False,
+    float16: bool = False,
     batch_size: int = 16,
 ) -> tuple[RankingFigures | None, float | None, Calibration | None]:
     """Export the network of a checkpoint.
@@ -76,6 +79,7 @@ def export(
             and parity on the probe image.
         folder: ``weights/<name>``; an earlier export there is replaced.
         onnx: also write ``inference.onnx``, checked for the same parity.
+        float16: store weights as float16 (`half_storage`), if the embeddings stay the same up to rounding.
         batch_size: images per forward pass.
 
     Returns:
@@ -83,8 +87,9 @@ def export(
         the exported network; each None without images.
 
     Raises:
-        ValueError: the checkpoint does not fit its configuration, parity is not reached, there are no images
-            for calibration, or the folder contains something other than an export.
+        ValueError: the checkpoint does not fit its configuration, parity is not reached, float16 changes
+            embeddings, there are no images for calibration, or the folder contains something other than an
+            export.
         OSError: the folder cannot be written.
     """
     folder = folder.resolve()
@@ -102,6 +107,14 @@ def export(
         name: decode_images(index.paths, prepare.height, prepare.width, prepare)
         for name, index in sets.items()
     }
+    parameters = parameter_count(network)
+    rounding = {}
+    if float16:
+        compared = evenly_chosen(next(iter(images.values()), probe), COMPARED_IMAGES)
+        plain = embed(network, compared)
+        store_as_float16(network)
+        cosine = require_close(plain, embed(network, compared))
+        rounding = {"parameters": {"dtype": "float16", "min_cosine": cosine, "images": len(compared)}}
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -115,6 +128,7 @@ def export(
         description = {
             **_description(folder.name, prepare, len(trained), part),
             "max_cosine_distance": UNCALIBRATED if calibration is None else calibration.max_cosine_distance,
+            **rounding,
             "parity": {"max_abs_error": parity, "tolerance": PARITY_TOLERANCE},
             # The trained network's output for `probe_image`, for checks without the checkpoint.
             "probe": {"embedding": trained.tolist()},
@@ -132,12 +146,17 @@ def export(
         }
         with writing(folder):
             (part / "encoder.json").write_text(json.dumps(description, indent=2) + "\n")
-            (part / "MODEL_CARD.md").write_text(model_card(description, parameter_count(network)))
+            (part / "MODEL_CARD.md").write_text(model_card(description, parameters))
             write_checksums(part)
             replace_folder(folder, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return figures, evaluation.get("recall1"), calibration
+
+
+def evenly_chosen(images: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """At most ``count`` of ``(N, H, W, 3)`` images, from the first to the last."""
+    return images[np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))]
 
 
 def _require_replaceable(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from reid_train.evaluation.colour_cast import CASTS
 
-__all__ = ["model_card", "with_precisions"]
+__all__ = ["model_card", "with_figures", "with_precisions"]
 
 RANKING = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "mean_ap": "mAP", "mean_inp": "mINP"}
 RECALL = {"recall1": "Recall@Rank-1 (all against all)"}
@@ -101,15 +101,19 @@ def with_figures(card: str, description: Mapping[str, Any]) -> str:
 
 
 def with_precisions(card: str, description: Mapping[str, Any]) -> str:
-    """Return the card with a section on lower precision before that on training; replaces an earlier one.
+    """Return the card with a section on lower precision, after the figures or in place of an earlier one.
 
     Args:
         card: Markdown.
         description: the content of ``encoder.json`` after quantization.
     """
-    before, training, after = card.partition("\n## Training\n")
-    before = before.partition("\n## Precision\n")[0]
-    plain, int8, half = description["evaluation"], description["int8"], description["bfloat16"]
+    name = "Precision" if "\n## Precision\n" in card else "Figures"
+    before, title, after = card.partition(f"\n## {name}\n")
+    section, mark, rest = after.partition("\n## ")
+    if name == "Figures":
+        before += title + section
+    int8, half = description["int8"], description["bfloat16"]
+    plain = int8.get("float32", description["evaluation"])
     names = {name: title for name, title in {**RANKING, **RECALL}.items() if name in int8["evaluation"]}
     rows = {"float32": {"evaluation": plain, "min_cosine": 1.0, "mean_cosine": 1.0}, "int8": int8}
     if "min_cosine" in half:
@@ -127,14 +131,17 @@ def with_precisions(card: str, description: Mapping[str, Any]) -> str:
         ]
     )
     half_text = "is used if the CPU supports it." if half["allowed"] else "is used with `--precision` only."
+    measured_on = (
+        f"\nMeasured on {int8['images']:,} images of {int8['ids']} persons." if "ids" in int8 else ""
+    )
     return f"""{before}
 ## Precision
 
 {table}
 
 int8: `{description["files"]["int8"]}`, activation ranges from {int8["calibration_images"]} crops of the
-training set; it is used with `--precision int8` only. bfloat16 {half_text}
-{training}{after}"""
+training set; it is used with `--precision int8` only. bfloat16 {half_text}{measured_on}
+{mark}{rest}"""
 
 
 def _figures_section(description: Mapping[str, Any]) -> str:
@@ -142,10 +149,18 @@ def _figures_section(description: Mapping[str, Any]) -> str:
         f"{value:.1e} at {name.replace('_', ' ')}"
         for name, value in description["parity"]["max_abs_error"].items()
     )
+    stored = description.get("parameters")
+    rounding = (
+        f"Weights are stored as {stored['dtype']} and computed with in float32: the cosine with the trained\n"
+        f"network's embeddings is at least {stored['min_cosine']:.6f} on {stored['images']} images. With the "
+        "same rounded weights:\n"
+        if stored
+        else ""
+    )
     return f"""{_figures(description["evaluation"])}
 
 {_threshold(description)}
-Largest difference of embedding values between exported and trained network: {parity}.
+{rounding}Largest difference of embedding values between exported and trained network: {parity}.
 """
 
 

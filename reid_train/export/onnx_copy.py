@@ -17,6 +17,7 @@ from reid_train.checkpoints.exported import DESCRIPTION, read_export
 from reid_train.checkpoints.probe import probe_image
 from reid_train.config import config_from_dict
 from reid_train.export.export import ONNX_FILE, onnx_predictor, parity_errors, reworked, write_graph
+from reid_train.export.half_storage import store_as_float16
 from reid_train.training.trainer import network_of
 from reid_train.training.transforms import preprocessing_of
 
@@ -46,6 +47,9 @@ def add_onnx(folder: Path, output: Path | None = None) -> float:
     prepare = preprocessing_of(config_from_dict(checkpoint.config, str(folder)))
     probe = probe_image(prepare.height, prepare.width)[0]
     images = np.stack([np.roll(probe, 5 * shift, axis=0) for shift in range(7)])
+    stored = json.loads((folder / DESCRIPTION).read_bytes()).get("parameters", {})
+    if stored.get("dtype") == "float16":
+        store_as_float16(network)
     with reworked(folder, output) as part, tempfile.TemporaryDirectory() as scratch:
         write_graph(network, prepare, Path(scratch))
         run = onnx_predictor(Path(scratch))
