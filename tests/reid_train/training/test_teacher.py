@@ -5,10 +5,12 @@ import pytest
 
 from reid_train.checkpoints.checkpoint import write_checkpoint
 from reid_train.evaluation.features import embed
+from reid_train.export.export import export
 from reid_train.training import teacher as teacher_module
 from reid_train.training.batches import Batch
 from reid_train.training.parallel import World
-from reid_train.training.teacher import ROWS_FILE, Teacher
+from reid_train.training.teacher import Teacher
+from reid_train.training.teacher_rows import ROWS_FILE
 from reid_train.training.trainer import Trainer
 
 ALONE = World(0, 1)
@@ -64,3 +66,25 @@ def test_rows_of_an_earlier_call_are_used_again_and_those_of_other_files_are_not
 def test_a_teacher_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.safetensors: no such checkpoint"):
         Teacher(tmp_path / "gone.safetensors")
+
+
+def test_an_export_teaches_by_its_fastest_library(saved, tmp_path, monkeypatch):
+    folder, trainer = saved
+    export(trainer.checkpoint(), None, tmp_path / "toy")
+    images = images_of(5)
+    paths = paths_of(images, folder)
+    wanted = Teacher(folder).rows(images, paths, tmp_path / "run", ALONE)
+    opened = []
+    plain = teacher_module.AppearanceEncoder
+
+    def noted(path, **options):
+        opened.append((path.name, options))
+        return plain(path, **options)
+
+    monkeypatch.setattr(teacher_module, "AppearanceEncoder", noted)
+    teacher = Teacher(tmp_path / "toy")
+    assert teacher.embedding_size == wanted.shape[1]
+    found = teacher.rows(images, paths, tmp_path / "other", ALONE)
+    np.testing.assert_allclose((found * wanted).sum(axis=1), 1, atol=1e-3)
+    Teacher(tmp_path / "toy").rows([], paths, tmp_path / "other", ALONE)  # kept: nothing is opened
+    assert opened == [("toy", {"device": "cpu", "threads": None})]
