@@ -95,7 +95,7 @@ class SharedIds:
 
     Attributes:
         first, second: names of the indexes.
-        pids: the persons, ascending.
+        pids: the persons' numbers in their data sets, ascending.
     """
 
     first: str
@@ -214,15 +214,22 @@ def validate(
     ]
     shared = []
     for (first, one), (second, two) in combinations(splits.items(), 2):
-        common = np.intersect1d(persons_only(one).pids, persons_only(two).pids)
-        if len(common):
-            shared.append(SharedIds(first, second, tuple(common.tolist())))
+        common = _persons(one) & _persons(two)
+        if common:
+            shared.append(SharedIds(first, second, tuple(sorted(number for _, number in common))))
     return DatasetReport(
         tuple((name, index_statistics(index)) for name, index in splits.items()),
         tuple(unreadable),
         tuple(sorted(duplicates, key=lambda group: group.paths)),
         tuple(shared),
     )
+
+
+def _persons(index: ImageIndex) -> set[tuple[str, int]]:
+    """Data set and number of each person: splits merged from several data sets label them differently."""
+    index = persons_only(index)
+    names = [index.domain_names[domain] for domain in index.domains.tolist()]
+    return set(zip(names, index.source_pids.tolist(), strict=True))
 
 
 def index_statistics(index: ImageIndex) -> IndexStatistics:

@@ -52,6 +52,9 @@ def test_several_sources_are_domains_with_ids_held_out_of_each(
     assert identities(train).isdisjoint(identities(dev))
     assert run(one, two, "--output", data, "--held_out_ids", "1,0", "--names", "a,b") == 0
     assert read_list_file(data / "train.txt").domain_names == ("a", "b")
+    assert run(one, two, "--output", data, "--held_out_ids", "1,2") == 0
+    # Persons are merged with other numbers in each split, but none of them is in both.
+    assert "ids in train and dev" not in capsys.readouterr().out
     assert run(one, two, "--output", data, "--held_out_ids", "1,0,2") == 2
     assert run(one, two, "--output", data, "--names", "a") == 2
     told = capsys.readouterr().err
