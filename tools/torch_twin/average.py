@@ -3,8 +3,8 @@ r"""Average a trained network with the one that it began from, weight by weight.
 Two networks of one line of training, both at the end of a falling learning rate, often lie around a
 better one (Wortsman et al., "Model soups", 2022). The statistics of batch norm fit no such mean, so they
 are taken anew from training images. `--part` is how much of the second network goes in. Where that is nearly
-all, `--images 0` averages the statistics as well: those taken anew are of unaltered pictures, and a network
-that was trained with loose boxes and coarse pictures then bears these no better than one that was not.
+all, `--images 0` averages the statistics as well: those taken anew are of unaltered images, and a network
+that was trained with loose boxes and coarse images then bears these no better than one that was not.
 
     export PYTHONPATH=.
     python tools/torch_twin/average.py runs/b/last.safetensors runs/c/last.safetensors \
@@ -24,9 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from embedding import read_twin
 from networks import TwinNetwork
 from safetensors import safe_open
-from train import Judge, Run, read_twin, without_folders
+from train import Judge, Run, without_folders
 
 from reid_train.config import config_from_dict
 from reid_train.data.datasets import ImageCache, read_dataset

@@ -235,7 +235,13 @@ NETWORKS = {
 
 
 class TwinNetwork(nn.Module):
-    """The twin of `reid_train.models.ReidNetwork`."""
+    """The twin of `reid_train.models.ReidNetwork`.
+
+    Attributes:
+        input_size: height and width of the images that it was made for.
+    """
+
+    input_size: tuple[int, int] = (128, 64)
 
     def __init__(self, model: str, embedding_size: int, last_stride: int, neck: bool) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from train import embed, read_twin
+from embedding import embed, read_twin
 
 from reid_train.data.datasets import decode_images, read_dataset
 from reid_train.training.transforms import Preprocessing
@@ -27,12 +27,11 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="written by the twin")
     parser.add_argument("--data", type=Path, required=True, help="list file of the crops")
     parser.add_argument("--features", type=Path, required=True, help="of the same crops, by reid-train infer")
-    parser.add_argument("--size", type=int, nargs=2, default=(128, 64), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--tolerance", type=float, default=1e-4)
     options = parser.parse_args()
     paths = read_dataset(options.data).paths
-    images = decode_images(paths, *options.size, Preprocessing(*options.size))
-    ours = embed(read_twin(options.checkpoint)[0], images)
+    network, _ = read_twin(options.checkpoint)
+    ours = embed(network, decode_images(paths, *network.input_size, Preprocessing(*network.input_size)))
     with np.load(options.features) as archive:
         names, theirs = archive["names"], archive["embeddings"]
     if [Path(name).name for name in names] != [path.name for path in paths]:

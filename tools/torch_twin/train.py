@@ -4,9 +4,11 @@ The twin takes the same flags and recipes, draws the same batches and the same a
 the same seed, and writes the same checkpoint file, so `reid-train eval`, `export` and a further
 `reid-train elem --pretrained_model` work on what it leaves. Only the arithmetic is PyTorch's, so
 figures agree in kind and not to the digit. Losses: softmax and arcmargin, with a batch-hard triplet
-loss beside them, and distillation from an earlier checkpoint, whose embeddings are computed once, of
-each training image as it is and at full size. `--bf16` computes in bfloat16 where the CPU does (AVX512-BF16,
-AMX): 1.6 to 1.9 times as fast for ResNet50_vd. In an environment of its own with torch, safetensors,
+loss beside them, and distillation from an earlier checkpoint of the same embedding size, whose embeddings
+are computed once, of each training image as it is and at the teacher's size, and kept in the run's folder.
+A run that starts from other weights takes its class weights from the mean embeddings of each person, the
+teacher's if there is one. `--bf16` computes in bfloat16 where the CPU does (AVX512-BF16, AMX): 1.6 to 1.9
+times as fast for ResNet50_vd. In an environment of its own with torch, safetensors,
 opencv-python-headless, pyyaml, scipy and tqdm, no Paddle:
 
     export PYTHONPATH=.
@@ -25,19 +27,19 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from networks import TwinNetwork, paddle_arrays, restore, with_instance_norm
-from safetensors import safe_open
+from embedding import build, embed, read_twin, teacher_rows
+from networks import TwinNetwork, paddle_arrays
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from reid_train.config import TrainConfig, add_flags, config_from_dict, resolve
+from reid_train.config import TrainConfig, add_flags, resolve
 from reid_train.data.datasets import (
     ImageCache,
     ImageIndex,
@@ -98,49 +100,13 @@ def without_folders(argument: str) -> str:
     return re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", argument)
 
 
-def read_twin(path: Path, model: str = "") -> tuple[TwinNetwork, dict[str, Any]]:
-    """The deployed network of a checkpoint, or its IBN-a form where ``model`` names that, and its origin."""
-    with safe_open(path, framework="np") as file:
-        header = file.metadata()
-        config = config_from_dict(json.loads(header["config"]), str(path))
-        part = "ema/" if config.ema_decay else "network/"
-        arrays = {key[len(part) :]: file.get_tensor(key) for key in file.keys() if key.startswith(part)}  # noqa: SIM118
-    if model == f"{config.model}_ibn_a":
-        config, arrays = replace(config, model=model), with_instance_norm(arrays)
-    network = build(config)
-    restore(network, arrays)
-    return network, {**json.loads(header["origin"]), "iteration": int(header["iteration"])}
-
-
-def build(config: TrainConfig) -> TwinNetwork:
-    """The network that a configuration describes, with fresh weights."""
-    network = TwinNetwork(config.model, config.embedding_size, config.last_stride, config.neck)
-    return network.to(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def embed(network: TwinNetwork, images: np.ndarray) -> np.ndarray:
-    """``(N, D)`` unit rows of ``(N, H, W, 3)`` uint8 images."""
-    network.eval()
-    rows = [
-        F.normalize(network(torch.from_numpy(part))) for part in np.array_split(images, len(images) // 50 + 1)
-    ]
-    return torch.cat(rows).numpy()
-
-
-def teacher_rows(teacher: TwinNetwork, images: np.ndarray) -> Tensor:
-    """``(N, D)`` unit rows to imitate: a teacher's of ``(N, H, W, 3)`` images and their mirror images."""
-    both = embed(teacher, images) + embed(teacher, np.ascontiguousarray(images[:, :, ::-1]))
-    return F.normalize(torch.from_numpy(both))
-
-
 class Run:
     """Everything that a run changes."""
 
     def __init__(self, config: TrainConfig, classes: int, bf16: bool = False) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self._bf16 = bf16
+        self.bf16 = bf16
         self.network = build(config)
         self.head = ClassLayer(config, self.network.embedding_size, classes)
         self.average = copy.deepcopy(self.network)
@@ -148,8 +114,10 @@ class Run:
         self.seconds = 0.0
         self.best: dict[str, float] = {}
         values = [*self.network.parameters(), *self.head.parameters()]
-        if config.optimizer != "adamw":
-            raise ValueError(f"optimizer must be adamw, got {config.optimizer}")
+        only = {"optimizer": "adamw", "pooling": "average", "mixstyle": 0.0, "accumulate": 1}
+        for name, value in only.items():
+            if getattr(config, name) != value:
+                raise ValueError(f"{name} must be {value} in the twin, got {getattr(config, name)}")
         self.optimizer = torch.optim.AdamW(
             [
                 {
@@ -176,9 +144,13 @@ class Run:
     def imprint(self, index: ImageIndex, labels: np.ndarray) -> None:
         """Start each class weight at the mean embedding of its images, given their ``(N,)`` labels."""
         _, height, width = self.config.image_shape
-        found = embed(self.network, decode_images(index.paths, height, width, Preprocessing(height, width)))
-        sums = np.zeros((labels.max() + 1, found.shape[1]), np.float32)
-        np.add.at(sums, labels, found)
+        images = decode_images(index.paths, height, width, Preprocessing(height, width))
+        self.imprint_rows(embed(self.network, images, bf16=self.bf16), labels)
+
+    def imprint_rows(self, rows: np.ndarray, labels: np.ndarray) -> None:
+        """Start each class weight at the mean of its ``(N, D)`` rows, given their ``(N,)`` labels."""
+        sums = np.zeros((labels.max() + 1, rows.shape[1]), np.float32)
+        np.add.at(sums, labels, rows)
         self.head.weight.data.copy_(F.normalize(torch.from_numpy(sums)).T)
 
     def step(self, images: Tensor, labels: Tensor, goals: Tensor | None = None) -> float:
@@ -191,7 +163,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, self.iteration)
         self.network.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bf16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
             embeddings = self.network(images)
         embeddings = embeddings.float()
         margin = config.arc_margin * ramp(config, self.iteration, config.margin_warmup)
@@ -199,7 +171,10 @@ class Run:
         if config.batch_hard_weight:
             loss = loss + config.batch_hard_weight * batch_hard(embeddings, labels, config.batch_hard_margin)
         if goals is not None:
-            loss = loss + config.teacher_weight * (1 - (F.normalize(embeddings) * goals).sum(1)).mean()
+            weight = config.teacher_weight
+            if config.teacher_share:
+                weight *= 1 - ramp(config, self.iteration, config.teacher_share)
+            loss = loss + weight * (1 - (F.normalize(embeddings) * goals).sum(1)).mean()
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"loss is {value} in iteration {self.iteration + 1}")
@@ -296,8 +271,19 @@ class Journal:
         self._file.write(line + "\n")
 
 
-def train(run: Run, index: ImageIndex, judge: Judge, folder: Path, origin: dict[str, Any]) -> None:
-    """Train to the end of the run, with reports and checkpoints in its folder."""
+def train(
+    run: Run, index: ImageIndex, judge: Judge, folder: Path, origin: dict[str, Any], *, imprint: bool = False
+) -> None:
+    """Train to the end of the run, with reports and checkpoints in its folder.
+
+    Args:
+        run: fresh, started from other weights, or as it was interrupted.
+        index: training images.
+        judge: measures the network.
+        folder: of the run.
+        origin: for the checkpoints.
+        imprint: start the class weights from a teacher's rows.
+    """
     config, report = run.config, Journal(folder)
     _, labels = np.unique(index.pids, return_inverse=True)
     sampler = make_sampler(
@@ -311,9 +297,14 @@ def train(run: Run, index: ImageIndex, judge: Judge, folder: Path, origin: dict[
     report(iteration=run.iteration, config=config.as_dict())
     images, goals = ImageCache(index.paths), None
     if config.teacher:
-        _, height, width = config.image_shape
-        whole = np.stack([resize(images[row], height, width) for row in range(len(index))])
-        goals = teacher_rows(read_twin(Path(config.teacher))[0], whole)
+        rows = teacher_rows(Path(config.teacher), images, index, folder, bf16=run.bf16)
+        if rows.shape[1] != run.network.embedding_size:
+            raise ValueError(
+                f"the teacher's embeddings must have {run.network.embedding_size} values, got {rows.shape[1]}"
+            )
+        if imprint:
+            run.imprint_rows(rows, labels)
+        goals = torch.from_numpy(rows)
     started, losses = time.monotonic(), []
     for batch in stream(config, images, labels, sampler, slice(None), run.iteration):
         wanted = None if goals is None else goals[batch.rows]
@@ -367,15 +358,17 @@ def main() -> None:
     persons = len(np.unique(index.pids))
     run = Run(config, persons, options.bf16)
     start = "From scratch"
+    resumed = (folder / "state.pt").is_file()
     if options.pretrained_model is not None:
         network, before = read_twin(options.pretrained_model, config.model)
         run.begin_at(network)
         run.seconds = 3600 * before["hours"]
-        run.imprint(index, np.unique(index.pids, return_inverse=True)[1])
+        if not resumed and not config.teacher:
+            run.imprint(index, np.unique(index.pids, return_inverse=True)[1])
         start = f"{before['start']}; {before['iteration']:,} iterations ({before['command']}); then"
     if config.teacher:
         start += f", taught by {Path(config.teacher).parent.name}"
-    if (folder / "state.pt").is_file():
+    if resumed:
         run.load(torch.load(folder / "state.pt", weights_only=True))
     threads = f"{options.threads} CPU thread{'s' if options.threads > 1 else ''}"
     precision = ", bfloat16" if options.bf16 else ""
@@ -389,7 +382,8 @@ def main() -> None:
         "command": shlex.join(["python", "tools/torch_twin/train.py", *map(without_folders, sys.argv[1:])]),
         "machine": f"{threads}, PyTorch {torch.__version__}{precision}",
     }
-    train(run, index, Judge(config, dev), folder, origin)
+    imprint = options.pretrained_model is not None and not resumed
+    train(run, index, Judge(config, dev), folder, origin, imprint=imprint)
 
 
 if __name__ == "__main__":
