@@ -58,8 +58,8 @@ class EncoderSpec:
     Example:
         >>> from deepsort_paddle.appearance.default_model import default_model
         >>> spec = EncoderSpec.read(default_model() / "encoder.json")
-        >>> spec.name, spec.height, spec.width, spec.embedding_size
-        ('osnet_ain_x0_5', 128, 64, 256)
+        >>> spec.name, spec.height == 2 * spec.width, spec.embedding_size
+        ('osnet_ain_x0_5', True, 256)
     """
 
     name: str

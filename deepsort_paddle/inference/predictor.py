@@ -56,7 +56,8 @@ class Predictor:
         >>> import numpy as np
         >>> from deepsort_paddle.appearance.default_model import default_model
         >>> predictor = Predictor(default_model() / "inference.onnx", device="cpu")
-        >>> predictor.run(np.zeros((3, 128, 64, 3), np.uint8)).shape
+        >>> _, height, width, channels = predictor.input_shapes[0]
+        >>> predictor.run(np.zeros((3, height, width, channels), np.uint8)).shape
         (3, 256)
     """
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "osnet_ain_x0_5"
+INPUT = json.loads((WEIGHTS / "encoder.json").read_text())["input"]
 RUN = f"""
 import sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 import numpy as np
 from reid_train.export.export import onnx_runner
-rows = onnx_runner(Path({str(WEIGHTS / "inference.onnx")!r}))(np.zeros((2, 128, 64, 3), np.uint8))
-sys.exit(rows.shape != (2, 256))
+rows = onnx_runner(Path({str(WEIGHTS / "inference.onnx")!r}))(
+    np.zeros((2, {INPUT["height"]}, {INPUT["width"]}, 3), np.uint8)
+)
+sys.exit(len(rows) != 2)
 """
 
 

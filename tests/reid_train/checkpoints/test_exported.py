@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from reid_train.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from reid_train.checkpoints.exported import is_export, read_export, read_weights, weights_path
 from reid_train.command_line import main
@@ -61,9 +62,9 @@ def test_a_run_and_a_checkpoint_are_weights_too(trained, tmp_path):
 
 def test_the_shipped_model_can_be_opened_for_training():
     pytest.importorskip("paddle")
-    checkpoint = read_export(ROOT / "weights" / "osnet_ain_x0_5")
-    assert checkpoint.config["model"] == "OSNet_AIN_x0_5"
-    assert sum(value.size for value in checkpoint.arrays.values()) > 550_000
+    checkpoint = read_export(ROOT / "weights" / DEFAULT_MODEL)
+    assert checkpoint.config["model"].lower() == DEFAULT_MODEL
+    assert network_of(checkpoint).embedding_size == checkpoint.config["embedding_size"]
 
 
 @pytest.mark.parametrize(
