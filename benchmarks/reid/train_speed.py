@@ -28,7 +28,7 @@ import numpy as np
 from reid_train.training.launcher import cpu_environment, process_environments
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = ("ResNet50_vd", "MobileNetV3_large_x1_0")
+MODELS = ("ResNet50_vd", "OSNet_AIN_x0_5", "OSNet_x0_25", "MobileNetV3_large_x1_0")
 CLASSES = 616
 
 
