@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from deepsort_paddle._version import __version__
 
+TYPE_CHECKING = False  # type checkers take it for True; importing typing would double the time of this file
 if TYPE_CHECKING:
+    from typing import Any
+
     from deepsort_paddle.appearance.encoder import AppearanceEncoder
     from deepsort_paddle.batch.many import track_many, track_videos
     from deepsort_paddle.batch.video_result import VideoResult

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, dropwhile, islice
 from math import ceil
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,8 +137,10 @@ class FrameSource:
         self._pixel_aspect = pixel_aspect
         self.height, self.width = size
         self._tally = tally
-        self._close = getattr(frames, "close", None)
-        self._frames = self._start(frames) if has_images else frames
+        self._close: Callable[[], object] | None = getattr(frames, "close", None)
+        # A live source that another one was made from was looked at, and its first frame handed back.
+        known = not has_images or (live and None not in size)
+        self._frames = frames if known else self._start(frames)
 
     def __repr__(self) -> str:
         size = f"{self.width}x{self.height}" if self.width and self.height else "size unknown"
@@ -167,28 +169,14 @@ class FrameSource:
         """The source with left and right exchanged, as in a mirror."""
         import cv2  # what only reads text does without
 
-        def swapped() -> Iterator[Frame]:
-            with self:
-                for frame in self:
-                    image = frame.image
-                    yield (
-                        frame
-                        if image is None
-                        else replace(frame, image=np.asarray(cv2.flip(image, 1), np.uint8))
-                    )
+        def swapped() -> Generator[Frame, None, None]:
+            for frame in self:
+                image = frame.image
+                yield (
+                    frame if image is None else replace(frame, image=np.asarray(cv2.flip(image, 1), np.uint8))
+                )
 
-        return FrameSource(
-            swapped(),
-            self._tally,
-            name=self.name,
-            fps=self.fps,
-            frame_count=self.frame_count,
-            size=(self.height, self.width),
-            live=self.live,
-            has_images=self.has_images,
-            frame_numbers=self.frame_numbers,
-            pixel_aspect=self._pixel_aspect,
-        )
+        return self._derived(swapped())
 
     def every(self, step: int, first: int | None = None) -> FrameSource:
         """The source of every ``step``-th frame; frames keep their numbers and times.
@@ -210,22 +198,15 @@ class FrameSource:
         numbers: Sequence[int] = self.frame_numbers or range(1, 1 + (self.frame_count or MOST_FRAMES))
         numbers = numbers[next(place for place, number in enumerate(numbers) if number >= first) :: step]
 
-        def chosen() -> Iterator[Frame]:
+        def chosen() -> Generator[Frame, None, None]:
             later = dropwhile(lambda frame: frame.number < first, self)
-            with self:
-                yield from islice(later, 0, None, step)
+            yield from islice(later, 0, None, step)
 
-        return FrameSource(
+        return self._derived(
             chosen(),
-            self._tally,
-            name=self.name,
             fps=None if self.fps is None else self.fps / step,
             frame_count=None if self.frame_count is None else len(numbers),
-            size=(self.height, self.width),
-            live=self.live,
-            has_images=self.has_images,
             frame_numbers=numbers,
-            pixel_aspect=self._pixel_aspect,
         )
 
     def between(self, start: float = 0.0, end: float | None = None) -> FrameSource:
@@ -252,12 +233,11 @@ class FrameSource:
         if (frame.timestamp or 0.0) >= stop:
             raise ValueError(f"{self.name} has no frame from {start:g} to {end:g} s")
 
-        def chosen() -> Iterator[Frame]:
-            with self:
-                for one in chain([frame], self):
-                    if (one.timestamp or 0.0) >= stop:
-                        return
-                    yield one
+        def chosen() -> Generator[Frame, None, None]:
+            for one in chain([frame], self):
+                if (one.timestamp or 0.0) >= stop:
+                    return
+                yield one
 
         count = self.frame_count
         if count is not None:
@@ -268,17 +248,30 @@ class FrameSource:
         numbers: Sequence[int] = range(frame.number, frame.number + (count or MOST_FRAMES))
         if self.frame_numbers is not None:
             numbers = self.frame_numbers[index : None if count is None else index + count]
-        return FrameSource(
-            chosen(),
-            self._tally,
-            name=self.name,
-            fps=self.fps,
-            frame_count=count,
-            size=(self.height, self.width),
-            has_images=self.has_images,
-            frame_numbers=numbers,
-            pixel_aspect=self._pixel_aspect,
-        )
+        return self._derived(chosen(), frame_count=count, frame_numbers=numbers)
+
+    def _derived(self, frames: Generator[Frame, None, None], **changed: Any) -> FrameSource:
+        """Return a source of frames that are made from this one's; closing it closes this one, too."""
+        kept = {
+            "name": self.name,
+            "fps": self.fps,
+            "frame_count": self.frame_count,
+            "size": (self.height, self.width),
+            "live": self.live,
+            "has_images": self.has_images,
+            "frame_numbers": self.frame_numbers,
+            "pixel_aspect": self._pixel_aspect,
+        }
+        source = FrameSource(frames, self._tally, **{**kept, **changed})
+
+        def close() -> None:
+            try:
+                frames.close()
+            finally:
+                self.close()
+
+        source._close = close
+        return source
 
     @property
     def skipped(self) -> int:

@@ -1,7 +1,7 @@
 """The command line of ``deepsort-track``, parsed into a plan.
 
-The options are generated from the fields of `RunPlan` and `BatchPlan`. Nothing heavy is imported, so
-``--help`` is quick.
+The options are generated from the fields of `RunPlan` and `BatchPlan`, and ``tools/docs/help_text.py`` writes
+the page of ``--help`` from them.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of ``deepsort-track``."""
     parser = _Parser(
         prog=PROGRAM,
-        usage="%(prog)s SOURCE... [--reid DIR] [--detections FILE | --detector NAME] [outputs] [options]",
+        usage="%(prog)s SOURCE... [options]",
         description="Track people in videos by motion and appearance (DeepSORT).",
         epilog=EXAMPLES
         + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import av
 
 from deepsort_paddle.media.addresses import ffmpeg_address
 
-__all__ = ["COPIED_CODECS", "Sound", "sound_codec"]
+__all__ = ["COPIED_CODECS", "Sound", "SoundError", "sound_codec"]
 
 # Codecs that mp4 holds and browsers or common players play.
 COPIED_CODECS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
@@ -25,6 +26,10 @@ def sound_codec(path: str | Path) -> str | None:
             return None if stream is None else str(stream.codec_context.codec.canonical_name)
     except (av.error.FFmpegError, AttributeError):  # a file may break off in its header
         return None
+
+
+class SoundError(Exception):
+    """The sound of a file cannot be read, or not be held by the file it is copied to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,15 @@ class Sound:
         A packet that only overlaps the beginning is left out, which is at most 0.1 s.
 
         Raises:
-            av.error.FFmpegError: the file cannot be read or ``target`` cannot hold its sound.
+            SoundError: the file cannot be read, here or by the iterator, or ``target`` cannot hold its
+                sound.
         """
-        container = av.open(ffmpeg_address(self.path))
+        with _errors_of_sound():
+            container = av.open(ffmpeg_address(self.path))
         try:
-            stream = container.streams.best("audio")
-            copy = target.add_stream_from_template(stream)
+            with _errors_of_sound():
+                stream = container.streams.best("audio")
+                copy = target.add_stream_from_template(stream)
         except BaseException:
             container.close()
             raise
@@ -60,7 +68,7 @@ class Sound:
         shift = round(self.begins / stream.time_base)
         last = round(seconds / stream.time_base)
         latest: int | None = None
-        with container:
+        with container, _errors_of_sound():
             if self.begins > 1:  # an imprecise seek only reads more
                 container.seek(max(0, shift - round(1 / stream.time_base)), stream=stream)
             for packet in container.demux(stream):
@@ -74,3 +82,12 @@ class Sound:
                 latest = packet.dts
                 packet.stream = copy
                 yield packet
+
+
+@contextmanager
+def _errors_of_sound() -> Iterator[None]:
+    """Tell errors of reading the sound from those of writing the video."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise SoundError(error.strerror) from error

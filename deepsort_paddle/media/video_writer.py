@@ -23,7 +23,7 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from deepsort_paddle.media.colours import colours_of
-from deepsort_paddle.media.sound import Sound
+from deepsort_paddle.media.sound import Sound, SoundError
 from deepsort_paddle.part_files import CompletedOnExit, commit, temporary_path
 
 __all__ = ["VideoWriter"]
@@ -162,10 +162,10 @@ class VideoWriter(CompletedOnExit):
         sound = self.find_sound()
         try:
             self._copy(part, whole, sound)
-        except av.error.FFmpegError as error:
-            if sound is None or isinstance(error, OSError):
+        except (SoundError, av.error.FFmpegError) as error:
+            if sound is None or isinstance(error, OSError):  # the video cannot be written
                 raise
-            _LOGGER.warning("%s: sound is left out: %s", self.path, error.strerror)
+            _LOGGER.warning("%s: sound is left out: %s", self.path, getattr(error, "strerror", error))
             self._copy(part, whole, None)
         whole.replace(part)
 

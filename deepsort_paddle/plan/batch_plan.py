@@ -12,7 +12,7 @@ from deepsort_paddle.plan.run_plan import PLACEHOLDERS, RunPlan
 
 __all__ = ["BatchPlan"]
 
-_GROUP = "many videos (several SOURCEs, or any of these options; {name} in a file name is the video's name)"
+_GROUP = "many videos (several SOURCEs, or any of these; {name} is the video's name)"
 _ENGINES = ("processes", "ray")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CountingOptions"]
 
-_GROUP = "counting (uses the bottom centre of the box; pixels, or fractions from 0 to 1; repeatable)"
+_GROUP = "counting (bottom centre of boxes; pixels, or fractions from 0 to 1; repeatable)"
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)

@@ -91,6 +91,37 @@ def test_a_run_begins_with_the_newest_frame_when_the_models_are_loaded() -> None
     assert camera.closed.wait(5)
 
 
+@pytest.mark.parametrize("made", ["mirrored", "every", "both"])
+def test_a_source_made_from_a_live_one_begins_with_the_newest_frame_too(made: str) -> None:
+    camera, tally = Camera(), Tally()
+    newest = NewestFrames(camera.frames(), tally)
+    camera.send()
+    source = FrameSource(newest, tally, name="camera", live=True)
+    source = source.every(1) if made != "mirrored" else source
+    source = source.mirrored() if made != "every" else source
+    camera.send(49)  # while models are loaded
+    first = next(source)
+    assert (first.number, first.timestamp, source.skipped) == (1, 0, 0)
+    camera.send(5)
+    later = next(source)
+    assert (later.number, later.timestamp, source.skipped) == (6, pytest.approx(0.2), 4)
+    camera.orders.put(None)
+    source.close()
+    assert camera.closed.wait(5)
+
+
+def test_closing_a_source_of_which_nothing_was_read_closes_the_one_it_was_made_from() -> None:
+    camera, tally = Camera(), Tally()
+    newest = NewestFrames(camera.frames(), tally)
+    camera.send()
+    with FrameSource(newest, tally, name="camera", live=True).mirrored():
+        pass
+    with pytest.raises(StopIteration):
+        next(newest)
+    camera.orders.put(None)
+    assert camera.closed.wait(5)
+
+
 def test_where_nothing_newer_came_the_run_begins_with_the_first_frame() -> None:
     camera, tally = Camera(), Tally()
     newest = NewestFrames(camera.frames(), tally)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from deepsort_paddle import Detections, track_video
-from deepsort_paddle.media.sound import sound_codec
+from deepsort_paddle.media.sound import Sound, sound_codec
+from deepsort_paddle.media.video_writer import VideoWriter
 
 RATE, FPS, SECONDS, CLICK = 48_000, 25, 4, 2.0
 FORMATS = [("clip.mp4", "aac"), ("clip.mkv", "libopus"), ("clip.ts", "aac"), ("clip.mp4", "libmp3lame")]
@@ -109,6 +112,47 @@ def test_sound_that_mp4_does_not_take_is_left_out_with_a_note(tmp_path: Path) ->
     (note,) = [note for note in run(source, target) if "sound" in note]
     assert note.startswith("the sound of clip is left out: it is pcm_s16le, an mp4 takes aac, ac3, ")
     assert sound_codec(target) is None
+
+
+@pytest.mark.parametrize("reads", [0, 20])
+def test_sound_that_cannot_be_read_is_left_out_and_the_video_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, reads: int
+) -> None:
+    source, target = make_clip(tmp_path / "clip.mp4", "aac"), tmp_path / "out.mp4"
+
+    class Failing:
+        """A file that cannot be opened, or breaks off after some packets."""
+
+        def __init__(self, container: Any) -> None:
+            self.container, self.streams = container, container.streams
+
+        def demux(self, stream: Any) -> Any:
+            yield from islice(self.container.demux(stream), reads)
+            raise av.error.OSError(errno.EIO, "Input/output error")
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.container.close()
+
+    def failing_open(path: str, *arguments: Any, **options: Any) -> Any:
+        if not path.endswith(source.name):
+            return opened(path, *arguments, **options)
+        if not reads:
+            raise av.error.FileNotFoundError(errno.ENOENT, "No such file or directory")
+        return Failing(opened(path, *arguments, **options))
+
+    opened = av.open
+    monkeypatch.setattr("deepsort_paddle.media.sound.av.open", failing_open)
+    with VideoWriter(target, fps=FPS) as video:
+        video.find_sound = lambda: Sound(source, 0.0)
+        for number in range(FPS * SECONDS):
+            video.write(np.full((48, 64, 3), number, np.uint8))
+    assert ["sound is left out" in record.message for record in caplog.records] == [True]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["clip.mp4", "out.mp4"]
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].frames == FPS * SECONDS
 
 
 def test_a_file_without_sound_and_one_that_is_no_video_have_no_codec(tmp_path: Path) -> None:
