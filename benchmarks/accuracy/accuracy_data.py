@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,7 @@ from deepsort_paddle.boxes import xyxy_from_tlwh
 from deepsort_paddle.motchallenge.sequence import SequenceInfo
 from deepsort_paddle.motchallenge.text import TrackRecords, read_detections, read_ground_truth
 
-if TYPE_CHECKING:
-    from deepsort_paddle.appearance.encoder import AppearanceEncoder
-
+Columns = dict[str, NDArray[Any]]
 # Detectors: files in the data's folder of models, or built in.
 DETECTORS = {"yolox": "yolox_nano.onnx", "nanodet": "nanodet_m_320.onnx", "hog": "hog"}
 
@@ -118,7 +116,7 @@ def real(
         data: folder of the research data.
         name: a key of `REAL`.
         reid: folder of the encoder.
-        cache: keeps what is computed from the frames, for each encoder; None computes it anew.
+        cache: keeps what is computed from the frames, the embeddings for each encoder; None computes it anew.
         source: ``public``, the detections of 2015, or a key of `DETECTORS`.
         moving: only a window is seen that wanders and shakes over the frames, as from a camera in the hand;
             needs a detector.
@@ -126,25 +124,17 @@ def real(
     Raises:
         OSError: a file is missing or ends early.
     """
-    from deepsort_paddle.appearance.encoder import AppearanceEncoder
-
     folder, scene = data / "mot" / name, REAL[name]
+    stem = f"{name}_{source}{'_moving' * moving}"
+    found = _kept(cache, stem, lambda: _detected(data, name, source, moving))
     # Named by the checksums, so that new weights of the same name are encoded anew.
     digest = hashlib.sha256((reid / "SHA256SUMS").read_bytes()).hexdigest()[:12]
-    kept = None if cache is None else cache / f"{name}_{source}_{reid.name}_{digest}{'_moving' * moving}.npz"
-    if kept is None or not kept.is_file():
-        columns = _looked_at(data, name, source, AppearanceEncoder(reid), moving)
-        if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(kept, **columns)  # type: ignore[arg-type]
-    else:
-        with np.load(kept) as archive:
-            columns = dict(archive)
-    ends = np.cumsum(columns["count"])[:-1]
-    parts = (np.split(columns[key], ends) for key in ("boxes", "confidence", "embeddings"))
+    encoded = _kept(cache, f"{stem}_{reid.name}_{digest}", lambda: _encoded(data, name, found, reid, moving))
+    ends = np.cumsum(found["count"])[:-1]
+    columns = (found["boxes"], found["confidence"], encoded["embeddings"])
     frames = tuple(
         Detections(boxes, confidence, np.zeros(len(boxes), np.int64), embeddings)
-        for boxes, confidence, embeddings in zip(*parts, strict=True)
+        for boxes, confidence, embeddings in zip(*(np.split(one, ends) for one in columns), strict=True)
     )
     truth = read_ground_truth(folder / "gt" / "gt.txt")
     truth, size = truth[truth.frame <= scene.length], scene.size
@@ -154,8 +144,21 @@ def real(
         centre = 0.5 * (truth.boxes[:, :2] + truth.boxes[:, 2:])
         truth = truth[((centre >= 0) & (centre <= size[::-1])).all(axis=1)]
     limit = json.loads((reid / "encoder.json").read_text("utf-8")).get("max_cosine_distance", 0.2)
-    motion = tuple(columns["motion"])
+    motion = tuple(found["motion"])
     return Sequence(name, frames, truth, scene.length, size, scene.frame_rate, limit, motion)
+
+
+def _kept(cache: Path | None, stem: str, compute: Callable[[], Columns]) -> Columns:
+    """What the cache holds under a name, or what is computed and kept there."""
+    kept = None if cache is None else cache / f"{stem}.npz"
+    if kept is not None and kept.is_file():
+        with np.load(kept) as archive:
+            return dict(archive)
+    columns = compute()
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, **columns)  # type: ignore[arg-type]
+    return columns
 
 
 def _window(scene: Video) -> tuple[NDArray[np.int64], tuple[int, int]]:
@@ -168,15 +171,12 @@ def _window(scene: Video) -> tuple[NDArray[np.int64], tuple[int, int]]:
     return np.clip(np.rint(corners), 0, room).astype(np.int64), (height, width)
 
 
-def _looked_at(
-    data: Path, name: str, source: str, encoder: AppearanceEncoder, moving: bool
-) -> dict[str, NDArray[Any]]:
-    """What detector, encoder and image motion see in a sequence: all detections in a row."""
+def _detected(data: Path, name: str, source: str, moving: bool) -> Columns:
+    """What detector and image motion see in a sequence: all detections in a row."""
     from deepsort_paddle import make_detector
     from deepsort_paddle.tracking.camera.image_motion import ImageMotion
 
-    folder = data / "mot" / name
-    public = read_detections(folder / "det" / "det.txt")
+    public = read_detections(data / "mot" / name / "det" / "det.txt")
     detector = None
     if source != "public":
         spec = DETECTORS[source]
@@ -184,22 +184,33 @@ def _looked_at(
         detector = make_detector(path, confidence=LOWEST, device="cpu")
     estimate, motion = ImageMotion(), []
     found: list[Detections] = []
-    corners, size = _window(REAL[name])
-    for number, image in enumerate(_images(folder, REAL[name].length), 1):
-        if moving:
-            x, y = corners[number - 1]
-            image = np.ascontiguousarray(image[y : y + size[0], x : x + size[1]])
-        seen = public.get(number, Detections.empty()) if detector is None else detector(number, image)
-        seen = by_confidence(seen)
-        motion.append(estimate(image, seen.boxes))
-        found.append(replace(seen, embeddings=encoder(image, seen.boxes)))
+    for number, image in enumerate(_seen(data, name, moving), 1):
+        detections = public.get(number, Detections.empty()) if detector is None else detector(number, image)
+        found.append(by_confidence(detections))
+        motion.append(estimate(image, found[-1].boxes))
     return {
         "count": np.array([len(one) for one in found]),
         "boxes": np.concatenate([one.boxes for one in found]),
         "confidence": np.concatenate([one.confidence for one in found]),
-        "embeddings": np.concatenate([np.asarray(one.embeddings) for one in found]),
         "motion": np.array(motion),
     }
+
+
+def _encoded(data: Path, name: str, found: Columns, reid: Path, moving: bool) -> Columns:
+    """The embeddings of all detections in a row."""
+    from deepsort_paddle.appearance.encoder import AppearanceEncoder
+
+    encoder = AppearanceEncoder(reid)
+    boxes = np.split(found["boxes"], np.cumsum(found["count"])[:-1])
+    images = _seen(data, name, moving)
+    return {"embeddings": np.concatenate([encoder(*one) for one in zip(images, boxes, strict=True)])}
+
+
+def _seen(data: Path, name: str, moving: bool) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a sequence, or what the moving window shows of them."""
+    corners, size = _window(REAL[name])
+    for image, (x, y) in zip(_images(data / "mot" / name, REAL[name].length), corners, strict=True):
+        yield np.ascontiguousarray(image[y : y + size[0], x : x + size[1]]) if moving else image
 
 
 def _images(folder: Path, length: int) -> Iterator[NDArray[np.uint8]]:

@@ -6,7 +6,6 @@ kept; if an output needs images, a second pass over the video reads them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
@@ -19,16 +18,13 @@ from deepsort_paddle.frames import Frame
 from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.structures import Tracks
 from deepsort_paddle.tracked_frame import TrackedFrame
-from deepsort_paddle.tracking.smooth import refine
+from deepsort_paddle.tracking.smooth import LEAST_RUN, refine
 
 __all__ = ["Recorder", "with_births"]
 
 _LINK_SECONDS = 10.0
 # Overlap of a track's detections in successive frames: what DeepSORT's IoU stage asks for.
 _BIRTH_IOU = 0.3
-# Detections of a track whose birth counts. Shorter tracks are often false or pieces of others: with theirs
-# IDF1 falls by 1 on MOT17-02 and -13 (preset deepsort), without it rises by 1.
-_BIRTH_LEAST = 10
 
 
 class Recorder:
@@ -163,9 +159,7 @@ class Recorder:
         return table, index
 
 
-def with_births(
-    frames: Sequence[TrackedFrame], most: int, *, least: int = _BIRTH_LEAST
-) -> list[TrackedFrame]:
+def with_births(frames: Sequence[TrackedFrame], most: int, *, least: int = LEAST_RUN) -> list[TrackedFrame]:
     """Give each track its detections from the frames before it was confirmed.
 
     A tracker reports a track from its confirmation on. Afterwards the track is known to be real, so the
@@ -174,7 +168,7 @@ def with_births(
     Args:
         frames: in order; all tracks are matched.
         most: frames to go back, at most.
-        least: tracks of fewer detections stay as they are.
+        least: tracks that are not matched in so many frames in a row from their first one stay as they are.
 
     Returns:
         The same frames; those before a track began may have one more row.
@@ -183,13 +177,16 @@ def with_births(
     for tracked, unclaimed in zip(frames, free, strict=True):
         unclaimed[tracked.tracks.detection_index] = False
     born: dict[int, list[tuple[int, int]]] = {}  # by frame: track id and detection
-    sizes = Counter(track_id for tracked in frames for track_id in tracked.tracks.ids.tolist())
-    known = {track_id for track_id, size in sizes.items() if size < least}
+    ids = [tracked.tracks.ids.tolist() for tracked in frames]
+    known: set[int] = set()
     for place, tracked in enumerate(frames):
-        new = [row for row, track_id in enumerate(tracked.tracks.ids.tolist()) if track_id not in known]
-        for row in new:
-            track_id, class_id = int(tracked.tracks.ids[row]), tracked.tracks.class_id[row]
-            known.add(track_id)
+        new = [(row, track_id) for row, track_id in enumerate(ids[place]) if track_id not in known]
+        known.update(ids[place])
+        for row, track_id in new:
+            following = ids[place : place + least]
+            if len(following) < least or not all(track_id in one for one in following):
+                continue
+            class_id = tracked.tracks.class_id[row]
             box = tracked.detections.boxes[tracked.tracks.detection_index[row], None]
             for earlier in range(place - 1, max(place - 1 - most, -1), -1):
                 detections = frames[earlier].detections

@@ -201,6 +201,14 @@ def test_a_track_gets_its_free_detections_from_before_it_was_confirmed() -> None
     assert [len(frame.tracks) for frame in short] == [0, 0, 1, 0, 2]
 
 
+def test_a_track_that_is_missed_soon_after_its_start_gets_no_births() -> None:
+    box = [10.0, 10, 30, 60]
+    for seen, births in (([3, 4, 5, 6], 1), ([3, 4, 6, 7, 8, 9], 0)):
+        frames = [tracked(n, [box], [1] * (n in seen), [0] * (n in seen)) for n in range(1, 10)]
+        filled = offline.with_births(frames, 1)
+        assert [len(frame.tracks) for frame in filled[:2]] == [0, births]
+
+
 @pytest.mark.parametrize("frames", [[], [tracked(1, [], [], [])]])
 def test_births_of_no_frame_and_of_an_empty_one(frames: list[TrackedFrame]) -> None:
     assert len(offline.with_births(frames, 2)) == len(frames)

@@ -31,22 +31,24 @@ def joined(*tables: TrackRecords) -> TrackRecords:
 
 
 def test_a_short_gap_is_filled_on_the_way_and_a_long_one_stays_open() -> None:
-    frames = [1, 2, 3, 4, 8, 9, 10, 20, 21]
+    frames = [1, 2, 3, 4, 8, 9, 10, 11, 20, 21, 22, 23]
     refined = smooth(rows(5, frames, [10.0 * frame for frame in frames]), max_fill=3)
-    assert refined.table.frame.tolist() == [*range(1, 11), 20, 21]
-    assert refined.row.tolist() == [0, 1, 2, 3, -1, -1, -1, 4, 5, 6, 7, 8]
-    assert refined.missed.tolist() == [0, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0]
+    assert refined.table.frame.tolist() == [*range(1, 12), 20, 21, 22, 23]
+    assert refined.row.tolist() == [0, 1, 2, 3, -1, -1, -1, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert refined.missed.tolist() == [0, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0]
     assert set(refined.table.ids.tolist()) == {5}
     assert refined.table.boxes[:, 0] == pytest.approx(10.0 * refined.table.frame, abs=0.5)
     assert refined.table.boxes[:, 2] - refined.table.boxes[:, 0] == pytest.approx(40.0)
 
 
-@pytest.mark.parametrize(("other", "filled"), [(120.0, 8), (400.0, 0)], ids=["covered", "in full view"])
-def test_a_longer_gap_is_filled_where_another_track_covers_it(other: float, filled: int) -> None:
-    seen = rows(1, [*range(1, 11), *range(19, 29)], [100.0] * 20)
-    refined = smooth(joined(seen, rows(2, list(range(1, 29)), [other] * 28, height=150)), max_fill=20)
+@pytest.mark.parametrize(
+    ("before", "after", "filled"), [(4, 4, 8), (3, 9, 0), (9, 3, 0)], ids=["long runs", "before", "after"]
+)
+def test_a_gap_beside_a_short_run_stays_open(before: int, after: int, filled: int) -> None:
+    frames = [*range(10 - before, 10), *range(18, 18 + after)]
+    refined = smooth(rows(1, frames, [100.0] * len(frames)), max_fill=20)
     assert (refined.row < 0).sum() == filled
-    assert (refined.table.frame[refined.row < 0] > 10).all()
+    assert len(refined.table) == len(frames) + filled
 
 
 def test_smoothing_brings_noisy_boxes_nearer_to_the_truth() -> None:
