@@ -23,7 +23,7 @@ FLOORS = {
         {"people"},
         {"plan"},
         {"output", "pipeline"},
-        {"detection", "tracking", "media"},
+        {"annotations", "detection", "tracking", "media"},
         {"appearance", "motchallenge", "counting", "tracked_frame", "converters"},
         {"frames", "structures", "inference", "yaml_file", "console"},
         {"boxes", "arguments", "extras", "part_files", "wall_clock"},

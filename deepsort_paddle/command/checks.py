@@ -63,6 +63,8 @@ def check_plan(plan: RunPlan) -> None:
         raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")
     if plan.output_ids == "person" and not plan.identities:
         raise ValueError("--output-ids person needs --identities, which finds the persons")
+    if plan.cvat and plan.mirror:
+        raise ValueError("--cvat does not go with --mirror: CVAT shows the video as it is")
     if plan.same_camera and not (plan.identities or plan.index):
         raise ValueError("--same-camera needs --identities, which joins the tracks of one person")
     if plan.pick:

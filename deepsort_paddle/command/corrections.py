@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deepsort_paddle.annotations.annotation import SUFFIXES, Annotation, read_annotation
 from deepsort_paddle.command.checks import check_outputs
+from deepsort_paddle.command.outputs import counts_images
 from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.saved_run import open_again
 from deepsort_paddle.command.write_frames import rewrite_outputs
@@ -19,6 +21,7 @@ from deepsort_paddle.part_files import lock_output, real_path, temporary_path
 from deepsort_paddle.people.corrections.apply import corrected_copy
 from deepsort_paddle.people.corrections.file import Corrections
 from deepsort_paddle.people.corrections.review import review_of
+from deepsort_paddle.people.frame_rows import frame_numbers
 from deepsort_paddle.people.index_file import IndexMeta
 from deepsort_paddle.people.videos import JoinedPeople, indexes_of, join_videos
 from deepsort_paddle.plan.option import options
@@ -44,7 +47,9 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
         OSError: a file is missing or cannot be read or written.
         ValueError: a file or an option is wrong; index and outputs stay as they were.
     """
-    corrections = Corrections.read(str(plan.apply))
+    said = str(plan.apply)
+    is_annotation = Path(said).suffix.lower() in SUFFIXES
+    corrections = Corrections(said) if is_annotation else Corrections.read(said)
     path = Path(plan.index or _beside(corrections))
     meta = IndexMeta.read(path)
     if not meta.run:
@@ -55,7 +60,16 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
     own = {name: value for name, value in asked.items() if name in OUTPUTS and name != "index"}
     if own or plan.save_dir:
         changes |= {**dict.fromkeys(OUTPUTS), **own, "save_dir": plan.save_dir}
-    again = replace(recalled(meta.run["plan"], path), source=plan.source, **changes)
+    again = replace(recalled(meta.run["plan"], path), source=plan.source, apply=plan.apply, **changes)
+    if is_annotation and not own:  # it may have been corrected in place
+        same = {
+            path for path in (again.cvat, again.ground_truth) if path and real_path(path) == real_path(said)
+        }
+        again = replace(
+            again,
+            cvat=None if again.cvat in same else again.cvat,
+            ground_truth=None if again.ground_truth in same else again.ground_truth,
+        )
     with ExitStack() as locks, open_again(again) as source:
         size = (meta.width, meta.height)
         if all(size) and all((source.width, source.height)) and (source.width, source.height) != size:
@@ -69,11 +83,12 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
             if real_path(output) == real_path(path):
                 raise ValueError(f"{output} is the index of the run: choose another name for the output")
             Path(output).parent.mkdir(parents=True, exist_ok=True)
-        check_outputs(replace(again, apply=plan.apply, overwrite=plan.overwrite or not own))
+        check_outputs(replace(again, overwrite=plan.overwrite or not own))
         people_file, indexes = _tracked_together(path, meta, note)
         for index in {real_path(one): one for one in (path, *indexes.values())}.values():
             locks.enter_context(lock_output(index))
-        with corrected_copy(path, corrections) as corrected:
+        annotation = _annotation(again, path) if is_annotation else None
+        with corrected_copy(path, corrections, annotation) as corrected:
             persons = Persons(corrected.persons, corrected.names)
             interval: tuple[int, int] | None = corrected.identities.interval
             joined = None
@@ -87,13 +102,30 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
         persons,
         note,
         interval=interval,
-        plan=replace(again, save_dir=None, identities=True, overwrite=True, quiet=plan.quiet),
+        plan=replace(again, apply=None, save_dir=None, identities=True, overwrite=True, quiet=plan.quiet),
         review=review_of(corrected.index, corrected.identities, str(path)),
         signals=signals,
     )
     if joined is None or people_file is None or result.stopped_by:
         return result
     return replace(result, stopped_by=_rewrite_others(joined, path, people_file, note, signals))
+
+
+def _annotation(plan: RunPlan, path: Path) -> Annotation:
+    """The annotations of a plan, in the frames of an index.
+
+    Args:
+        plan: of the run, with ``apply``.
+        path: of the index.
+    """
+    if plan.mirror:
+        raise ValueError(f"{path}: of a run with --mirror, whose frames annotations do not fit")
+    return read_annotation(
+        str(plan.apply),
+        frame_numbers(path),
+        by_place=counts_images(plan),
+        whole=plan.start is None and plan.end is None,
+    )
 
 
 def _tracked_together(

@@ -27,6 +27,7 @@ from deepsort_paddle.media.sound import COPIED_CODECS, Sound, sound_codec
 from deepsort_paddle.media.source import without_password
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import TrackWriter
+from deepsort_paddle.output.annotation_writers import CvatWriter, GroundTruthWriter
 from deepsort_paddle.output.draw_counts import draw_counts
 from deepsort_paddle.output.event_writer import CountWriter, EventWriter
 from deepsort_paddle.output.html_report import HtmlReport
@@ -37,7 +38,7 @@ from deepsort_paddle.part_files import name_disk_errors
 from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 
-__all__ = ["about_outputs", "entered", "open_outputs"]
+__all__ = ["about_outputs", "counts_images", "entered", "open_outputs"]
 
 _LOGGER = logging.getLogger("deepsort_paddle")
 _UNKNOWN_FPS = 25.0  # of a video written from images of unknown frame rate
@@ -95,6 +96,11 @@ def open_outputs(
     if plan.json:
         document = JsonWriter(plan.json, dict(about), progress.summary, persons)
         outputs.append(_Named(plan.json, entered(stack, plan.json, document)))
+    if plan.cvat:
+        outputs.append(_Named(plan.cvat, entered(stack, plan.cvat, _cvat(plan, source, about, persons))))
+    if plan.ground_truth:
+        truth = GroundTruthWriter(plan.ground_truth, persons)
+        outputs.append(_Named(plan.ground_truth, entered(stack, plan.ground_truth, truth)))
     if plan.save_crops:
         outputs.append(_Named(plan.save_crops, CropWriter(plan.save_crops, persons)))
     if plan.save_video or plan.show:
@@ -104,8 +110,38 @@ def open_outputs(
     return outputs
 
 
+def _cvat(
+    plan: RunPlan, source: FrameSource, about: Mapping[str, Any], persons: Persons | None
+) -> CvatWriter:
+    """Open the annotations for CVAT, which counts the images of a folder, else the frames of the video."""
+    size = (source.width, source.height) if source.width and source.height else None
+    numbers = source.frame_numbers if counts_images(plan) else None
+    return CvatWriter(
+        str(plan.cvat),
+        name=source.name,
+        size=size,
+        labels=about["class_names"],
+        persons=persons,
+        places=None if numbers is None else {number: place for place, number in enumerate(numbers)},
+    )
+
+
+def counts_images(plan: RunPlan) -> bool:
+    """Whether frames are images of a folder, which annotation tools count by their order."""
+    return Path(plan.source).is_dir()
+
+
 _Writer = TypeVar(
-    "_Writer", TrackWriter, CsvWriter, JsonWriter, HtmlReport, IndexOutput, EventWriter, CountWriter
+    "_Writer",
+    TrackWriter,
+    CsvWriter,
+    JsonWriter,
+    CvatWriter,
+    GroundTruthWriter,
+    HtmlReport,
+    IndexOutput,
+    EventWriter,
+    CountWriter,
 )
 
 

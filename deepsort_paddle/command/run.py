@@ -58,7 +58,10 @@ __all__ = ["run_plan"]
 # Batches: enough to even out slow frames; more would only take more memory.
 _READ_AHEAD = 2
 # Outputs that show who is who.
-_WITH_PEOPLE = ("output", "csv", "json", "events", "counts", "save_video", "save_crops", "report")
+_WITH_PEOPLE = (
+    *("output", "csv", "json", "cvat", "ground_truth", "events", "counts"),
+    *("save_video", "save_crops", "report"),
+)
 
 
 def run_plan(

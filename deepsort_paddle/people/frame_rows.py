@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from itertools import repeat
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.people.index_file import connect
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
-__all__ = ["ROW", "frame_rows", "replay"]
+__all__ = ["ROW", "frame_numbers", "frame_rows", "replay"]
 
 # One track of one frame; ``detection`` is NaN where the track had no detection in it. Id 0: no track.
 ROW = np.dtype(
@@ -51,6 +53,21 @@ def frame_rows(tracked: TrackedFrame) -> bytes:
     others["detection"], others["detection_confidence"] = alone.boxes, alone.confidence
     others["class_id"] = alone.class_id
     return rows.tobytes() + others.tobytes()
+
+
+def frame_numbers(path: str | Path) -> NDArray[np.int64]:
+    """Numbers of the frames of a run in order, ``(F,)``.
+
+    Raises:
+        FileNotFoundError: there is no such index.
+        ValueError: it is no track index.
+    """
+    with closing(connect(Path(path))) as database:
+        try:
+            rows = database.execute("SELECT number FROM frames ORDER BY place").fetchall()
+        except sqlite3.Error as error:
+            raise ValueError(f"{path}: damaged track index ({error})") from None
+    return np.array(rows, np.int64).reshape(-1)
 
 
 def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Generator[TrackedFrame, None, None]:

@@ -126,9 +126,11 @@ def find_identities(
     clusters = cluster(count, pairs, log_odds, apart=apart, threshold=threshold, considered=_LEAST)
     people = len(np.unique(clusters.labels))
     fewest, most = people_interval(clusters.joins, count, people)
-    # Caution makes joins rare, not people many.
-    joins = cluster(count, pairs, doubted, apart=apart, threshold=_LEAST).joins
-    fewest = min(fewest, people_interval(joins, count, people, brief=_brief(indexes, clusters.labels))[0])
+    if answers is not None and answers.complete:
+        fewest = most = people
+    else:  # caution makes joins rare, not people many
+        joins = cluster(count, pairs, doubted, apart=apart, threshold=_LEAST).joins
+        fewest = min(fewest, people_interval(joins, count, people, brief=_brief(indexes, clusters.labels))[0])
     probability = to_probability(clusters.strength)
     return Identities(clusters.labels, probability, (fewest, most), candidates, odds, threshold)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +82,7 @@ class IndexMeta:
         link_shift: added to the log odds of all links inside the video, as corrections have taught.
         camera_shift: the part of it that an earlier video of the same camera has taught.
         corrections: those that were applied, as in their file; None: none.
+        annotated: ids of the tracks of each annotated person, where annotations replaced the run's tracks.
         people_file: who is who in all videos that were tracked together, seen from the folder of the index;
             None: the video was tracked alone.
     """
@@ -101,6 +102,7 @@ class IndexMeta:
     link_shift: float = 0.0
     camera_shift: float = 0.0
     corrections: Mapping[str, Any] | None = None
+    annotated: Sequence[Sequence[int]] | None = None
     people_file: str | None = None
 
     @classmethod

@@ -62,6 +62,20 @@ class OutputOptions:
         kind=choice("head", "person"),
         bare="head",
     )
+    cvat: str | None = option(
+        None,
+        "persons as annotations for CVAT ('CVAT for video 1.1'); --apply reads the corrected file",
+        group=_GROUP,
+        metavar="FILE.xml",
+        role="file",
+    )
+    ground_truth: str | None = option(
+        None,
+        "persons as MOTChallenge ground truth; --apply reads the corrected file",
+        group=_GROUP,
+        metavar="FILE.txt",
+        role="file",
+    )
     index: str | None = option(
         None,
         "track index: the best crops of each track, for deepsort-find",
@@ -71,9 +85,10 @@ class OutputOptions:
     )
     apply: str | None = option(
         None,
-        "correct the index of an earlier run and write its outputs again; the report page saves this file",
+        "correct the index of an earlier run and write its outputs again: the file that the report page "
+        "saves, or persons annotated in CVAT (.xml, .zip) or as MOTChallenge ground truth (.txt)",
         group=_GROUP,
-        metavar="CORRECTIONS.json",
+        metavar="FILE",
         role="input",
     )
     save_dir: str | None = option(

@@ -21,6 +21,7 @@ class Answers:
     Attributes:
         same: pairs that are.
         different: pairs that are not.
+        complete: nothing is left to find out.
 
     Example:
         >>> answers = Answers(same=((0, 1), (1, 2)))
@@ -33,6 +34,7 @@ class Answers:
 
     same: tuple[tuple[int, int], ...] = ()
     different: tuple[tuple[int, int], ...] = ()
+    complete: bool = False
 
     def certain(
         self, pairs: NDArray[np.int64], log_odds: NDArray[np.float64]

@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from deepsort_paddle.annotations.annotation import Annotation
 from deepsort_paddle.part_files import commit, temporary_path
+from deepsort_paddle.people.corrections.annotate import annotate, restore_run
 from deepsort_paddle.people.corrections.answers import Answers
 from deepsort_paddle.people.corrections.collected import collect_answers
 from deepsort_paddle.people.corrections.file import Corrections
@@ -77,12 +79,15 @@ def apply_corrections(path: str | Path, corrections: Corrections) -> Corrected:
 
 
 @contextmanager
-def corrected_copy(path: str | Path, corrections: Corrections) -> Iterator[Corrected]:
+def corrected_copy(
+    path: str | Path, corrections: Corrections, annotation: Annotation | None = None
+) -> Iterator[Corrected]:
     """A corrected copy of an index, which replaces it at the end; after an error the index stays.
 
     Args:
         path: of the index.
         corrections: everything that is known.
+        annotation: persons that take the place of the tracks.
 
     Yields:
         the corrected index; raises as `apply_corrections`.
@@ -91,20 +96,33 @@ def corrected_copy(path: str | Path, corrections: Corrections) -> Iterator[Corre
     part = temporary_path(path)
     try:
         shutil.copyfile(path, part)
-        yield _correct(part, Path(path), meta, corrections)
+        yield _correct(part, Path(path), meta, corrections, annotation)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     commit(path)
 
 
-def _correct(part: Path, path: Path, meta: IndexMeta, corrections: Corrections) -> Corrected:
+def _correct(
+    part: Path, path: Path, meta: IndexMeta, corrections: Corrections, annotation: Annotation | None
+) -> Corrected:
     """Correct the copy of an index."""
     with closing(connect(part, write=True)) as database, database:
         try:
             (frames,) = database.execute("SELECT count(*) FROM frames").fetchone()
             if meta.frames and not frames:
                 raise ValueError(f"{path}: the index of a camera, which does not keep what corrections need")
+            if annotation is not None:
+                labels = meta.run.get("about", {}).get("class_names", ())
+                groups, names = annotate(database, annotation, meta, labels)
+                corrections = replace(corrections, annotated=True, names=names)
+                _keep(database, "annotated", groups)
+            elif not corrections.annotated:
+                undo_splits(database, meta.fps)
+                restore_run(database)
+                _keep(database, "annotated", None)
+            elif meta.annotated is None:
+                raise ValueError(f"{corrections.path}: for annotations, but {path} has the run's own tracks")
             undo_splits(database, meta.fps)
             (tracks,) = database.execute("SELECT count(*) FROM tracks").fetchone()
             corrections.check_run(path, meta, tracks)
@@ -122,10 +140,10 @@ def _correct(part: Path, path: Path, meta: IndexMeta, corrections: Corrections) 
     split = replace(split, path=path, meta=replace(split.meta, link_shift=shift))
     found = find_identities(split, answers=answers)
     persons = split.ids[found.labels]
-    names = {int(persons[row]): name for row, name in named.items()}
-    save_people(part, split.ids, persons, found.probability, names)
-    index = replace(split, persons=persons, probability=found.probability, names=names)
-    return Corrected(index, found, names)
+    by_person = {int(persons[row]): name for row, name in named.items()}
+    save_people(part, split.ids, persons, found.probability, by_person)
+    index = replace(split, persons=persons, probability=found.probability, names=by_person)
+    return Corrected(index, found, by_person)
 
 
 def _keep(database: sqlite3.Connection, key: str, value: object) -> None:

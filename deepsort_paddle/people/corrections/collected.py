@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -63,7 +63,12 @@ def collect_answers(
         together += [(begin + first, begin + second) for first, second in seen_together(index)]
     for first, second in combinations(sorted(names), 2):
         (same if names[first] == names[second] else different).append((first, second))
+    annotated = [_annotated(index, begin) for index, begin in zip(indexes, begins, strict=False)]
+    same += [pair for persons in annotated for rows in persons for pair in pairwise(rows)]
     person = groups(begins[-1], same)
+    for persons in annotated:  # what was said of annotated persons later holds
+        first_rows = sorted({person[rows[0]] for rows in persons})
+        different += combinations(first_rows, 2)
     for pairs, why in ((different, "are two people"), (together, "are seen at the same time")):
         for first, second in pairs:
             if person[first] == person[second]:
@@ -71,7 +76,15 @@ def collect_answers(
                 rows = (row - begins[video] for row, video in zip((first, second), videos, strict=True))
                 tracks = " and ".join(map(partial(_called, indexes), videos, rows))
                 raise ValueError(f"{said[videos[0]].path}: tracks {tracks} can't be one person: they {why}")
-    return Answers(tuple(same), tuple(different)), names
+    complete = len(indexes) == 1 and indexes[0].meta.annotated is not None
+    return Answers(tuple(same), tuple(different), complete), names
+
+
+def _annotated(index: TrackIndex, begin: int) -> list[list[int]]:
+    """The rows of each annotated person; a track that was split later counts with what is left of it."""
+    known = set(index.ids.tolist())
+    kept = ([track for track in tracks if track in known] for tracks in index.meta.annotated or ())
+    return [[begin + index.row(track) for track in tracks] for tracks in kept if tracks]
 
 
 def _called(indexes: Sequence[TrackIndex], video: int, row: int) -> str:

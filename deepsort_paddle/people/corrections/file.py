@@ -10,7 +10,8 @@
 
 Splits come first, in their order: from ``frame`` on, the track has the id ``new``. ``links`` and ``names``
 mean the tracks after all splits; a name is that of the track's person. A file holds everything that was
-said so far, not what came last: applying it starts from the run's own tracks.
+said so far, not what came last: applying it starts from the run's own tracks; with ``"annotated": true`` from
+those of the annotations that were applied last.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["FORMAT", "KIND", "Corrections", "Link", "Split"]
 
 KIND = "deepsort-paddle corrections"
 FORMAT = 1
-_FIELDS = ("kind", "format", "index", "video", "model", "tracks", "splits", "links", "names")
+_FIELDS = ("kind", "format", "index", "video", "model", "tracks", "annotated", "splits", "links", "names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Corrections:
         video: name of the video; None when unknown.
         model: name and checksum of the appearance model; None when unknown.
         tracks: number of tracks of the run; None when unknown.
+        annotated: they are of the tracks of annotations, not of the run's own ones.
         splits: in the order in which they are made.
         links: pairs of tracks that are, or are not, one person.
         names: by track.
@@ -85,6 +87,7 @@ class Corrections:
     video: str | None = None
     model: tuple[str, str] | None = None
     tracks: int | None = None
+    annotated: bool = False
     splits: tuple[Split, ...] = ()
     links: tuple[Link, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
@@ -127,6 +130,7 @@ class Corrections:
                 video=_text(known.get("video")),
                 model=None if model is None else (str(model["name"]), str(model["sha256"])),
                 tracks=None if known.get("tracks") is None else _whole(known["tracks"]),
+                annotated=_truth("annotated", known.get("annotated", False)),
                 splits=tuple(
                     Split(*(_whole(one[name]) for name in ("track", "frame", "new")))
                     for one in known.get("splits", ())
@@ -149,6 +153,7 @@ class Corrections:
             "video": self.video,
             "model": model,
             "tracks": self.tracks,
+            "annotated": self.annotated,
             "splits": [{"track": one.track, "frame": one.frame, "new": one.new} for one in self.splits],
             "links": [{"tracks": [one.first, one.second], "same": one.same} for one in self.links],
             "names": {str(track): name for track, name in self.names.items()},
@@ -178,11 +183,16 @@ class Corrections:
 
 def _link(one: Mapping[str, Any]) -> Link:
     first, second = (_whole(track) for track in one["tracks"])
-    if not isinstance(one["same"], bool):
-        raise ValueError(f"expected same to be true or false, got {one['same']!r}")
+    same = _truth("same", one["same"])
     if first == second:
         raise ValueError(f"expected two tracks, got {first} twice")
-    return Link(first, second, one["same"])
+    return Link(first, second, same)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected {name} to be true or false, got {value!r}")
+    return value
 
 
 def _whole(value: Any) -> int:

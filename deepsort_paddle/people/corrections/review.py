@@ -33,6 +33,7 @@ def review_of(index: TrackIndex, found: Identities, name: str | None) -> Review:
         video=meta.name,
         model=(model.name, model.sha256),
         tracks=meta.tracks or len(index),
+        annotated=meta.annotated is not None,
     )
     known = [(link.first, link.second) for link in said.links]
     doubts = doubtful_links(index, found, known=known)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepsort_paddle.people.corrections.file import Split
 from deepsort_paddle.people.frame_rows import ROW
 
-__all__ = ["make_splits", "undo_splits"]
+__all__ = ["describe_tracks", "make_splits", "undo_splits"]
 
 _UNKNOWN_FPS = 25.0
 
@@ -28,7 +28,7 @@ def undo_splits(database: sqlite3.Connection, fps: float | None) -> None:
         _rename(database, piece, track, frame)
         database.execute("DELETE FROM tracks WHERE id = ?", (piece,))
     pieces = {piece for _, _, piece in made}
-    _describe(database, {track for track, _, _ in made} - pieces, fps)
+    describe_tracks(database, {track for track, _, _ in made} - pieces, fps)
     database.execute("DELETE FROM splits")
 
 
@@ -58,7 +58,7 @@ def make_splits(
         if database.execute("SELECT 1 FROM tracks WHERE id = ?", (split.new,)).fetchone():
             raise ValueError(f"{text}: there is a track {split.new} already")
         _rename(database, split.track, split.new, split.frame)
-        _describe(database, (split.track, split.new), fps)
+        describe_tracks(database, (split.track, split.new), fps)
         values = (place, split.track, split.frame, split.new)
         database.execute("INSERT INTO splits VALUES (?, ?, ?, ?)", values)
 
@@ -77,8 +77,14 @@ def _rename(database: sqlite3.Connection, old: int, new: int, frame: int) -> Non
     database.executemany("UPDATE frames SET rows = ? WHERE place = ?", changed)
 
 
-def _describe(database: sqlite3.Connection, tracks: Iterable[int], fps: float | None) -> None:
-    """Write the rows of the table ``tracks`` anew, from the frames."""
+def describe_tracks(database: sqlite3.Connection, tracks: Iterable[int], fps: float | None) -> None:
+    """Write rows of the table ``tracks`` anew, from the frames.
+
+    Args:
+        database: an index, open for writing.
+        tracks: their ids.
+        fps: as for `undo_splits`.
+    """
     runs: dict[int, list[int]] = {track: [] for track in tracks}
     if not runs:
         return

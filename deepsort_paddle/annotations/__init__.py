@@ -1,0 +1,1 @@
+"""Annotations of annotation tools: CVAT XML and MOTChallenge ground truth."""
