@@ -162,7 +162,7 @@ def track(
         motion = scene.camera_motion[number - 1] if images and scene.camera_motion is not None else None
         tracks = tracker.update(detections, camera_motion=motion)
         if offline:
-            recorder.add(TrackedFrame(Frame(number, None, None), detections, tracks, none))
+            recorder.add(TrackedFrame(Frame(number, None, None), detections, tracks, none, motion))
         spent += time.process_time() - start
         rows.append(np.column_stack([np.full(len(tracks), number), tracks.ids, tracks.boxes]))
     if offline:

@@ -108,6 +108,7 @@ class Recorder:
             max_cosine_distance=max_cosine_distance or 0.0,
             max_link_gap=round(_LINK_SECONDS * fps),
             fps=fps,
+            camera_motion=self._camera_motion(),
         )
         kept = refined.row >= 0
         old, new = table.ids[refined.row[kept]].tolist(), refined.table.ids[kept].tolist()
@@ -133,6 +134,13 @@ class Recorder:
         ):
             frame = tracked.frame if second is None else replace(tracked.frame, image=second.image)
             yield replace(tracked, frame=frame, tracks=tracks[start:stop])
+
+    def _camera_motion(self) -> NDArray[np.float64] | None:
+        """The camera's motion in each recorded frame, ``(F, 2, 3)``; None if the tracker received none."""
+        motions = [tracked.camera_motion for tracked in self._frames]
+        if all(motion is None for motion in motions):
+            return None
+        return np.array([np.eye(2, 3) if motion is None else motion for motion in motions])
 
     def _table(self) -> tuple[TrackRecords, NDArray[np.int64]]:
         """Return all recorded rows, and for each the row of its detection in its frame, ``(N,)``.

@@ -4,8 +4,8 @@ A tracker decides on each frame from the frames before it. Afterwards the later 
 show whether two tracks belong to one person, where a gap ends, and how to correct a box.
 
 `link` gives tracks of similar appearance one id. `smooth` corrects boxes and fills gaps. `refine` does both.
-The deviation from the smooth paths that all boxes of a frame share is a jerk of the camera: it is subtracted
-before smoothing and added again afterwards.
+The camera's motion, as far as it is known, is removed before and added again afterwards. The deviation from
+the smooth paths that all boxes of a frame share is a jerk of the camera and treated likewise.
 
 Source of the smoother: Rauch, Tung and Striebel, "Maximum likelihood estimates of linear dynamic systems",
 AIAA Journal 3 (8), 1965; filterpy's implementation.
@@ -22,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.tracking.camera.box_motion import common_shift, shrinkage
+from deepsort_paddle.tracking.camera.camera_path import CameraPath
 
 __all__ = ["LEAST_RUN", "Refined", "link", "refine", "smooth"]
 
@@ -77,6 +78,7 @@ def refine(
     max_link_gap: int = 250,
     max_fill: int = 20,
     fps: float = 25.0,
+    camera_motion: NDArray[np.float64] | None = None,
 ) -> Refined:
     """Link, fill and smooth the tracks of a whole video.
 
@@ -90,15 +92,25 @@ def refine(
         max_fill: longer gaps, in frames, stay open, and so do those with fewer than `LEAST_RUN` successive
             detections on either side.
         fps: frames per second; limits how far a person can get.
+        camera_motion: ``(F, 2, 3)`` affine map from the previous frame's pixels for each frame from 1; the
+            boxes are linked, filled and smoothed as a still camera would see them. None if unknown.
 
     Returns:
         The refined tracks.
     """
+    path = None
+    if camera_motion is not None:
+        path = CameraPath(camera_motion)
+        table = replace(table, boxes=path.stabilized(table.boxes, table.frame))
     if embeddings:
         limit = _MEAN_DISTANCE_RATIO * max_cosine_distance
         ids = link(table, embeddings, max_cosine_distance=limit, max_gap=max_link_gap, fps=fps)
         table = replace(table, ids=ids)
-    return smooth(table, max_fill=max_fill)
+    refined = smooth(table, max_fill=max_fill)
+    if path is None:
+        return refined
+    boxes = path.as_seen(refined.table.boxes, refined.table.frame)
+    return replace(refined, table=replace(refined.table, boxes=boxes))
 
 
 def link(

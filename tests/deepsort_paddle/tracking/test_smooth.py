@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -80,6 +82,21 @@ def test_a_camera_that_shakes_is_not_smoothed_away_and_a_still_one_makes_no_diff
         found = smooth(table, max_fill=0).table
         wrong.append(np.abs(found.boxes[:, 0] - np.array(truth)[found.ids - 1, found.frame - 1]).mean())
     assert wrong[0] < part * wrong[1]
+
+
+def test_a_known_camera_motion_keeps_a_lone_person_on_the_shaken_way() -> None:
+    rng = np.random.default_rng(3)
+    shake = np.vstack([np.zeros(2), rng.normal(0, 8, (40, 2))]).cumsum(axis=0)
+    frames = [*range(1, 21), *range(26, 42)]
+    still = rows(1, frames, 2.0 * np.array(frames))
+    whole = rows(1, list(range(1, 42)), 2.0 * np.arange(1, 42)).boxes + np.tile(shake, 2)
+    motions = np.tile(np.eye(2, 3), (41, 1, 1))
+    motions[1:, :, 2] = np.diff(shake, axis=0)
+    table = replace(still, boxes=still.boxes + np.tile(shake[still.frame - 1], 2))
+    refined = refine(table, camera_motion=motions)
+    assert refined.table.frame.tolist() == list(range(1, 42))
+    assert refined.table.boxes == pytest.approx(whole, abs=0.5)
+    assert np.abs(refine(table).table.boxes - whole).max() > 5  # one person shows no camera motion
 
 
 def test_the_smoother_is_the_least_squares_solution() -> None:
