@@ -8,36 +8,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from glob import glob, has_magic
 from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn
 
-from deepsort_paddle.console.one_line import OneLineParser
+from deepsort_paddle.console.one_line import UNKNOWN, OneLineParser
 from deepsort_paddle.plan.batch_plan import BatchPlan
 from deepsort_paddle.plan.option import Option, option_of, options
+from deepsort_paddle.plan.other_flags import ALIASES, add_other_flags, hint, translate
 from deepsort_paddle.plan.run_plan import OUTPUTS, PLACEHOLDERS, RunPlan
 
 __all__ = ["EXAMPLES", "PROGRAM", "make_parser", "normalise", "parse"]
 
 PROGRAM = "deepsort-track"
-# Options of the predecessors that name the source.
-_OLD_SOURCES = ("video_path", "camera_id", "img_dir", "video_file", "image_dir")
-# Flags of the predecessors with the option that replaces them.
-_ALIASES = {
-    "--display": "--show",
-    "--det-model-dir": "--detector",
-    "--emb-model-dir": "--reid",
-    "--threshold": "--min-confidence",
-    "--nn-budget": "--gallery-size",
-    "--cpu-threads": "--threads",
-    # pptracking
-    "--model-dir": "--detector",
-    "--reid-model-dir": "--reid",
-    "--output-dir": "--save-dir",
-}
 EXAMPLES = f"""examples:
   {PROGRAM} video.mp4               # annotated video and tracks in output/
   {PROGRAM} video.mp4 --line "door:0,0.5,1,0.5"  # count who crosses a line
@@ -69,12 +55,13 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
         words = words[: words.index("--")]
     given = vars(parser.parse_intermixed_args(words))
     sources = [*_matched(given.pop("source")), *_matched(plain)]
+    given, flagged = translate(given)
     if (config := given.pop("config", None)) is not None:
-        given, sources = _with_config(config, given, sources)
+        given, sources = _with_config(config, given, sources, flagged)
     from deepsort_paddle.motchallenge.sequence import sequence_folders  # --help ends before this line
 
     listed = len(sources)
-    sources += [*(old for name in _OLD_SOURCES if (old := given.pop(name, None)) is not None)]
+    sources += flagged.values()
     if given.pop("use_gpu", False):
         given["device"] = "gpu"
     if "submission" in given and not ({"output", "save_dir"} & given.keys()):
@@ -85,8 +72,11 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     paths = [str(given.get(name, "")) for name in ("detections", *OUTPUTS)]
     filled_in = any(placeholder in path for placeholder in PLACEHOLDERS for path in paths)
     is_many = listed > 1 or bool(many) or filled_in or any(map(sequence_folders, sources))
-    if not (sources or "list_file" in many) or (len(sources) > 1 and not is_many):
-        parser.error(f"expected one SOURCE, got {len(sources)} (see --help)")
+    if not (sources or "list_file" in many):
+        parser.error("expected a SOURCE: a video, an image folder, a camera number or a stream (see --help)")
+    if len(sources) > 1 and not is_many:
+        words = [*sources[:listed], *(f"{flag} {value}" for flag, value in flagged.items())]
+        parser.error(f"expected one SOURCE, got {' and '.join(words)}; several are named without a flag")
     if is_many and "apply" in given:
         parser.error("--apply is for one source")
     if is_many:
@@ -94,13 +84,15 @@ def parse(arguments: Sequence[str]) -> RunPlan | BatchPlan:
     return RunPlan(source=sources[0], **given)
 
 
-def _with_config(path: str, given: dict[str, Any], sources: list[str]) -> tuple[dict[str, Any], list[str]]:
+def _with_config(
+    path: str, given: dict[str, Any], sources: list[str], flagged: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
     """Options and sources with those of a file of ``--config`` where the command line has none."""
     from deepsort_paddle.plan.config_file import read_config  # most runs do not need it
 
     known = read_config(path)
     named = known.pop("source", [])
-    if not sources and not any(name in given for name in _OLD_SOURCES):
+    if not sources and not flagged:
         sources = _matched(named)
     return {**known, **given}, sources
 
@@ -132,7 +124,7 @@ def normalise(arguments: Sequence[str]) -> list[str]:
             continue
         name, equals, value = argument.partition("=")
         name = name.lower().replace("_", "-")
-        name = _ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
         if name in _SWITCHES:
             # A 0 or 1 after a switch may be a camera number, so only words count as its value.
             if not equals and rest and rest[0].lower() in ("true", "false"):
@@ -158,7 +150,8 @@ class _Parser(OneLineParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError."""
-        raise ValueError(self.with_nearest(message))
+        named = hint(message.removeprefix(UNKNOWN).split()) if message.startswith(UNKNOWN) else ""
+        raise ValueError(f"{message} ({named})" if named else self.with_nearest(message))
 
 
 class _HelpFormatter(argparse.HelpFormatter):
@@ -180,10 +173,8 @@ def make_parser() -> argparse.ArgumentParser:
         + "\n"
         + fill(
             "Without an output option, results go to output/NAME.mp4 and output/NAME.txt. The flags of "
-            "the Paddle predecessor (--video_path, --camera_id, --img_dir, --save_dir, --display, "
-            "--det_model_dir, --emb_model_dir, --use_gpu, --threshold, --nn_budget, --cpu_threads) and of "
-            "pptracking (--video_file, --model_dir, --reid_model_dir, --output_dir, --device GPU) are "
-            "accepted, too.",
+            "the Paddle predecessor and of PaddleDetection's pptracking are understood, too: see "
+            "docs/track.md.",
             width=78,
         ),
         formatter_class=_HelpFormatter,
@@ -196,8 +187,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="video file, image folder, MOTChallenge sequence folder, folder of sequences (MOT17, "
         "DanceTrack...), camera number, or rtsp:// or http:// stream; several: see many videos",
     )
-    for name in _OLD_SOURCES:
-        parser.add_argument("--" + name.replace("_", "-"), help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+    add_other_flags(parser)
     parser.add_argument("--use-gpu", action="store_true", help=argparse.SUPPRESS, default=argparse.SUPPRESS)
     parser.add_argument(
         "--config",

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 from deepsort_paddle._version import __version__
 from deepsort_paddle.extras import needs
 
-__all__ = ["OneLineParser", "columns", "in_one_line", "padded"]
+__all__ = ["UNKNOWN", "OneLineParser", "columns", "in_one_line", "padded"]
 
-_UNKNOWN = "unrecognized arguments: "
+# How argparse begins the message on options that it does not know.
+UNKNOWN = "unrecognized arguments: "
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -80,7 +81,7 @@ class OneLineParser(argparse.ArgumentParser):
         """
         from difflib import get_close_matches  # few runs need it
 
-        words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
+        words = message.removeprefix(UNKNOWN).split() if message.startswith(UNKNOWN) else []
         flags = [_plain(word.partition("=")[0]) for word in words if word.startswith("--")]
         shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
         names = (name for action in shown for name in action.option_strings[:1] if name.startswith("--"))

@@ -119,7 +119,8 @@ def find_sequences(
 
     Args:
         ground_truth: a gt.txt, a sequence folder, or a folder of sequence folders.
-        results: a file, or a folder with ``SEQUENCE.txt`` files.
+        results: a file, or a folder with ``SEQUENCE.txt`` files; with a gt.txt outside a sequence
+            folder also a folder with one file of any name.
         ending: suffix of these files.
 
     Returns:
@@ -146,6 +147,9 @@ def find_sequences(
         for name, truth, length in known
         if (results / f"{name}{ending}").is_file()
     ]
+    if not found and ground_truth.is_file() and known[0][0] == ground_truth.stem:  # it names no sequence
+        name, truth, length = known[0]
+        return [SequenceFiles(name, truth, _only_file(results, ending, ground_truth), length)], []
     if not found:
         expected = ", ".join(f"{name}{ending}" for name, _, _ in known[:3]) + (
             ", ..." if len(known) > 3 else ""
@@ -153,6 +157,20 @@ def find_sequences(
         raise FileNotFoundError(f"{results} has no results of any sequence, expected {expected}")
     with_results = {files.name for files in found}
     return found, [name for name, _, _ in known if name not in with_results]
+
+
+def _only_file(folder: Path, ending: str, ground_truth: Path) -> Path:
+    """Return the one file of a folder with this ending.
+
+    Raises:
+        FileNotFoundError: there is none, or more than one.
+    """
+    files = sorted(folder.glob(f"*{ending}"))
+    if len(files) != 1:
+        names = ", ".join(path.name for path in files[:3]) + (", ..." if len(files) > 3 else "")
+        there = f"has several ({names})" if files else f"has no {ending} file"
+        raise FileNotFoundError(f"expected a folder with one result for {ground_truth}, {folder} {there}")
+    return files[0]
 
 
 def known_sequences(ground_truth: Path) -> list[tuple[str, Path, int | None]]:

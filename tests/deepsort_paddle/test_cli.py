@@ -197,8 +197,8 @@ def test_the_predecessors_flags_do_the_same(scene: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--quiet"], "expected one SOURCE, got 0"),
-        (["a", "--video_path", "b"], "expected one SOURCE, got 2"),
+        (["--quiet"], "expected a SOURCE: a video"),
+        (["a", "--video_path", "b"], "expected one SOURCE, got a and --video-path b; several are named"),
         (["a", "--bogus"], "unrecognized arguments: --bogus"),
         (["a", "--perset", "strong"], "unrecognized arguments: --perset strong (did you mean --preset?)"),
         (["a", "--vdeo-path"], "unrecognized arguments: --vdeo-path"),  # the predecessor's are not told

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepsort_paddle.cli import track
-from deepsort_paddle.command.parser import EXAMPLES, make_parser, parse
+from deepsort_paddle.command.parser import EXAMPLES, make_parser
 from deepsort_paddle.command.track import track_video
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.plan.run_plan import RunPlan
@@ -110,9 +110,3 @@ def test_lines_and_zones_may_be_fractions(scene: SimpleNamespace) -> None:
         assert (counts.lines[0].to_right, counts.lines[0].to_left) == (0, 1)
         assert counts.zones[0].exits == 1
         assert counts.lines[0].line.end == (100, 100)
-
-
-def test_pptrackings_flags_mean_the_same_here() -> None:
-    words = ["--video_file=a.mp4", "--model_dir", "d", "--reid_model_dir=w", "--output_dir", "o"]
-    wanted = RunPlan(source="a.mp4", detector="d", reid="w", save_dir="o", device="gpu")
-    assert parse([*words, "--device", "GPU"]) == wanted

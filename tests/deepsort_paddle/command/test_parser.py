@@ -105,7 +105,7 @@ def test_the_published_preset_has_the_defaults_of_the_tracker() -> None:
     assert defaults.iou_max_age == 1
 
 
-@pytest.mark.parametrize("flag", ["--input", "--gpu", "--vdeo-path", "-o", "--iou"])
+@pytest.mark.parametrize("flag", ["--vdeo-path", "-x", "--weather"])
 def test_an_option_is_suggested_only_where_one_is_near(flag: str) -> None:
     message = f"unrecognized arguments: {flag}"
     parser = make_parser()

@@ -43,6 +43,26 @@ def rows(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
+def test_a_ground_truth_file_takes_the_one_result_of_a_folder(data, capsys):
+    (data / "gt.txt").write_text(TRUTH)
+    (data / "one").mkdir()
+    (data / "one" / "street.txt").write_text(RESULTS)
+    assert main([str(data / "gt.txt"), str(data / "one")]) == 0
+    assert rows(capsys.readouterr().out)[1][0] == "gt"
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [("results", "results has several (a.txt, b.txt)"), ("truth", "truth has no .txt file")],
+)
+def test_a_folder_with_no_or_several_results_for_one_file_is_named(data, capsys, folder, message):
+    (data / "gt.txt").write_text(TRUTH)
+    assert main([str(data / "gt.txt"), str(data / folder)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert f"expected a folder with one result for {data / 'gt.txt'}" in error
+
+
 def test_a_folder_of_sequences_gives_one_line_per_sequence_and_one_overall(data, capsys):
     assert main([str(data / "truth"), str(data / "results")]) == 0
     output = capsys.readouterr()
