@@ -32,13 +32,14 @@ def main() -> None:
 
     found = read_detections(options.detections)
     encoder = AppearanceEncoder(options.reid) if options.reid else None
-    tracker = DeepSort.from_preset("deepsort", encoder=encoder)
+    preset = "motion" if encoder is None else "strong"
     trails = Trails()
     with (
         open_source(options.video) as frames,
         TrackWriter(options.output) as results,
         VideoWriter(options.save_video, fps=frames.fps or 25) as video,
     ):
+        tracker = DeepSort.from_preset(preset, encoder=encoder, frame_rate=frames.fps or 25)
         for frame in frames:
             detections = found.get(frame.number, Detections.empty())
             if frame.image is None:  # a broken frame; the tracks age all the same
@@ -51,7 +52,7 @@ def main() -> None:
                 )
             tracks = tracker.update(detections)  # on every frame, also without detections
             results.write(frame.number, tracks)
-            video.write(draw_tracks(frame.image, tracks, trails=trails.update(tracks)))
+            video.write(draw_tracks(frame.image, tracks, trails=trails.update(tracks)), frame.timestamp)
 
 
 if __name__ == "__main__":

@@ -19,20 +19,24 @@ from numpy.typing import NDArray
 
 from deepsort_paddle import AppearanceEncoder, DeepSort, Detections, VideoWriter, open_source, read_detections
 from deepsort_paddle.converters import from_supervision, to_supervision
+from deepsort_paddle.frames import Frame, FrameSource
+
+UNKNOWN_FPS = 25.0  # of images without a frame rate
 
 
-def track(video: Path, detections: Path, reid: Path) -> Iterator[tuple[NDArray[np.uint8], sv.Detections]]:
-    """Track a video; yields the frames with the tracks as ``sv.Detections``, ids in ``tracker_id``."""
+def track(
+    source: FrameSource, detections: Path, reid: Path
+) -> Iterator[tuple[Frame, NDArray[np.uint8], sv.Detections]]:
+    """Track a video; yields frame, image and tracks as ``sv.Detections`` with ids in ``tracker_id``."""
     in_file = read_detections(detections)
     encode = AppearanceEncoder(reid)
-    tracker = DeepSort.from_preset("deepsort", encoder=encode)
-    with open_source(video) as frames:
-        for frame in frames:
-            found = to_supervision(in_file.get(frame.number, Detections.empty()))  # your detector
-            if frame.image is None:
-                continue
-            found.data["embeddings"] = encode(frame.image, found.xyxy)
-            yield frame.image, to_supervision(tracker.update(from_supervision(found)))
+    tracker = DeepSort.from_preset("strong", encoder=encode, frame_rate=source.fps or UNKNOWN_FPS)
+    for frame in source:
+        found = to_supervision(in_file.get(frame.number, Detections.empty()))  # your detector
+        if frame.image is None:
+            continue
+        found.data["embeddings"] = encode(frame.image, found.xyxy)
+        yield frame, frame.image, to_supervision(tracker.update(from_supervision(found)))
 
 
 def main() -> None:
@@ -48,11 +52,14 @@ def main() -> None:
     boxes = sv.BoxAnnotator(color_lookup=sv.ColorLookup.TRACK)
     labels = sv.LabelAnnotator(color_lookup=sv.ColorLookup.TRACK)
     traces = sv.TraceAnnotator(color_lookup=sv.ColorLookup.TRACK)
-    with VideoWriter(options.save_video, fps=25) as video:
-        for image, tracks in track(options.video, options.detections, options.reid):
-            picture = traces.annotate(boxes.annotate(image.copy(), tracks), tracks)
+    with (
+        open_source(options.video) as source,
+        VideoWriter(options.save_video, fps=source.fps or UNKNOWN_FPS) as video,
+    ):
+        for frame, image, tracks in track(source, options.detections, options.reid):
+            annotated = traces.annotate(boxes.annotate(image.copy(), tracks), tracks)
             names = [f"#{number}" for number in tracks.tracker_id]
-            video.write(labels.annotate(picture, tracks, labels=names))
+            video.write(labels.annotate(annotated, tracks, labels=names), frame.timestamp)
 
 
 if __name__ == "__main__":

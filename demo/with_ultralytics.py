@@ -22,14 +22,15 @@ def track(video: Path, weights: Path, reid: Path) -> Iterator[tuple[int, Tracks]
     """Track the people of a video; yields frame numbers with the tracks."""
     model = YOLO(weights)
     encode = AppearanceEncoder(reid)
-    tracker = DeepSort.from_preset("deepsort", encoder=encode)
     with open_source(video) as frames:
+        tracker = DeepSort.from_preset("strong", encoder=encode, frame_rate=frames.fps or 25.0)
         for frame in frames:
             if frame.image is None:
                 continue
-            found = from_ultralytics(model.predict(frame.image, classes=[0], verbose=False)[0])
-            looks = encode(frame.image, found.boxes)
-            found = Detections.of(found.boxes, found.confidence, found.class_id, looks)
+            # Weak detections continue tracks, so the threshold is low.
+            found = from_ultralytics(model.predict(frame.image, classes=[0], conf=0.1, verbose=False)[0])
+            embeddings = encode(frame.image, found.boxes)
+            found = Detections.of(found.boxes, found.confidence, found.class_id, embeddings)
             yield frame.number, tracker.update(found)
 
 

@@ -16,6 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from deepsort_paddle.media.source import open_source
+from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.motchallenge.text import read_tracks
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
@@ -104,17 +105,23 @@ def test_another_tracker_follows_two_people_by_our_embeddings(
 
 
 @pytest.mark.parametrize("example", ["supervision"], indirect=True)
-def test_supervision_gives_detections_and_draws_the_tracks(
+def test_supervision_gives_detections_and_draws_the_tracks_at_the_rate_of_the_video(
     example: ModuleType, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    video = tmp_path / "tracked.mp4"
-    monkeypatch.setattr(sys, "argv", ["example", *arguments(scene), "--save-video", str(video)])
+    source, target = tmp_path / "source.mp4", tmp_path / "tracked.mp4"
+    with VideoWriter(source, fps=10) as video:
+        for path in sorted((scene / "frames").iterdir()):
+            video.write(cv2.imread(str(path)))
+    words = [str(source), *arguments(scene)[1:], "--save-video", str(target)]
+    monkeypatch.setattr(sys, "argv", ["example", *words])
     example.main()
-    with open_source(video) as frames:
-        last = [frame.image for frame in frames][-1]
+    with open_source(target) as frames:
+        assert frames.fps == pytest.approx(10)
+        images = [frame.image for frame in frames]
+    assert len(images) == FRAMES
     plain = cv2.imread(str(scene / "frames" / f"{FRAMES:04}.png"))
-    assert last is not None
-    assert (np.abs(last.astype(int) - plain).max(axis=2) > 80).sum() > 200
+    assert images[-1] is not None
+    assert (np.abs(images[-1].astype(int) - plain).max(axis=2) > 80).sum() > 200
 
 
 @pytest.mark.parametrize("example", ["ultralytics"], indirect=True)
