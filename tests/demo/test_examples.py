@@ -138,7 +138,7 @@ def test_ultralytics_boxes_are_tracked(
         def __init__(self, weights: Path) -> None:
             self.number = 0
 
-        def predict(self, image: np.ndarray, classes: list[int], verbose: bool) -> list[object]:
+        def predict(self, image: np.ndarray, classes: list[int], conf: float, verbose: bool) -> list[object]:
             self.number += 1
             left = 10.0 + 4 * self.number
             boxes = torch.tensor([[left, 20.0, left + 20, 60.0, 0.9, 0.0]])
