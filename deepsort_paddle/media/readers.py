@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from deepsort_paddle.frames import Frame, Tally
 from deepsort_paddle.media.clock import FrameClock, is_raw, without_jumps
-from deepsort_paddle.media.colours import unsaid_matrix
 from deepsort_paddle.media.entry import Entry
 from deepsort_paddle.media.image_header import decode_image
+from deepsort_paddle.media.orientation import UprightImages
 from deepsort_paddle.media.stream_clock import StreamClock
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "read_file",
     "read_images",
     "read_stream",
-    "upright",
 ]
 
 _BROKEN_OFF = "reading stopped"
@@ -95,6 +94,7 @@ def read_file(
     failures, number = 0, entry.number - 1 if entry else 0
     damaged = fed = False
     latest: int | None = None
+    image_of = UprightImages(tally)
     clock, raw = FrameClock(1 / fps if fps else 0.0, entry.zero if entry else None), is_raw(container)
 
     def lost(count: int) -> Iterator[Frame]:
@@ -140,7 +140,7 @@ def read_file(
                     tally.origin = clock.origin
                 else:
                     seconds = None if not fps else clock.skip() if number > 1 else 0.0
-                yield Frame(number, _image(decoded, tally), seconds)
+                yield Frame(number, image_of(decoded), seconds)
         yield from lost(failures + (len(waiting) if damaged else 0))
     tally.add_note(clock.note)
     if promised is not None and number < promised and _BROKEN_OFF not in tally.note:
@@ -156,45 +156,6 @@ def _packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         flush = av.Packet()
         flush.stream = stream
         yield flush
-
-
-def _image(decoded: Any, tally: Tally) -> NDArray[np.uint8]:
-    """Return ``(H, W, 3)`` BGR of a decoded frame, rotated and mirrored like in a player.
-
-    Args:
-        decoded: by PyAV.
-        tally: learns whether it is turned.
-    """
-    matrix_of_colours = unsaid_matrix(decoded)
-    known = {} if matrix_of_colours is None else {"src_colorspace": matrix_of_colours}
-    image: NDArray[np.uint8] = decoded.to_ndarray(format="bgr24", **known)
-    matrix = decoded.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return image
-    values = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)
-    tally.turned = _is_turned(values)
-    return upright(image, values)
-
-
-def _is_turned(matrix: NDArray[np.int32]) -> bool:
-    """Whether a display matrix turns an image by about 90 degrees, to either side."""
-    (a, b), (c, d) = matrix[:2, :2].tolist()
-    return bool(abs(a) + abs(d) < abs(b) + abs(c))
-
-
-def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Rotate and mirror an image by a display matrix, to the nearest of the eight upright views.
-
-    Args:
-        image: ``(H, W, 3)``, as stored.
-        matrix: ``(3, 3)``; maps a stored point ``x, y, 1`` to the displayed point (ISO 14496-12).
-    """
-    (a, b), (c, d) = matrix[:2, :2].tolist()
-    if _is_turned(matrix):
-        image, left, up = image.swapaxes(0, 1), c < 0, b < 0
-    else:
-        left, up = a < 0, d < 0
-    return np.ascontiguousarray(image[:: -1 if up else 1, :: -1 if left else 1])
 
 
 def read_stream(
@@ -213,7 +174,7 @@ def read_stream(
     that states its length, such as a recording over RTSP, ends there.
     """
     number = attempts = 0
-    clock = StreamClock(tally)
+    clock, image_of = StreamClock(tally), UprightImages(tally)
     while True:
         reason = "the stream ended"
         container, stream = connection
@@ -246,7 +207,7 @@ def read_stream(
                     if decoded.time is not None:
                         first = decoded.time if first is None else first
                         reached = decoded.time - first
-                    yield Frame(number, _image(decoded, tally), clock.stamp(decoded.time))
+                    yield Frame(number, image_of(decoded), clock.stamp(decoded.time))
                     due = time.monotonic() + patience
         if length and reached >= length - _END:
             return
