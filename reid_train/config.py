@@ -112,7 +112,7 @@ class TrainConfig:
     batch_hard_margin: float = setting(0.3, "its margin")
     circle_weight: float = setting(0.0, "weight of a circle loss beside a class loss")
     center_weight: float = setting(0.0, "weight of a center loss beside a class loss")
-    teacher: str = setting("", "checkpoint, run or export whose embeddings of the same images are imitated")
+    teacher: str = setting("", "checkpoint, run or export (computed fastest) whose embeddings are imitated")
     teacher_weight: float = setting(1.0, "weight of that beside the loss")
     teacher_share: float = setting(0.0, "share of the run over which that weight falls to 0; 0: it stays")
     optimizer: str = setting("momentum", "momentum, nesterov, adam or adamw")
