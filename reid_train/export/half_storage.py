@@ -2,8 +2,8 @@
 
 A graph holds each weight in float16, followed by a cast, so any program can run the files. ONNX Runtime and
 OpenVINO fold the cast when they open the network. Paddle 3.3 computes it in each call: 0.5 ms for
-OSNet_AIN_x0_5, 5 ms for ResNet50_vd (its constant_folding_pass fails as a custom pass). Vectors (biases, norms and their statistics) stay float32: they are small, and
-running variances can leave the range of float16.
+OSNet_AIN_x0_5, 5 ms for ResNet50_vd (its constant_folding_pass fails as custom pass). Vectors (biases, norms
+and their statistics) stay float32: they are small, and running variances can leave the range of float16.
 """
 
 from __future__ import annotations
