@@ -1,4 +1,4 @@
-"""Types of the flags of ``reid-train``; a wrong value is a one-line error."""
+"""Types of the flags of ``reid-train``; an invalid value is a one-line error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["percentages", "whole_numbers"]
 
 
 def percentages(text: str) -> tuple[float, ...]:
-    """Shares of 1 from percentages with commas between; zeros are left out.
+    """Parse comma-separated percentages into shares of 1; zeros are dropped.
 
     Example:
         >>> percentages("15,30")
@@ -19,12 +19,12 @@ def percentages(text: str) -> tuple[float, ...]:
     except ValueError:
         shares = (-1.0,)
     if not all(0 < share < 1 for share in shares):
-        raise argparse.ArgumentTypeError(f"must be percentages below 100 with commas between, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be comma-separated percentages below 100, got {text!r}")
     return shares
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers with commas between.
+    """Parse comma-separated whole numbers.
 
     Example:
         >>> whole_numbers("60,0,40")
@@ -34,5 +34,5 @@ def whole_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(item) for item in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"must be a whole number, or several with commas between them, got {text!r}"
+            f"must be one or more comma-separated whole numbers, got {text!r}"
         ) from None

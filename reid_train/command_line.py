@@ -1,9 +1,9 @@
-"""``reid-train``: parses, calls one function, formats.
+"""The command ``reid-train``: parse the arguments, call one function, print its lines.
 
-Flag names are the original trainer's, with hyphens or underscores. Exit codes: 0 done, 1 the run
-broke (a loss that is not finite, no memory, a killed process), 2 what the user can put right (bad
-input, a full disk, no Paddle), 130 and 143 ended by Ctrl-C and ``kill``; all but 0 with one line on
-stderr. Heavy imports happen in `reid_train.commands`.
+Flag names are the original trainer's, with hyphens or underscores. Exit codes: 0 success; 1 the run failed (a
+loss that is not finite, out of memory, a killed process); 2 an error that the user can fix (bad input, a full
+disk, no Paddle); 130 and 143 stopped by Ctrl-C and ``kill``. All but 0 come with one line on stderr. Heavy
+imports happen in `reid_train.commands`.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ __all__ = ["build_parser", "main"]
 
 MODEL_FLAGS = ("model", "embedding_size", "image_shape")
 DEFAULTS = (
-    "In brackets: the value without --recipe, the original trainer's where it had the flag. A recipe sets "
-    "many of them otherwise; each run prints all its settings first and keeps them in config.json."
+    "In brackets: the default without --recipe, as in the original trainer. Recipes change many settings; "
+    "each run prints all settings first and saves them in config.json."
 )
 
 
 class _Parser(OneLineParser):
-    """A parser whose flags, and those of its commands, are written out."""
+    """A parser that accepts no abbreviated flags, for itself and its commands."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -85,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NotJoinedError as error:
         code = NOT_JOINED if launched() else _fail(error, 1)
     except KeyboardInterrupt as stop:
-        if not launched():  # the launcher tells, of all processes at once
+        if not launched():  # the launcher reports for all processes
             sys.stderr.write(f"reid-train: {_stopped(options)}\n")
         code = 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
     if launched():
-        # Paddle's way out waits for processes that wait for this one.
+        # Paddle's exit handler waits for processes that wait for this one.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -100,7 +100,7 @@ def launch_processes(options: argparse.Namespace, arguments: Sequence[str]) -> i
     """Run the command in several processes."""
     if options.use_gpu in ("true", "1"):
         raise ValueError(
-            "processes are of this machine's CPUs; several GPUs train with: "
+            "--processes is for CPUs of this machine; to train on several GPUs, run: "
             "python -m paddle.distributed.launch -m reid_train ..."
         )
     with log_lines("reid_train", "reid-train"):
@@ -108,10 +108,10 @@ def launch_processes(options: argparse.Namespace, arguments: Sequence[str]) -> i
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
-    """Hand the parsed options to their command."""
-    # Before paddle loads its mathematics library.
+    """Run the command with the parsed options."""
+    # Must be set before Paddle loads its math library.
     os.environ.update(cpu_environment())
-    # Of glog only errors; a level chosen by the user stays.
+    # Only errors of glog, unless the user chose a level.
     os.environ.setdefault("GLOG_minloglevel", "2")
     values = dict(vars(options))
     command = values.pop("command")
@@ -119,22 +119,22 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     if command in ("elem", "pair"):
         values["command_line"] = arguments
     with warnings.catch_warnings():
-        # Paddle warns of tools that only its own developers need, and of its own batch norm.
+        # Paddle warns about tools for its developers and about its own batch norm.
         warnings.filterwarnings("ignore", module=r"paddle\.")
-        work = _work_of(command)
+        work = _import_command(command)
         with terminable():
             for line in work(**values):
                 print(line, flush=True)
     return 0
 
 
-def _work_of(name: str) -> Callable[..., Iterator[str]]:
-    """What a command does.
+def _import_command(name: str) -> Callable[..., Iterator[str]]:
+    """Import the function of a command.
 
     Raises:
         ImportError: it needs Paddle, which is not installed.
     """
-    if name == "prepare":  # the only one without a network
+    if name == "prepare":  # the only command without a network
         from reid_train.data.preparation import prepare
 
         return prepare
@@ -145,14 +145,14 @@ def _work_of(name: str) -> Callable[..., Iterator[str]]:
 
 
 def _run_folder(checkpoint: Path | None) -> Path:
-    """The folder of a run for which none is named: that of the run which goes on, else ``output``."""
+    """Return the default folder of a run: the folder of the resumed run, else ``output``."""
     if checkpoint is None:
         return Path("output")
     return checkpoint if checkpoint.is_dir() else checkpoint.parent
 
 
 def _stopped(options: argparse.Namespace) -> str:
-    """What is left of a command that was stopped."""
+    """Describe the state that a stopped command leaves."""
     if options.command not in ("elem", "pair"):
         return "stopped"
     folder = options.model_save_dir
@@ -169,7 +169,7 @@ def _fail(error: BaseException, code: int) -> int:
 
 
 def build_parser() -> OneLineParser:
-    """The parser of all commands."""
+    """Return the parser of all commands."""
     parser = _Parser(
         prog="reid-train", description="Train, evaluate and export person re-identification networks."
     )
@@ -180,16 +180,16 @@ def build_parser() -> OneLineParser:
     )
     _training(commands.add_parser("pair", help="fine-tune with a pair loss", epilog=DEFAULTS), "pair")
     _eval(commands.add_parser("eval", help="Rank-k, mAP, mINP, Recall@Rank-1 and ROC of a network"))
-    infer = commands.add_parser("infer", help="write the features of images, tied to their files")
+    infer = commands.add_parser("infer", help="write the embeddings of images, with their file names")
     _network(infer)
     _precision(infer)
     _dashed(infer, "--data", type=Path, required=True, help="list file, folder of images, or one image")
     _dashed(
-        infer, "--output", type=Path, required=True, help="features as .npz, or as text by any other ending"
+        infer, "--output", type=Path, required=True, help="file to write: .npz, or text with any other suffix"
     )
     export = commands.add_parser("export", help="write weights/<name>/ for the tracker")
     _network(export)
-    _development(export, "; without it nothing is measured and the threshold is not calibrated")
+    _development(export, "; without it, nothing is evaluated and the threshold is not calibrated")
     _dashed(
         export, "--model_save_dir", type=Path, required=True, help="folder to write, such as weights/mine"
     )
@@ -204,16 +204,16 @@ def build_parser() -> OneLineParser:
         "below 0.9999",
     )
     calibrate = commands.add_parser(
-        "calibrate", help="measure an export in your scenes, and set its threshold"
+        "calibrate", help="evaluate an export on your scenes, and set its threshold"
     )
     calibrate.add_argument("folder", type=Path, help="folder that export wrote, such as weights/mine")
     _development(calibrate, required=True)
     _quantize(
-        commands.add_parser("quantize", help="add an int8 form to an export, and measure what it costs")
+        commands.add_parser("quantize", help="add an int8 version to an export, and measure its accuracy")
     )
-    onnx = commands.add_parser("onnx", help="add a copy in ONNX to an export, for ONNX Runtime and OpenVINO")
+    onnx = commands.add_parser("onnx", help="add an ONNX copy to an export, for ONNX Runtime and OpenVINO")
     onnx.add_argument("folder", type=Path, help="folder that export wrote, such as weights/resnet50vd")
-    _dashed(onnx, "--output", type=Path, help="folder to write; the one given stays as it is")
+    _dashed(onnx, "--output", type=Path, help="folder to write; without it, the export itself gets the copy")
     return parser
 
 
@@ -225,8 +225,8 @@ def _development(parser: argparse.ArgumentParser, end: str = "", *, required: bo
         action="append",
         default=[],
         required=required,
-        help="images of persons not trained on: folder made by prepare, list or folder; may come several "
-        f"times: figures are of the first, the threshold holds in all{end}",
+        help="images of persons not trained on: a folder written by prepare, a list or a folder; repeatable: "
+        f"metrics are of the first, the threshold is valid for all{end}",
     )
 
 
@@ -239,9 +239,9 @@ def _eval(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="what to evaluate on: a folder made by prepare (query.txt and gallery.txt, or dev.txt), the "
-        "root of a data set with an official split, or a list or folder that is query and gallery at once; "
-        "may come several times, for one table",
+        help="evaluation set: a folder written by prepare (query.txt and gallery.txt, or dev.txt), the root "
+        "of a data set with an official split, or a list or folder used as query and gallery; repeatable, "
+        "for one table",
     )
     _dashed(parser, "--query", type=Path, help="query images: list file or folder")
     _dashed(parser, "--gallery", type=Path, help="gallery images: list file or folder")
@@ -253,13 +253,13 @@ def _eval(parser: argparse.ArgumentParser) -> None:
         type=percentages,
         default=(0.15, 0.3),
         metavar="PERCENT[,PERCENT]",
-        help="also report figures with a colour cast of its own in each camera, a gain of each channel "
-        "within these percent of 1; 0 leaves them out [15,30]",
+        help="also evaluate with a different colour cast in each camera: channel gains within this "
+        "percentage of 1; 0 turns it off [15,30]",
     )
     parser.add_argument(
-        "--report", type=Path, metavar="FILE.html", help="one page with figures, rank lists and curves"
+        "--report", type=Path, metavar="FILE.html", help="write one page with metrics, rank lists and curves"
     )
-    _dashed(parser, "--report_dir", type=Path, help="write report.json and diagrams into this folder")
+    _dashed(parser, "--report_dir", type=Path, help="write report.json and plots into this folder")
 
 
 def _precision(parser: argparse.ArgumentParser) -> None:
@@ -268,8 +268,8 @@ def _precision(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "float32", "bfloat16", "int8"),
         default="auto",
-        help="of an exported folder, which its fastest library runs: auto is bfloat16 where the embeddings "
-        "are the same up to rounding [auto]",
+        help="precision of an exported folder on its fastest backend; auto: bfloat16 if the embeddings are "
+        "equal up to rounding [auto]",
     )
 
 
@@ -280,11 +280,11 @@ def _quantize(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         required=True,
-        help="folder made by prepare: train.txt to calibrate, dev.txt (or a list, or a folder) to measure",
+        help="folder written by prepare: train.txt to calibrate, dev.txt (or a list or folder) to evaluate",
     )
-    _dashed(parser, "--calibration", type=Path, help="images to calibrate with instead: list or folder")
-    _dashed(parser, "--images", type=int, default=256, help="how many of them, at random [256]")
-    _dashed(parser, "--seed", type=int, default=0, help="which ones [0]")
+    _dashed(parser, "--calibration", type=Path, help="other images to calibrate with: list or folder")
+    _dashed(parser, "--images", type=int, default=256, help="number of random calibration images [256]")
+    _dashed(parser, "--seed", type=int, default=0, help="seed of their selection [0]")
 
 
 def _prepare(parser: argparse.ArgumentParser) -> None:
@@ -292,7 +292,7 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
         "source",
         type=Path,
         nargs="+",
-        help="archive, folder or list file; several are merged, ids and data sets kept apart",
+        help="archive, folder or list file; several sources are merged with distinct ids and data sets",
     )
     _dashed(parser, "--output", type=Path, required=True, help="folder to write the lists into")
     _dashed(
@@ -300,8 +300,8 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
         "--split",
         choices=("held-out", "article", "official"),
         default="held-out",
-        help="held-out: some ids by --seed; article: the last 1014 images; official: training, query and "
-        "gallery as the data set's authors gave them [held-out]",
+        help="held-out: hold out random ids; article: hold out the last 1014 images; official: training, "
+        "query and gallery as defined by the data set's authors [held-out]",
     )
     _dashed(
         parser,
@@ -309,9 +309,9 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
         type=whole_numbers,
         default=(60,),
         metavar="IDS[,IDS]",
-        help="held-out: ids kept out of training, of all sources together or of each: 60,0,40 [60]",
+        help="held-out: number of ids to hold out, over all sources or per source: 60,0,40 [60]",
     )
-    _dashed(parser, "--seed", type=int, default=0, help="held-out: which ids [0]")
+    _dashed(parser, "--seed", type=int, default=0, help="held-out: seed of the selection [0]")
     _pattern(parser)
     _dashed(
         parser,
@@ -319,11 +319,9 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
         type=lambda text: tuple(text.split(",")),
         default=(),
         metavar="NAME[,NAME]",
-        help="name of each source's data set; persons are compared within a data set [by what it is]",
+        help="name of each source's data set; persons are compared within a data set [detected]",
     )
-    _dashed(
-        parser, "--skip_unreadable", action="store_true", help="leave unreadable images out, and list them"
-    )
+    _dashed(parser, "--skip_unreadable", action="store_true", help="skip unreadable images, and list them")
 
 
 def _pattern(parser: argparse.ArgumentParser) -> None:
@@ -331,35 +329,36 @@ def _pattern(parser: argparse.ArgumentParser) -> None:
         parser,
         "--pattern",
         metavar="REGEX",
-        help="person and camera from the path of each image in a folder, by named groups: "
-        r"'cam(?P<camid>\d)/(?P<pid>\d+)_'; groups seq and frame may be named too",
+        help="read person and camera from the path of each image in a folder, by named groups: "
+        r"'cam(?P<camid>\d)/(?P<pid>\d+)_'; groups seq and frame are allowed",
     )
 
 
 def _training(parser: argparse.ArgumentParser, stage: Stage) -> None:
-    _dashed(parser, "--data", type=Path, help="folder made by prepare, with train.txt and dev.txt")
-    _dashed(parser, "--train", type=Path, help="training images instead: list file or folder")
+    _dashed(parser, "--data", type=Path, help="folder written by prepare, with train.txt and dev.txt")
+    _dashed(parser, "--train", type=Path, help="training images, instead of --data: list file or folder")
     _dashed(
         parser,
         "--dev",
         type=Path,
         action="append",
         default=[],
-        help="images to evaluate on instead: list file or folder; may come several times, for one table",
+        help="development images, instead of those of --data: list file or folder; repeatable",
     )
     _dashed(parser, "--recipe", help="seed, strong, refine, quick or a YAML file; flags override it")
     _dashed(
-        parser, "--model_save_dir", type=Path, help="folder of the run [that of --checkpoint, else output]"
+        parser,
+        "--model_save_dir",
+        type=Path,
+        help="folder of the run [the folder of --checkpoint, else output]",
     )
-    _dashed(
-        parser, "--checkpoint", type=Path, help="continue this run: a checkpoint, or the folder of the run"
-    )
+    _dashed(parser, "--checkpoint", type=Path, help="run to continue: a checkpoint, or the folder of the run")
     _dashed(
         parser,
         "--pretrained_model",
         type=Path,
-        help="start from these weights: a checkpoint, an exported folder such as weights/osnet_ain_x0_5, or "
-        "ImageNet weights of PaddleClas (.pdparams)",
+        help="initial weights: a checkpoint, an exported folder such as weights/osnet_ain_x0_5, or ImageNet "
+        "weights of PaddleClas (.pdparams)",
     )
     _use_gpu(parser)
     _dashed(
@@ -374,10 +373,10 @@ def _network(parser: argparse.ArgumentParser) -> None:
         "--pretrained_model",
         type=Path,
         required=True,
-        help="checkpoint of reid-train, the folder of a run (its newest), or an exported folder",
+        help="a checkpoint of reid-train, the folder of a run (newest checkpoint), or an exported folder",
     )
     _use_gpu(parser)
-    _dashed(parser, "--batch_size", type=int, default=64, help="images a forward pass [64]")
+    _dashed(parser, "--batch_size", type=int, default=64, help="images per forward pass [64]")
     add_flags(parser.add_argument_group("refuse weights that differ in"), only=MODEL_FLAGS)
 
 
@@ -388,11 +387,11 @@ def _use_gpu(parser: argparse.ArgumentParser) -> None:
         type=str.lower,
         choices=("auto", "true", "false", "1", "0"),
         default="auto",
-        help="auto: where there is one [auto]",
+        help="auto: if available [auto]",
     )
 
 
 def _dashed(parser: argparse.ArgumentParser, name: str, **options: object) -> None:
-    """Add a flag under its name with underscores and with hyphens."""
+    """Add a flag with underscores and with hyphens in its name."""
     names = dict.fromkeys([name, "--" + name[2:].replace("_", "-")])
     parser.add_argument(*names, dest=name[2:], **options)  # type: ignore[arg-type]

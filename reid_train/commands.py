@@ -1,4 +1,4 @@
-"""What the commands of ``reid-train`` do. Each yields lines to print."""
+"""The commands of ``reid-train``. Each yields the lines to print."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from reid_train.training.engine import train as train_run
 from reid_train.training.parallel import World, join
 from reid_train.training.trainer import Trainer, check_same_network
 
-# Of pairs of different persons; a calibrated threshold accepts 1 %, unless even the smallest accepts more.
+# Share of different-person pairs; a calibrated threshold accepts 1 % unless even the smallest accepts more.
 USELESS_FALSE_ACCEPTS = 0.1
 
 __all__ = ["calibrate", "elem", "eval", "export", "infer", "pair", "prepare"]
@@ -69,7 +69,7 @@ def export(
     batch_size: int,
     **expected: Any,
 ) -> Iterator[str]:
-    """Write the folder that the tracker opens."""
+    """Export a network into a folder that the tracker opens."""
     choose_device(use_gpu)
     checkpoint = open_checkpoint(pretrained_model, expected)
     sets = _dev_sets(data)
@@ -82,8 +82,8 @@ def export(
         yield from (f"note: {line}" for line in best_hint(pretrained_model))
     if calibration is None:
         yield (
-            "warning: exported without images to measure with: the threshold is not calibrated and there are "
-            "no figures; --data names images of persons not trained on"
+            "warning: exported without evaluation: the threshold is not calibrated and there are no metrics; "
+            "pass images of persons not trained on with --data"
         )
     else:
         yield from _measured_lines(model_save_dir, sets, calibration)
@@ -91,7 +91,7 @@ def export(
 
 
 def calibrate(folder: Path, data: Sequence[Path]) -> Iterator[str]:
-    """Measure an export in other development sets, and calibrate its threshold on them."""
+    """Evaluate an export on other development sets, and calibrate its threshold on them."""
     from reid_train.export.recalibration import recalibrate
 
     sets = _dev_sets(data)
@@ -105,7 +105,7 @@ def calibrate(folder: Path, data: Sequence[Path]) -> Iterator[str]:
 
 
 def _dev_sets(data: Sequence[Path]) -> dict[str, ImageIndex]:
-    """Development sets by the data set they are of, without junk and distractors."""
+    """Read development sets by name of their data set, without junk and distractors."""
     sets = [read_evaluation_set(_list_in(source, "dev.txt")) for source in data]
     named = []
     for each in sets:
@@ -115,7 +115,7 @@ def _dev_sets(data: Sequence[Path]) -> dict[str, ImageIndex]:
 
 
 def _measured_lines(folder: Path, sets: Mapping[str, ImageIndex], calibration: Calibration) -> Iterator[str]:
-    """What an export was measured by."""
+    """Yield the metrics of an export."""
     evaluation = json.loads((folder / "encoder.json").read_text())["evaluation"]
     for name, dev in sets.items():
         measured = evaluation.get("sets", {}).get(name, evaluation)
@@ -137,24 +137,24 @@ def _measured_lines(folder: Path, sets: Mapping[str, ImageIndex], calibration: C
     yield from aligned(condition_rows(calibration))
     if calibration.false_accept_rate > USELESS_FALSE_ACCEPTS:
         yield (
-            f"warning: even this threshold accepts {calibration.false_accept_rate:.0%} of pairs of different "
-            "persons: the network is untrained, or has collapsed, and a tracker gains nothing from it"
+            f"warning: even this threshold accepts {calibration.false_accept_rate:.0%} of different-person "
+            "pairs: the network is untrained or collapsed, and does not help a tracker"
         )
     if not calibration.across_cameras:
         yield (
-            "note: cameras unknown: the threshold was calibrated with images of the same camera too; between "
-            "cameras it rejects more; name cameras in the column camera_id of a list"
+            "note: cameras unknown: same-person pairs of one camera were used to calibrate the threshold, so "
+            "it rejects more across cameras; put the cameras into the column camera_id of a list"
         )
 
 
 def quantize(folder: Path, data: Path, calibration: Path | None, images: int, seed: int) -> Iterator[str]:
-    """Add an int8 form to an export and measure what int8 and bfloat16 cost."""
+    """Add an int8 version to an export; measure the accuracy of int8 and bfloat16."""
     from reid_train.export.quantization import quantize as quantize_export
 
     dev = persons_only(read_dataset(_list_in(data, "dev.txt")))
     train_list = calibration or data / "train.txt"
     if not train_list.exists():
-        raise FileNotFoundError(f"{train_list}: no such list; name training images with --calibration")
+        raise FileNotFoundError(f"{train_list}: no such list; pass training images with --calibration")
     for one in quantize_export(folder, read_dataset(train_list), dev, images=images, seed=seed):
         ranking = (
             "" if one.figures is None else f"rank-1 {one.figures.rank1:.2%}, mAP {one.figures.mean_ap:.2%}, "
@@ -167,7 +167,7 @@ def quantize(folder: Path, data: Path, calibration: Path | None, images: int, se
 
 
 def onnx(folder: Path, output: Path | None) -> Iterator[str]:
-    """Add a copy in ONNX to an export."""
+    """Add an ONNX copy to an export."""
     from reid_train.export.onnx_copy import add_onnx
 
     error = add_onnx(folder, output)
@@ -189,7 +189,7 @@ def _train(
     **flags: Any,
 ) -> Iterator[str]:
     if (data is None) == (train is None):
-        raise ValueError("name either --data, a folder made by prepare, or --train")
+        raise ValueError("name either --data, a folder written by prepare, or --train")
     if checkpoint is not None and pretrained_model is not None:
         raise ValueError("name either --checkpoint, to continue a run, or --pretrained_model, to start one")
     resume = None if checkpoint is None else read_checkpoint(newest_checkpoint(checkpoint))
@@ -202,11 +202,11 @@ def _train(
             source = read_weights(pretrained_model)
     config = resolve(stage, recipe, flags, resumed=None if resume is None else resume.config)
     if config.teacher:
-        # The file itself: a run that goes on may have another newest one when this run is resumed.
+        # The file itself: the other run may have a newer checkpoint when this run is resumed.
         config = replace(config, teacher=str(weights_path(Path(config.teacher))))
     if data is not None and not (data / "train.txt").is_file():
         raise FileNotFoundError(
-            f"{data / 'train.txt'}: no such list; reid-train prepare makes it, or name images with --train"
+            f"{data / 'train.txt'}: no such list; run reid-train prepare, or pass images with --train"
         )
     train_list = data / "train.txt" if data is not None else train
     dev_lists = list(dev)
@@ -232,8 +232,8 @@ def _train(
         if leak := leak_between(known, identities(dev_index)).seen:
             which = f"the dev set {name}" if len(dev_sets) > 1 else "the dev set"
             log(
-                f"warning: {len(leak)} persons of {which} are in the training set, of this run or of weights "
-                "that it uses: its figures mean nothing"
+                f"warning: {len(leak)} persons of {which} are in the training set of this run or of its "
+                "initial weights: the metrics are meaningless"
             )
     images = {"train_images": len(index), "train_ids": len(np.unique(index.pids))}
     if resume is not None:
@@ -273,7 +273,7 @@ def _train(
 def _persons_seen(
     index: ImageIndex, checkpoints: Sequence[Checkpoint | None], teacher: str
 ) -> frozenset[Identity]:
-    """Identities of the training set, and of those that the weights at work here come from."""
+    """Return the identities of the training set, and of those of the initial weights and the teacher."""
     seen = identities(index)
     if teacher:
         checkpoints = [*checkpoints, read_weights(Path(teacher))]
@@ -284,7 +284,7 @@ def _persons_seen(
 
 
 def _beginning(resume: Checkpoint | None, pretrained_model: Path | None, teacher: str) -> dict[str, str]:
-    """What a run started from; a resumed run keeps what its checkpoint says."""
+    """Describe what a run started from; a resumed run keeps its record."""
     if resume is not None:
         return {}
     start = "From scratch" if pretrained_model is None else f"From {_run_name(pretrained_model)}"
@@ -292,12 +292,12 @@ def _beginning(resume: Checkpoint | None, pretrained_model: Path | None, teacher
 
 
 def _run_name(path: Path) -> str:
-    """What a user calls weights: a checkpoint is known by its run's folder, other files by their own name."""
+    """Return the readable name of weights: the folder of a checkpoint's run, else the file name."""
     return path.resolve().parent.name if path.suffix == ".safetensors" else path.name
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """The command line for the model card; folders of this machine are nobody else's business."""
+    """Return the command line for the model card, without the folders of this machine."""
     plain = [re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", argument) for argument in arguments]
     return shlex.join(["reid-train", *plain])
 
@@ -308,16 +308,16 @@ def _machine(world: World) -> str:
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A line for each setting, or size of the training set, that is not what the checkpoint was made with."""
+    """Return one line for each setting or training set size that differs from the checkpoint's."""
     return [
-        f"note: {name} was {before[name]} up to the checkpoint, is {now[name]} now"
+        f"note: {name} was {before[name]} up to the checkpoint, is now {now[name]}"
         for name in now
         if name in before and before[name] != now[name]
     ]
 
 
 def _load_weights(trainer: Trainer, config: TrainConfig, checkpoint: Checkpoint, path: str) -> str:
-    """Weights of a checkpoint into a fresh trainer's network; returns what was loaded."""
+    """Load a checkpoint's weights into a new trainer's network; return a description."""
     other = config_from_dict(checkpoint.config, path)
     check_same_network(config, other, path)
     restore_layer(trainer.network, checkpoint.part("ema" if other.ema_decay else "network"), path)
@@ -325,7 +325,7 @@ def _load_weights(trainer: Trainer, config: TrainConfig, checkpoint: Checkpoint,
 
 
 def _list_in(path: Path, name: str) -> Path:
-    """A list of a folder that prepare made, or the path itself."""
+    """Return the list in a folder written by ``prepare``, or the path itself."""
     return path / name if (path / name).is_file() else path
 
 

@@ -1,9 +1,9 @@
-"""Settings of a training run: defaults, recipes, flags, in rising order of precedence.
+"""Settings of a training run, in rising precedence: defaults, recipe, flags.
 
-The names and defaults are the original trainer's where it had the setting. A recipe is a YAML
-mapping with the sections ``elem`` and ``pair``, each from setting to value; ``seed``, ``strong``, the
-second stage of that, ``refine``, and ``quick`` come with the package. The resolved settings are
-printed, saved beside the run and kept in every checkpoint.
+Names and defaults are those of the original trainer where it had the setting. A recipe is a YAML mapping with
+the sections ``elem`` and ``pair``, each from setting to value. The package has the recipes ``seed``,
+``strong``, ``refine`` (the second stage of ``strong``) and ``quick``. The resolved settings are printed, and
+saved in the folder of the run and in every checkpoint.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Stage = Literal["elem", "pair"]
 PAIR_LOSSES = ("triplet", "quadruplet", "eml", "npairs")
 LOSSES = ("softmax", "arcmargin", *PAIR_LOSSES)
 RECIPES = ("seed", "strong", "refine", "quick")
-# Parts of the strong augmentation, and the largest value of each. Sides of a box move by at most twice their
-# setting, so that some of the image is left; a hue that turns by half may be any colour.
+# Settings of the strong augmentation with their largest values. Box sides move by at most twice the setting,
+# so part of the image always remains; a hue rotated by up to half a turn can be any colour.
 AUGMENTATIONS = {
     "color_jitter": 1.0,
     "color_cast": 1.0,
@@ -49,7 +49,7 @@ AUGMENTATIONS = {
     "box_jitter": 0.2,
     "low_resolution": 1.0,
 }
-# Names of settings in checkpoints, recipes and flags of version 0.1.
+# Names of version 0.1 in checkpoints, recipes and flags.
 OLD_NAMES = {
     "colour": "color_jitter",
     "erase": "random_erasing",
@@ -60,7 +60,11 @@ OLD_NAMES = {
 
 
 def check_augmentation(name: str, value: float) -> None:
-    """Refuse a strength of the augmentation that is out of range.
+    """Check that a strength of the augmentation is in range.
+
+    Args:
+        name: name of the setting.
+        value: its value.
 
     Raises:
         ValueError: the value is negative or above the largest of `AUGMENTATIONS` (1 for other names).
@@ -71,16 +75,21 @@ def check_augmentation(name: str, value: float) -> None:
 
 
 def setting(default: Any, help: str) -> Any:
-    """A dataclass field with the text that its flag shows."""
+    """Return a dataclass field with the help text of its flag."""
     return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a run's numbers; `help` of each field says what it is."""
+    """All settings that influence the result of a run; the metadata of each field has its help text.
+
+    Example:
+        >>> TrainConfig(total_iter_num=1000).input_size(0)
+        (224, 224)
+    """
 
     model: str = setting("ResNet50", "backbone, a name of reid_train.models.MODELS")
-    embedding_size: int = setting(0, "embedding size; 0: the pooled feature itself")
+    embedding_size: int = setting(0, "embedding size; 0: use the pooled feature")
     neck: bool = setting(False, "batch norm after the embedding (BNNeck)")
     last_stride: int = setting(2, "stride of the backbone's last stage, 1 or 2")
     pooling: str = setting("average", "global pooling: average or gem (generalised mean)")
@@ -93,48 +102,52 @@ class TrainConfig:
     gamma: float = setting(0.0, "strong: largest relative change of gamma")
     hue: float = setting(0.0, "strong: largest rotation of the hue, as a share of a full turn")
     random_erasing: float = setting(0.0, "strong: probability of random erasing")
-    box_jitter: float = setting(0.0, "strong: error of box sides, as a share of height or width")
-    low_resolution: float = setting(0.0, "strong: probability that an image was smaller, down to a quarter")
-    augmentation_warmup: float = setting(0.0, "strong: share of the run over which these seven rise from 0")
-    class_dim: int = setting(0, "classes; 0: as many as the training list has")
-    train_batch_size: int = setting(256, "images a training batch, over all processes")
-    test_batch_size: int = setting(50, "images an evaluation batch")
-    samples_each_class: int = setting(0, "K: images a person in a batch (npairs: 2); 0: a shuffled list")
+    box_jitter: float = setting(0.0, "strong: standard deviation of box sides, as a share of height or width")
+    low_resolution: float = setting(0.0, "strong: probability of downscaling, to a quarter at most")
+    augmentation_warmup: float = setting(
+        0.0, "strong: share of the run over which these settings rise from 0"
+    )
+    class_dim: int = setting(0, "number of classes; 0: as in the training list")
+    train_batch_size: int = setting(256, "images per training batch, over all processes")
+    test_batch_size: int = setting(50, "images per evaluation batch")
+    samples_each_class: int = setting(0, "K: images per person in a batch (npairs: 2); 0: shuffled images")
     loss_name: str = setting("softmax", ", ".join(LOSSES))
     arc_scale: float = setting(80.0, "arcmargin: scale of the cosines")
-    arc_margin: float = setting(0.15, "arcmargin: angle in radians")
+    arc_margin: float = setting(0.15, "arcmargin: margin in radians")
     arc_easy_margin: bool = setting(False, "arcmargin: margin only where the cosine is positive")
     margin_warmup: float = setting(0.0, "arcmargin: share of the run over which the margin rises from 0")
     margin: float = setting(0.1, "triplet, quadruplet: margin")
     npairs_reg_lambda: float = setting(0.01, "npairs: weight of the norm penalty")
-    label_smoothing: float = setting(0.0, "share of a class target spread over all classes")
-    batch_hard_weight: float = setting(0.0, "weight of a batch-hard triplet loss beside a class loss")
-    batch_hard_margin: float = setting(0.3, "its margin")
-    circle_weight: float = setting(0.0, "weight of a circle loss beside a class loss")
-    center_weight: float = setting(0.0, "weight of a center loss beside a class loss")
-    teacher: str = setting("", "checkpoint, run or export (computed fastest) whose embeddings are imitated")
-    teacher_weight: float = setting(1.0, "weight of that beside the loss")
-    teacher_share: float = setting(0.0, "share of the run over which that weight falls to 0; 0: it stays")
+    label_smoothing: float = setting(0.0, "share of the class target spread over all classes")
+    batch_hard_weight: float = setting(0.0, "weight of a batch-hard triplet loss in addition to a class loss")
+    batch_hard_margin: float = setting(0.3, "margin of the batch-hard triplet loss")
+    circle_weight: float = setting(0.0, "weight of a circle loss in addition to a class loss")
+    center_weight: float = setting(0.0, "weight of a center loss in addition to a class loss")
+    teacher: str = setting("", "checkpoint, run or export (fastest) whose embeddings are the targets")
+    teacher_weight: float = setting(1.0, "weight of the distillation loss")
+    teacher_share: float = setting(0.0, "share of the run over which teacher_weight falls to 0; 0: constant")
     optimizer: str = setting("momentum", "momentum, nesterov, adam or adamw")
     lr: float = setting(0.01, "base learning rate")
     lr_strategy: str = setting("piecewise_decay", "piecewise_decay or cosine_decay")
-    lr_steps: tuple[int, ...] = setting((15000, 25000), "piecewise_decay: a tenth from each of these on")
+    lr_steps: tuple[int, ...] = setting(
+        (15000, 25000), "piecewise_decay: iterations at which the rate falls to a tenth"
+    )
     warmup_iter_num: int = setting(0, "iterations of linear warm-up")
-    weight_decay: float = setting(1e-4, "L2 decay; with adamw decoupled decay of weight matrices")
-    gradient_clip: float = setting(0.0, "largest global norm of the gradient; 0: none")
-    accumulate: int = setting(1, "micro-batches that one update adds up, for memory")
-    amp: bool = setting(False, "mixed precision (float16) on GPUs; CPUs compute in float32 all the same")
-    ema_decay: float = setting(0.0, "moving average of the weights, used for evaluation and export; 0: none")
+    weight_decay: float = setting(1e-4, "L2 decay; with adamw: decoupled decay of weight matrices")
+    gradient_clip: float = setting(0.0, "largest global norm of the gradient; 0: no clipping")
+    accumulate: int = setting(1, "micro-batches per update, to save memory")
+    amp: bool = setting(False, "mixed precision (float16) on GPUs; no effect on CPUs")
+    ema_decay: float = setting(0.0, "moving average of the weights for evaluation and export; 0: none")
     total_iter_num: int = setting(30000, "iterations")
     display_iter_step: int = setting(10, "iterations between log lines")
     test_iter_step: int = setting(1000, "iterations between evaluations")
     save_iter_step: int = setting(1000, "iterations between checkpoints")
-    keep_checkpoints: int = setting(2, "numbered checkpoints that stay beside last and best")
-    num_workers: int = setting(1, "threads that make batches")
-    seed: int = setting(0, "of everything random")
+    keep_checkpoints: int = setting(2, "numbered checkpoints to keep, besides last and best")
+    num_workers: int = setting(1, "threads that prepare batches")
+    seed: int = setting(0, "seed of all random choices")
 
     def __post_init__(self) -> None:
-        """Check each value on its own.
+        """Check each value.
 
         Raises:
             ValueError: a setting is out of range; the message names it, the expected and the given value.
@@ -188,7 +201,13 @@ class TrainConfig:
         self.input_size(0)
 
     def input_size(self, iteration: int) -> tuple[int, int]:
-        """Height and width of the input at an iteration.
+        """Return height and width of the input at an iteration.
+
+        Args:
+            iteration: from 0.
+
+        Returns:
+            Height and width in pixels.
 
         Raises:
             ValueError: ``resolutions`` is not ``HxW:share`` with rising shares, separated by commas.
@@ -212,11 +231,11 @@ class TrainConfig:
         return size
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: tuples become lists."""
+        """Return JSON values: tuples become lists."""
         return dict(json.loads(json.dumps(asdict(self))))
 
 
-# What the original's `pair` command had other defaults for.
+# Defaults of the original's `pair` command that differ.
 PAIR_DEFAULTS: dict[str, Any] = {
     "train_batch_size": 120,
     "lr": 1e-4,
@@ -232,12 +251,12 @@ PAIR_DEFAULTS: dict[str, Any] = {
 def add_flags(
     parser: argparse._ActionsContainer, stage: Stage | None = None, only: Sequence[str] = ()
 ) -> None:
-    """Add one flag a setting, with hyphens and with underscores; none of them has a default.
+    """Add one flag per setting, with hyphens and with underscores, without default values.
 
     Args:
-        parser: receives the flags: a parser, or a group of one.
-        stage: whose defaults the help names; None names none.
-        only: names of the settings to add; all by default.
+        parser: parser or argument group.
+        stage: stage whose defaults the help shows; None shows none.
+        only: names of the settings to add; by default all.
     """
     hints = get_type_hints(TrainConfig)
     defaults = TrainConfig().as_dict() | (PAIR_DEFAULTS if stage == "pair" else {})
@@ -258,14 +277,21 @@ def add_flags(
 
 
 def shown(value: Any) -> str:
-    """A setting as its flag would say it."""
+    """Format the value of a setting as its flag expects it."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value) or "none"
 
 
 def recipe(name: str, stage: Stage) -> dict[str, Any]:
-    """Settings of a recipe: one of `RECIPES` or a YAML file.
+    """Read the settings of a recipe.
+
+    Args:
+        name: one of `RECIPES`, or a YAML file.
+        stage: elem or pair.
+
+    Returns:
+        Values by setting.
 
     Raises:
         FileNotFoundError: there is no such recipe or file.
@@ -298,14 +324,16 @@ def resolve(
     *,
     resumed: Mapping[str, Any] | None = None,
 ) -> TrainConfig:
-    """Defaults of the stage, then the recipe, then flags.
+    """Combine the defaults of the stage, the recipe and the flags, in rising precedence.
 
     Args:
         stage: elem or pair.
         recipe_name: a recipe, or None.
-        flags: settings that go before all others.
-        resumed: settings of the checkpoint that a run continues from; they stand in for defaults and
-            recipe where no recipe is named.
+        flags: settings with the highest precedence.
+        resumed: settings of the checkpoint to continue from; without a recipe they replace the defaults.
+
+    Returns:
+        The settings.
 
     Raises:
         ValueError: a value is out of range, or the loss does not belong to the stage.
@@ -319,7 +347,7 @@ def resolve(
     config = replace(TrainConfig(), **(settings | dict(flags)))
     if (config.loss_name in PAIR_LOSSES) != (stage == "pair"):
         wanted = PAIR_LOSSES if stage == "pair" else tuple(x for x in LOSSES if x not in PAIR_LOSSES)
-        hint = "" if resumed is None else "; another stage starts from weights with --pretrained_model"
+        hint = "" if resumed is None else "; to start another stage from weights, use --pretrained_model"
         raise ValueError(
             f"loss_name of {stage} must be one of {', '.join(wanted)}, got {config.loss_name!r}{hint}"
         )
@@ -334,13 +362,20 @@ def resolve(
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Which known name may have been meant, in words; empty where none is near."""
+    """Return a hint with the most similar known name; empty if none is similar."""
     near = get_close_matches(name.replace("-", "_"), list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def config_from_dict(settings: Mapping[str, Any], source: str) -> TrainConfig:
-    """A configuration as `TrainConfig.as_dict` wrote it; settings that it lacks take their defaults.
+    """Read what `TrainConfig.as_dict` returned; missing settings take their defaults.
+
+    Args:
+        settings: values by setting.
+        source: file name for messages.
+
+    Returns:
+        The settings.
 
     Raises:
         ValueError: a setting is unknown or has the wrong type.
@@ -364,7 +399,7 @@ def _convert(source: str, name: str, value: Any) -> Any:
 
 
 def _parse(kind: Any, name: str, text: str) -> Any:
-    """A value of one setting from text; flags and recipes share it."""
+    """Parse the value of a setting, for flags and recipes."""
     try:
         if kind is bool:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]

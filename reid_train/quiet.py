@@ -1,4 +1,4 @@
-"""Silence for libraries that write past Python's own streams, from C++."""
+"""Silence libraries that write to stdout and stderr from C++, bypassing Python's streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["without_output"]
 
 @contextmanager
 def without_output() -> Iterator[None]:
-    """Drop what is written to the process' stdout and stderr meanwhile."""
+    """Discard what is written to the process' stdout and stderr in the meantime."""
     kept = []
     with Path(os.devnull).open("wb") as nowhere:
         for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):

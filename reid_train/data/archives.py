@@ -1,8 +1,8 @@
-"""Unpacking of downloaded archives without trusting them.
+"""Unpack untrusted archives safely.
 
-An archive's names may point anywhere and its links may lead out of the target, so every member is
-checked before the first is written, only plain files and folders are accepted, and everything
-is unpacked beside the target and moved there at the end: a failure leaves nothing behind.
+Names in an archive may point anywhere and links may lead out of the target. So all members are checked before
+the first is written, and only plain files and folders are accepted. The archive is unpacked next to the
+target and moved there at the end: a failure leaves no files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO
 
 __all__ = ["extract_archive"]
 
-# What the standard library raises on damaged and on encrypted archives.
+# What the standard library raises on damaged or encrypted archives.
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OverflowError),
     *(RuntimeError, NotImplementedError),
@@ -30,17 +30,17 @@ def extract_archive(archive: str | Path, folder: str | Path) -> list[Path]:
     """Unpack a tar (plain, gz, bz2, xz) or zip archive into a new folder.
 
     Args:
-        archive: the file.
-        folder: target; must not exist yet, or be empty.
+        archive: the archive file.
+        folder: target folder; it must not exist or be empty.
 
     Returns:
         The unpacked files, sorted.
 
     Raises:
         FileNotFoundError: there is no such archive.
-        ValueError: it is no archive or damaged, holds a link, a device or a name that leads out of the
+        ValueError: the file is damaged or not an archive, a member is a link, a device or outside the
             folder, or the folder is not empty.
-        OSError: the disk has not enough room, or a file cannot be written.
+        OSError: the disk is too full, or a file cannot be written.
     """
     archive, folder = Path(archive), Path(folder)
     if not archive.is_file():
@@ -68,7 +68,7 @@ def extract_archive(archive: str | Path, folder: str | Path) -> list[Path]:
 
 
 def extract_tar(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive into an existing folder, all members checked before the first is written."""
+    """Unpack a tar archive into an existing folder, after checking all members."""
     with tarfile.open(archive) as tar:
         members = tar.getmembers()
         for member in members:
@@ -76,34 +76,34 @@ def extract_tar(archive: Path, folder: Path) -> None:
                 kind = "a link" if member.issym() or member.islnk() else "not a plain file"
                 raise ValueError(f"{archive}: {member.name!r} is {kind}, which is not unpacked")
             inside(archive, member.name)
-        require_room(archive, folder, sum(member.size for member in members))
+        check_disk_space(archive, folder, sum(member.size for member in members))
         for member in members:
             if member.isfile():
                 write(folder / inside(archive, member.name), partial(tar.extractfile, member))
 
 
 def extract_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive into an existing folder, all members checked before the first is written."""
+    """Unpack a zip archive into an existing folder, after checking all members."""
     with zipfile.ZipFile(archive) as zipped:
         members = zipped.infolist()
         for info in members:
             if not info.filename:
                 raise ValueError(f"{archive}: a member has no name")
-            # The upper half holds the Unix mode where the archive was made on Unix.
+            # The upper half is the Unix mode if the archive was created on Unix.
             if (info.external_attr >> 16) & 0o170000 == 0o120000:
                 raise ValueError(f"{archive}: {info.filename!r} is a link, which is not unpacked")
             inside(archive, info.filename)
-        require_room(archive, folder, sum(info.file_size for info in members))
+        check_disk_space(archive, folder, sum(info.file_size for info in members))
         for info in members:
             if not info.is_dir():
                 write(folder / inside(archive, info.filename), partial(zipped.open, info))
 
 
 def inside(archive: Path, name: str) -> PurePosixPath:
-    """A member's name as a path within the target.
+    """Return a member's name as a path within the target.
 
     Raises:
-        ValueError: it is absolute, names a drive or climbs out.
+        ValueError: the name is absolute, has a drive or leads out of the folder.
     """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]) or "\0" in name:
@@ -111,11 +111,11 @@ def inside(archive: Path, name: str) -> PurePosixPath:
     return path
 
 
-def require_room(archive: Path, folder: Path, size: int) -> None:
-    """Refuse an archive whose content the disk cannot hold.
+def check_disk_space(archive: Path, folder: Path, size: int) -> None:
+    """Check that the disk has room for the content of an archive.
 
     Raises:
-        OSError: it cannot.
+        OSError: it has not.
     """
     free = shutil.disk_usage(folder).free
     if size > free:
@@ -136,4 +136,4 @@ def write(path: Path, open_member: Callable[[], IO[bytes] | None]) -> None:
         with source, path.open("xb") as target:
             shutil.copyfileobj(source, target)
     except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(f"{path.name}: stands twice in the archive") from error
+        raise ValueError(f"{path.name}: is twice in the archive") from error

@@ -1,6 +1,6 @@
-"""Data sets of person images: one place to import their readers from, and to open any of them.
+"""Open any data set of person images; all readers can be imported from here.
 
-Each reader gives an `ImageIndex`; see the modules for the layouts that they read.
+Each reader returns an `ImageIndex`; the modules describe the layouts they read.
 """
 
 from __future__ import annotations
@@ -89,23 +89,28 @@ __all__ = [
 def read_dataset(
     source: str | Path, root: str | Path | None = None, *, pattern: str | None = None
 ) -> ImageIndex:
-    """Index a list file or a folder of images, known by its layout and by how its images are named.
+    """Index a list file or a folder of images; the layout and the file names identify the data set.
 
     Args:
-        source: a list file; a folder of images of a known data set (`data.readers.naming`), or with
-            exactly one such folder in it; one folder a person; or the root of VehicleID.
-        root: what a list's relative paths start from.
-        pattern: a regular expression with named groups that gives person and camera of each image below the
-            folder, see `read_pattern`.
+        source: a list file; a folder of images of a known data set (`data.readers.naming`), or a folder that
+            contains exactly one such folder; a folder with one folder per person; or the root of VehicleID.
+        root: base of a list's relative paths.
+        pattern: a regular expression with named groups for person and camera of each image in the folder, see
+            `read_pattern`.
+
+    Returns:
+        The index.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or a listed image is missing.
-        ValueError: it holds no images, several folders of them, or names of an unknown data set.
+        ValueError: there are no images, several folders of images, or file names of an unknown data set.
     """
     source = Path(source)
     if source.is_file():
         if pattern is not None:
-            raise ValueError(f"{source}: a list names persons and cameras itself, a pattern is for folders")
+            raise ValueError(
+                f"{source}: a list contains persons and cameras, --pattern only applies to folders"
+            )
         return read_list_file(source, root)
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such list file or folder")
@@ -118,10 +123,10 @@ def read_dataset(
     if not first:
         folders = folders_with_images(source)
         if not folders:
-            raise ValueError(f"{source}: holds no images; name the folder that does")
+            raise ValueError(f"{source}: contains no images; expected the folder with the images")
         if len(folders) > 1 and any(is_generic(path.name) for path in folders):
             names = ", ".join(path.name for path in folders[:6])
-            raise ValueError(f"{source}: holds several folders of images, name one of {names}")
+            raise ValueError(f"{source}: contains several folders of images, expected one of them: {names}")
         if len(folders) > 1:
             return read_person_folders(source)
         source = folders[0]
@@ -132,13 +137,13 @@ def read_dataset(
     if naming is not None:
         return read_cuhk03(source) if naming.dataset.startswith("CUHK03") else read_named(source, naming)
     raise ValueError(
-        f"{source}: {first} is not named as in {', '.join(MARKET_FOLDERS)} of Market-1501 or another known "
-        "data set; give a pattern, put each person into a folder of its own, or write a list file"
+        f"{source}: {first} is not a name of Market-1501 ({', '.join(MARKET_FOLDERS)}) or another known data "
+        "set; pass a pattern, use one folder per person, or write a list file"
     )
 
 
 def _is_counted_through(folder: Path) -> bool:
-    """Whether seven digits are numbers of images, as in VehicleID, not person and image, as in CUHK01."""
+    """Return whether seven digits are image numbers (VehicleID) rather than person and image (CUHK01)."""
     return any(
         path.stem.isdigit() and len(path.stem) == 7 and not CUHK01.pattern.match(path.name)
         for path in image_files(folder)
@@ -146,5 +151,5 @@ def _is_counted_through(folder: Path) -> bool:
 
 
 def first_image(folder: Path) -> str:
-    """Name of the first image of a folder; empty without any."""
+    """Return the name of the first image of a folder; empty if there is none."""
     return next((path.name for path in image_files(folder)), "")

@@ -1,7 +1,8 @@
-"""What a network is evaluated on: queries and a gallery, from whatever names them.
+"""Read the queries and the gallery of an evaluation.
 
-A folder made by ``prepare`` holds ``query.txt`` and ``gallery.txt`` (official split) or ``dev.txt`` (ids
-held out); a data set's root may hold its official split. A single set of images is query and gallery at once.
+A folder written by ``prepare`` contains ``query.txt`` and ``gallery.txt`` (official split) or ``dev.txt``
+(held-out ids); the root of a data set may contain its official split. A single set of images is both query
+and gallery.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ __all__ = ["EvaluationSet", "named_sets", "query_rows", "read_evaluation_set", "
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Queries and the gallery to find their persons in.
+    """Queries and a gallery.
 
     Attributes:
-        name: for tables and files.
+        name: name for tables and files.
         query: the queries; they may be part of the gallery.
         gallery: the gallery.
     """
@@ -36,7 +37,7 @@ class EvaluationSet:
 
 
 def query_rows(index: ImageIndex) -> NDArray[np.int64]:
-    """One query for each person and camera: its first image by name; junk and distractors give none."""
+    """Select one query per person and camera: the first image by name, no junk and no distractors."""
     names = np.array([path.name for path in index.paths])
     order = np.argsort(names, kind="stable")
     order = order[index.pids[order] > 0]
@@ -46,11 +47,18 @@ def query_rows(index: ImageIndex) -> NDArray[np.int64]:
 
 
 def read_evaluation_set(source: Path, pattern: str | None = None) -> EvaluationSet:
-    """The set that a folder made by ``prepare``, a data set's root, a folder of images or a list names.
+    """Read an evaluation set.
+
+    Args:
+        source: a folder written by ``prepare``, the root of a data set, a folder of images, or a list.
+        pattern: see `read_dataset`.
+
+    Returns:
+        The set.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: it cannot be read as any of them.
+        ValueError: it is none of these.
     """
     if (source / "query.txt").is_file() and (source / "gallery.txt").is_file():
         return read_query_and_gallery(source / "query.txt", source / "gallery.txt", _name_of(source))
@@ -65,10 +73,10 @@ def read_evaluation_set(source: Path, pattern: str | None = None) -> EvaluationS
 def read_query_and_gallery(
     query: Path, gallery: Path, name: str, pattern: str | None = None
 ) -> EvaluationSet:
-    """A set whose queries and gallery lie apart.
+    """Read queries and gallery from separate sources.
 
-    Lists number their persons each for itself: where both name their data set, persons are matched by their
-    number in it.
+    Class ids of two lists are independent: if both name their data set, persons are matched by their number
+    in it.
     """
     queries, images = read_dataset(query, pattern=pattern), read_dataset(gallery, pattern=pattern)
     named = {index.domain_names[domain] for index in (queries, images) for domain in index.domains.tolist()}
@@ -80,7 +88,7 @@ def read_query_and_gallery(
 
 
 def named_sets(sets: list[EvaluationSet]) -> list[EvaluationSet]:
-    """The sets with a name of its own for each."""
+    """Make the names of the sets unique."""
     found: list[EvaluationSet] = []
     for each in sets:
         taken = sum(other.name.partition("#")[0] == each.name for other in found)
@@ -90,7 +98,7 @@ def named_sets(sets: list[EvaluationSet]) -> list[EvaluationSet]:
 
 
 def _name_of(source: Path) -> str:
-    """A name for tables and folders; ``market/dev.txt`` and ``market/query`` are market's."""
+    """Return a name for tables and folders; ``market/dev.txt`` and ``market/query`` give ``market``."""
     source = source.resolve()
     if source.is_file() and source.stem in ("train", "dev", "query", "gallery"):
         source = source.parent

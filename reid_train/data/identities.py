@@ -1,7 +1,7 @@
-"""Who was seen in training: identities are pairs of data set and person.
+"""Compare identities of training and test sets; an identity is a pair of data set and person number.
 
-A network must not be judged on persons that it was trained on. Person numbers alone cannot be compared:
-every data set counts its own persons. Images of unnamed data have no identity that could be compared.
+A network must not be evaluated on persons that it was trained on. Person numbers are only unique within a
+data set. Images of unnamed data have no identity to compare.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
     "require_no_leak",
 ]
 
-# Name of the data set, number of the person in it.
+# Name of the data set, and person number in it.
 Identity = tuple[str, int]
 
 
@@ -34,14 +34,18 @@ class Leak:
 
     Attributes:
         seen: their identities, ascending.
-        test_ids: persons of the test set.
+        test_ids: number of persons in the test set.
+
+    Example:
+        >>> leak_between({("market", 1), ("market", 2)}, {("market", 2), ("market", 3)}).seen
+        (('market', 2),)
     """
 
     seen: tuple[Identity, ...]
     test_ids: int
 
     def __str__(self) -> str:
-        """One line for a warning or an error; empty without a leak."""
+        """Return one line for a warning or an error; empty without a leak."""
         if not self.seen:
             return ""
         examples = ", ".join(f"{pid:04d}" for _, pid in self.seen[:3])
@@ -49,13 +53,13 @@ class Leak:
         datasets = ", ".join(sorted({dataset for dataset, _ in self.seen}))
         return (
             f"the network has seen {len(self.seen)} of the {self.test_ids} test ids in training "
-            f"({examples}{more} of {datasets}): its figures on them mean nothing; "
-            "evaluate on ids that were not in its training set"
+            f"({examples}{more} of {datasets}), so its metrics on them are meaningless; "
+            "evaluate on ids that are not in its training set"
         )
 
 
 def identities(index: ImageIndex) -> frozenset[Identity]:
-    """Identities of an index' persons; junk, distractors and images of unnamed data have none."""
+    """Return the identities in an index; junk, distractors and unnamed data have none."""
     named = np.array([bool(name) for name in index.domain_names], np.bool_)
     rows = np.flatnonzero((index.source_pids > 0) & named[index.domains])
     pairs = np.unique(np.stack([index.domains[rows], index.source_pids[rows]], axis=1), axis=0)
@@ -63,18 +67,25 @@ def identities(index: ImageIndex) -> frozenset[Identity]:
 
 
 def leak_between(trained: Iterable[Identity], test: Iterable[Identity]) -> Leak:
-    """Persons of a test set that a network was trained on.
+    """Find the persons of a test set that a network was trained on.
 
     Args:
         trained: identities of the training set.
         test: identities of the test set.
+
+    Returns:
+        The common identities.
     """
     tested = frozenset(test)
     return Leak(tuple(sorted(tested.intersection(trained))), len(tested))
 
 
 def require_no_leak(trained: Iterable[Identity], test: Iterable[Identity]) -> None:
-    """Refuse to judge a network on persons that it was trained on.
+    """Check that a network was not trained on persons of the test set.
+
+    Args:
+        trained: identities of the training set.
+        test: identities of the test set.
 
     Raises:
         ValueError: the sets share persons; the message gives their number.
@@ -85,7 +96,7 @@ def require_no_leak(trained: Iterable[Identity], test: Iterable[Identity]) -> No
 
 
 def identities_by_dataset(known: Iterable[Identity]) -> dict[str, list[int]]:
-    """Identities as a checkpoint or an export records them: sorted person numbers by data set."""
+    """Return sorted person numbers by data set, as stored in a checkpoint or an export."""
     found: dict[str, list[int]] = {}
     for dataset, pid in sorted(known):
         found.setdefault(dataset, []).append(pid)
@@ -93,9 +104,9 @@ def identities_by_dataset(known: Iterable[Identity]) -> dict[str, list[int]]:
 
 
 def recorded_identities(origin: Mapping[str, Any]) -> frozenset[Identity]:
-    """Identities that the origin of a checkpoint or an export records.
+    """Return the identities recorded in the origin of a checkpoint or an export.
 
-    Those of earlier versions hold ``pids``, the person numbers of Market-1501.
+    Earlier versions recorded ``pids``, the person numbers of Market-1501.
 
     Raises:
         ValueError: the record is damaged.

@@ -1,7 +1,7 @@
-"""Decoded images in memory.
+"""Decode images and keep them in memory.
 
-A Market-sized set is decoded once, as uint8: it fits in memory, and decoding it in every epoch
-would cost more than the augmentation. What cannot be decoded is always named by its path.
+A data set of Market-1501's size fits in memory as uint8. Decoding it in every epoch would take longer than
+the augmentation. Errors name the path of the image.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ __all__ = ["ImageCache", "decode_images", "read_image"]
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Decode one image to ``(H, W, 3)`` uint8 BGR; grey, transparent and 16-bit images are converted.
+    """Decode one image; grey, transparent and 16-bit images are converted.
+
+    Args:
+        path: the image file.
+
+    Returns:
+        ``(H, W, 3)`` uint8 BGR.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not an image, or a damaged one; the message names it.
+        ValueError: it is damaged or not an image; the message names it.
     """
     path = Path(path)
-    if path.is_fifo() or path.is_char_device():  # reading one may never end
+    if path.is_fifo() or path.is_char_device():  # reading may never end
         raise OSError(f"{path}: cannot be read: not a file")
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
@@ -49,17 +55,17 @@ def decode_images(
 
     Args:
         paths: image files.
-        height: of every row.
-        width: of every row.
-        preprocess: brings an image to that size, such as `transforms.Preprocessing`; without it
-            images of another size are stretched.
+        height: of the output in pixels.
+        width: of the output in pixels.
+        preprocess: resizes an image to that size, such as `transforms.Preprocessing`; by default images are
+            stretched.
 
     Returns:
         ``(N, height, width, 3)`` uint8 BGR.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a file cannot be decoded, or its preprocessed size is another; the message names it.
+        ValueError: a file cannot be decoded, or ``preprocess`` returns another size; the message names it.
     """
     paths = list(paths)
     images = np.empty((len(paths), height, width, 3), np.uint8)
@@ -77,14 +83,18 @@ def decode_images(
 
 
 class ImageCache:
-    """Images of any sizes, decoded at first use and kept as far as a memory budget goes.
+    """Images of any size, decoded on first use and cached up to a memory budget.
 
-    Behind the budget an image is decoded at each use, so a data set larger than the memory is slower but
-    works. Several threads may use one cache. `cache[row]` is ``(H, W, 3)`` uint8 BGR, read-only.
+    Beyond the budget, images are decoded on each use: a data set larger than memory is slower but works. The
+    cache is thread-safe. `cache[row]` is ``(H, W, 3)`` uint8 BGR, read-only.
 
     Args:
         paths: image files.
-        budget_bytes: of decoded pixels.
+        budget_bytes: largest number of bytes of decoded pixels to keep.
+
+    Example:
+        >>> len(ImageCache([Path("a.jpg"), Path("b.jpg")]))
+        2
     """
 
     def __init__(self, paths: Sequence[Path], *, budget_bytes: int = 2 << 30) -> None:
@@ -98,7 +108,7 @@ class ImageCache:
         return len(self._paths)
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:
-        """The image of a row.
+        """Return the image of a row.
 
         Raises:
             OSError: the file cannot be read.
@@ -118,5 +128,5 @@ class ImageCache:
 
     @property
     def bytes_used(self) -> int:
-        """Bytes of decoded pixels in memory, at most the budget."""
+        """Number of bytes of decoded pixels in memory, at most the budget."""
         return self._budget - self._left

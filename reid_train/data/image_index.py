@@ -1,7 +1,7 @@
-"""Indexes of person images: what is where, who it shows, which camera took it, which data set it is from.
+"""Index person images: file, person, camera and data set of each image.
 
-An index is columns of equal length; everything else (splits, relabelling, merging) is a function from
-index to index.
+An index is a set of columns of equal length. Splitting, relabelling and merging are functions from index to
+index.
 """
 
 from __future__ import annotations
@@ -34,18 +34,17 @@ def _no_rows() -> NDArray[np.int64]:
 class ImageIndex:
     """Images of persons, one row each.
 
-    A person's identity is the pair of data set and number in it,
-    ``(domain_names[domains[i]], source_pids[i])``; ``pids`` are labels that are unique within this index.
+    A person's identity is the pair ``(domain_names[domains[i]], source_pids[i])`` of data set and number in
+    it; ``pids`` are labels that are unique within this index.
 
     Attributes:
         paths: ``N`` image files.
         pids: ``(N,)`` int64 person ids from 1; -1 marks junk, 0 distractors (Market-1501).
-        camids: ``(N,)`` int64 camera ids, from 1; 0 where unknown.
-        domains: ``(N,)`` int64 rows of ``domain_names``: the data set of each image; left out, all are of
-            the first.
-        domain_names: names of the data sets; an empty name is of data whose identities cannot be compared
-            with those of another index.
-        source_pids: ``(N,)`` int64 person ids as the data set numbers them; left out, those of ``pids``.
+        camids: ``(N,)`` int64 camera ids from 1; 0 if unknown.
+        domains: ``(N,)`` int64 rows of ``domain_names``, the data set of each image; by default the first.
+        domain_names: names of the data sets; an empty name marks data whose identities cannot be compared
+            with another index.
+        source_pids: ``(N,)`` int64 person numbers within the data set; by default ``pids``.
 
     Raises:
         ValueError: the columns differ in length, or a domain has no name.
@@ -89,7 +88,7 @@ class ImageIndex:
         return len(self.paths)
 
     def __getitem__(self, rows: NDArray[Any]) -> ImageIndex:
-        """Rows by mask or index array."""
+        """Select rows by a mask or an index array."""
         indices = np.arange(len(self))[rows]
         return replace(
             self,
@@ -102,12 +101,12 @@ class ImageIndex:
 
 
 def empty_index() -> ImageIndex:
-    """An index without images."""
+    """Return an index without images."""
     return ImageIndex((), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def dataset_counts(index: ImageIndex) -> dict[str, dict[str, int]]:
-    """``images`` and ``ids`` of each data set, by its name; data without a name goes by its folder."""
+    """Count ``images`` and ``ids`` per data set; unnamed data is listed by its folder."""
     found = {}
     for domain in np.unique(index.domains).tolist():
         rows = index[index.domains == domain]
@@ -117,34 +116,47 @@ def dataset_counts(index: ImageIndex) -> dict[str, dict[str, int]]:
 
 
 def labels_of(pids: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Map person ids to class labels 0..C-1 in ascending order; returns labels and C."""
+    """Map person ids to class labels 0..C-1 in ascending order.
+
+    Args:
+        pids: ``(N,)`` person ids.
+
+    Returns:
+        ``(N,)`` int64 labels, and C.
+    """
     ids, labels = np.unique(pids, return_inverse=True)
     return labels.astype(np.int64), len(ids)
 
 
 def persons_only(index: ImageIndex) -> ImageIndex:
-    """The rows of known persons: no junk (-1), no distractors (0)."""
+    """Select the rows of persons: no junk (-1), no distractors (0)."""
     return index[index.pids > 0]
 
 
 def of_dataset(index: ImageIndex, name: str) -> ImageIndex:
-    """The index with all its images in one data set of that name."""
+    """Assign all images of an index to one data set."""
     return replace(index, domains=np.zeros(len(index), np.int64), domain_names=(name,))
 
 
 def concatenate_indexes(indexes: Sequence[ImageIndex]) -> ImageIndex:
-    """Rows of several folders of one data set: equal ids are the same person and camera."""
+    """Join several folders of one data set; equal ids are the same person and camera."""
     indexes = [empty_index(), *indexes]
     names = tuple(dict.fromkeys(name for index in indexes for name in _used_names(index))) or ("",)
     return _joined(indexes, names, [[names.index(name) for name in _used_names(index)] for index in indexes])
 
 
 def merge_indexes(indexes: Sequence[ImageIndex]) -> ImageIndex:
-    """Rows of several data sets, their persons, cameras and domains kept apart.
+    """Join several data sets and keep their persons, cameras and domains distinct.
 
-    The first index keeps its ids; those of each further one are moved beyond the largest so far. Only
-    where two indexes name the same data set, equal persons (`source_pids`) and cameras of it are the
-    same. Junk (-1), distractors (0) and unknown cameras (0) stay what they are.
+    The first index keeps its ids; ids of each further index are shifted beyond the largest so far. Equal
+    persons (`source_pids`) and cameras coincide only if two indexes name the same data set. Junk (-1),
+    distractors (0) and unknown cameras (0) are unchanged.
+
+    Args:
+        indexes: at least one index.
+
+    Returns:
+        The joined index, in order.
     """
     moved: list[ImageIndex] = []
     places: list[list[int]] = []
@@ -157,7 +169,7 @@ def merge_indexes(indexes: Sequence[ImageIndex]) -> ImageIndex:
         places.append([])
         offsets = np.zeros(len(index.domain_names), np.int64)
         for domain, name in zip(_used_domains(index), own, strict=True):
-            if not name or name not in names:  # unnamed data is never that of another index
+            if not name or name not in names:  # unnamed data never matches another index
                 names.append(name)
             places[-1].append(names.index(name) if name else len(names) - 1)
             offsets[domain] = camera_offsets.setdefault(name, last_camid) if name else last_camid
@@ -177,7 +189,7 @@ def merge_indexes(indexes: Sequence[ImageIndex]) -> ImageIndex:
 
 
 def _used_domains(index: ImageIndex) -> list[int]:
-    """Domains that an index has images of."""
+    """Return the domains that have images in an index."""
     used: list[int] = np.unique(index.domains).tolist()
     return used
 
@@ -189,7 +201,7 @@ def _used_names(index: ImageIndex) -> list[str]:
 def _joined(
     indexes: Sequence[ImageIndex], names: tuple[str, ...], places: Sequence[Sequence[int]]
 ) -> ImageIndex:
-    """Columns one after the other; ``places`` gives the row of ``names`` for each used domain of an index."""
+    """Concatenate columns; ``places`` maps each used domain of an index to its row of ``names``."""
     domains = []
     for index, rows in zip(indexes, places, strict=True):
         new = np.zeros(len(index.domain_names), np.int64)

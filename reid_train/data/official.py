@@ -1,8 +1,8 @@
-"""Official splits: which images a data set's authors gave for training, as queries and as gallery.
+"""Read official splits: the training, query and gallery images defined by a data set's authors.
 
-Published figures are of these. Some data sets give folders (Market-1501, DukeMTMC-reID, VeRi-776, CUHK03's
-new protocol once converted), others lists (MSMT17, VehicleID) or a Matlab file beside the images
-(CUHK03's new protocol, Zhong et al., CVPR 2017).
+Published metrics use these splits. Some data sets have folders (Market-1501, DukeMTMC-reID, VeRi-776, the
+converted new protocol of CUHK03), others have lists (MSMT17, VehicleID) or a Matlab file next to the images
+(the new protocol of CUHK03, Zhong et al., CVPR 2017).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from reid_train.data.readers.naming import CUHK03, MSMT17
 
 __all__ = ["find_official_root", "read_official_split"]
 
-# Folders of training, queries and gallery, by what the data sets call them.
+# Folder names of training, queries and gallery.
 _FOLDERS = (
     ("bounding_box_train", "query", "bounding_box_test"),
     ("image_train", "image_query", "image_test"),
 )
 _MSMT17_LISTS = ("list_train.txt", "list_val.txt", "list_query.txt", "list_gallery.txt")
 _NEW_PROTOCOL = "cuhk03_new_protocol_config_*.mat"
-# Images and persons: DukeMTMC-reID (Zheng et al., ICCV 2017), MSMT17 (Wei et al., CVPR 2018).
+# Number of images and persons: DukeMTMC-reID (Zheng et al., ICCV 2017), MSMT17 (Wei et al., CVPR 2018).
 _PUBLISHED = {
     "Market-1501": OFFICIAL_COUNTS,
     "DukeMTMC-reID": {"train": (16522, 702), "query": (2228, 702), "gallery": (17661, 1110)},
@@ -37,7 +37,7 @@ _PUBLISHED = {
 
 
 def find_official_root(root: Path) -> Path | None:
-    """The folder, ``root`` or one directly in it, that holds an official split; None without one."""
+    """Return ``root`` or the folder directly in it that contains an official split; None without one."""
     if not root.is_dir():
         return None
     within = sorted(path for path in root.iterdir() if path.is_dir())
@@ -48,12 +48,15 @@ def read_official_split(root: str | Path, seed: int = 0) -> OfficialSplit:
     """Read the official split of a data set.
 
     Args:
-        root: folder of the data set, or one that holds it.
-        seed: of VehicleID's protocol, which draws one image a vehicle as the gallery.
+        root: folder of the data set, or its parent.
+        seed: seed of VehicleID's protocol, which draws one gallery image per vehicle.
+
+    Returns:
+        The split.
 
     Raises:
-        FileNotFoundError: the root is missing, or an image or a list of it.
-        ValueError: it holds no official split that is known here.
+        FileNotFoundError: the root, an image or a list is missing.
+        ValueError: there is no known official split.
     """
     root = Path(root)
     if not root.is_dir():
@@ -62,7 +65,7 @@ def read_official_split(root: str | Path, seed: int = 0) -> OfficialSplit:
     reader = None if base is None else _reader_of(base)
     if base is None or reader is None:
         raise ValueError(
-            f"{root}: no official split is known for it; expected folders bounding_box_train, query and "
+            f"{root}: no known official split; expected folders bounding_box_train, query and "
             "bounding_box_test (Market-1501, DukeMTMC-reID, CUHK03's new protocol), image_train, image_query "
             f"and image_test (VeRi-776), lists of MSMT17 or VehicleID, or {_NEW_PROTOCOL}"
         )
@@ -97,9 +100,9 @@ def _read_folders(base: Path, seed: int) -> tuple[ImageIndex, ImageIndex, ImageI
 
 
 def _read_msmt17(base: Path, seed: int) -> tuple[ImageIndex, ImageIndex, ImageIndex]:
-    """MSMT17: lists of ``path person``, with paths below ``train`` or ``test`` (``mask_train_v2``, ...)."""
+    """Read MSMT17: lists of ``path person`` with paths in ``train`` or ``test`` (``mask_train_v2``, ...)."""
     del seed
-    train_root, test_root = _part_of_msmt17(base, "train"), _part_of_msmt17(base, "test")
+    train_root, test_root = _msmt17_folder(base, "train"), _msmt17_folder(base, "test")
     train, test = read_named(train_root, MSMT17), read_named(test_root, MSMT17)
     train_lists = [base / name for name in _MSMT17_LISTS[:2] if (base / name).is_file()]
     return (
@@ -109,7 +112,7 @@ def _read_msmt17(base: Path, seed: int) -> tuple[ImageIndex, ImageIndex, ImageIn
     )
 
 
-def _part_of_msmt17(base: Path, part: str) -> Path:
+def _msmt17_folder(base: Path, part: str) -> Path:
     found = sorted(path for path in base.iterdir() if path.is_dir() and part in path.name)
     if not found:
         raise FileNotFoundError(f"{base}: no folder {part} of MSMT17")
@@ -117,7 +120,7 @@ def _part_of_msmt17(base: Path, part: str) -> Path:
 
 
 def _listed(path: Path, root: Path, index: ImageIndex) -> ImageIndex:
-    """The rows of an index that a list names, in its order."""
+    """Return the rows of an index that a list names, in its order."""
     rows = {image: row for row, image in enumerate(index.paths)}
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     images = [root / line.rsplit(maxsplit=1)[0] for line in lines if line.strip()]
@@ -130,7 +133,7 @@ def _listed(path: Path, root: Path, index: ImageIndex) -> ImageIndex:
 
 
 def _read_vehicle_id(base: Path, seed: int) -> tuple[ImageIndex, ImageIndex, ImageIndex]:
-    """VehicleID, small test set: one image of each vehicle, drawn at random, is the gallery."""
+    """Read VehicleID's small test set: one random image per vehicle is the gallery."""
     train, test = (read_vehicle_id(base, name) for name in ("train_list.txt", "test_list_800.txt"))
     rng = np.random.default_rng(seed)
     drawn = np.array([rng.choice(np.flatnonzero(test.pids == pid)) for pid in np.unique(test.pids)], np.int64)
@@ -139,7 +142,7 @@ def _read_vehicle_id(base: Path, seed: int) -> tuple[ImageIndex, ImageIndex, Ima
 
 
 def _read_new_protocol(base: Path, seed: int) -> tuple[ImageIndex, ImageIndex, ImageIndex]:
-    """CUHK03's new protocol: rows of a Matlab file's list of ``images_detected`` or ``images_labeled``."""
+    """Read CUHK03's new protocol: a Matlab file selects rows of ``images_detected`` or ``images_labeled``."""
     del seed
     from scipy.io import loadmat
 

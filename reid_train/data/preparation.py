@@ -1,4 +1,4 @@
-"""The ``prepare`` command: from an archive or a folder to lists that a training reads."""
+"""The command ``prepare``: turn archives and folders into lists for training and evaluation."""
 
 from __future__ import annotations
 
@@ -41,25 +41,32 @@ def prepare(
     names: Sequence[str] = (),
     skip_unreadable: bool = False,
 ) -> Iterator[str]:
-    """Unpack, index and split; write the lists of the split, print a table of what is there.
+    """Unpack, index and split data sets; write the lists and summarise them in a table.
 
     Args:
         source: archives, folders or list files.
-        output: receives ``train.txt`` and ``dev.txt``, or of the official split ``query.txt`` and
-            ``gallery.txt``.
+        output: folder for ``train.txt`` and ``dev.txt``, or ``query.txt`` and ``gallery.txt`` of an official
+            split.
         split: held-out, article or official.
-        held_out_ids: ids kept out of training: one number for all sources together, or one for each.
-        seed: which ids.
-        pattern: person and camera of the images of folders, see `readers.layouts.read_pattern`.
-        names: a name for the data set of each source, in their order; empty to name them by what they are.
-        skip_unreadable: leave unreadable images out.
+        held_out_ids: number of ids held out from training, over all sources or per source.
+        seed: selects the held-out ids.
+        pattern: see `readers.layouts.read_pattern`.
+        names: name of each source's data set, in order; by default they are detected.
+        skip_unreadable: skip unreadable images.
+
+    Yields:
+        Lines to print.
+
+    Raises:
+        ValueError: the options do not fit the sources, or an image is unreadable.
+        OSError: a file is missing, or cannot be read or written.
     """
     if split == "official" and len(source) > 1:
-        raise ValueError("the official split is of one data set, several sources were named")
+        raise ValueError("the official split needs exactly one source, got several")
     if names and len(names) != len(source):
-        raise ValueError(f"names must be one for each of the {len(source)} sources, got {len(names)}")
+        raise ValueError(f"expected a name for each of the {len(source)} sources, got {len(names)}")
     if any(not name or len(name.split()) != 1 for name in names):
-        raise ValueError("names must be words without spaces, separated by commas")
+        raise ValueError("names must not contain spaces; separate them by commas")
     if len(held_out_ids) not in (1, len(source)):
         raise ValueError(f"held_out_ids must be one number, or {len(source)}, got {len(held_out_ids)}")
     output.mkdir(parents=True, exist_ok=True)
@@ -83,7 +90,7 @@ def prepare(
         for at, root in enumerate(folders):
             chosen = root if pattern else _folder_of_split(root, split)
             if chosen != root:
-                yield f"the {split} split is made of {chosen}"
+                yield f"the {split} split uses {chosen}"
                 folders[at] = chosen
         indexes = [persons_only(read_dataset(folder, pattern=pattern)) for folder in folders]
         if names:
@@ -92,8 +99,8 @@ def prepare(
         train, dev = _split(indexes, split, held_out_ids, seed)
         if split == "article" and len(dev) != ARTICLE_DEV_IMAGES:
             yield (
-                f"note: the last {ARTICLE_DEV_IMAGES} images begin inside a person, who is kept out of "
-                "training whole: this is not all of gt_bbox, so figures are not comparable with the article's"
+                f"note: the last {ARTICLE_DEV_IMAGES} images begin with part of a person, who is held out "
+                "entirely: this is not all of gt_bbox, so metrics are not comparable with the article's"
             )
         splits = {"train": train, "dev": dev}
     splits = {name: part for name, part in splits.items() if len(part)}
@@ -103,11 +110,11 @@ def prepare(
     yield from _datasets(splits)
     if report.unreadable and not skip_unreadable:
         raise ValueError(
-            f"no list written, {len(report.unreadable)} images are unreadable (--skip_unreadable leaves them "
-            f"out), the first: {report.unreadable[0].reason}"
+            f"no list written, {len(report.unreadable)} images are unreadable (--skip_unreadable skips "
+            f"them), the first: {report.unreadable[0].reason}"
         )
     if report.unreadable:
-        yield from (f"left out: {image.reason}" for image in report.unreadable)
+        yield from (f"skipped: {image.reason}" for image in report.unreadable)
         lost = {image.path for image in report.unreadable}
         splits = {
             name: part[np.array([path not in lost for path in part.paths], np.bool_)]
@@ -116,7 +123,7 @@ def prepare(
     if split == "article":
         yield (
             "note: a network trained on the article's split has seen at least 670 of the 750 persons of the "
-            "official Market-1501 test set; never report official figures of it"
+            "official Market-1501 test set; do not report official metrics for it"
         )
     yield from _cameras(splits)
     yield from _write_lists(output, splits)
@@ -125,7 +132,7 @@ def prepare(
 def _split(
     indexes: Sequence[ImageIndex], split: str, held_out_ids: Sequence[int], seed: int
 ) -> tuple[ImageIndex, ImageIndex]:
-    """Training and development images of all sources."""
+    """Split all sources into training and development images."""
     if split == "article":
         return article_split(merge_indexes(indexes))
     if len(held_out_ids) == 1:
@@ -135,7 +142,7 @@ def _split(
 
 
 def _datasets(splits: Mapping[str, ImageIndex]) -> Iterator[str]:
-    """Images and persons of each data set, for splits of several."""
+    """Yield the number of images and persons per data set, for splits of several data sets."""
     for name, part in splits.items():
         counts = dataset_counts(persons_only(part))
         if len(counts) > 1:
@@ -146,13 +153,13 @@ def _datasets(splits: Mapping[str, ImageIndex]) -> Iterator[str]:
 
 
 def _cameras(splits: Mapping[str, ImageIndex]) -> Iterator[str]:
-    """A note for each split without all cameras."""
+    """Yield a note for each split with unknown cameras."""
     for name, part in splits.items():
         unknown = int(np.count_nonzero((part.pids > 0) & (part.camids == 0)))
         if unknown and name != "train":
             yield (
-                f"note: {name}: cameras unknown ({unknown:,} of {len(part):,} images): figures will count "
-                "images of the query's own camera; --pattern reads cameras from paths"
+                f"note: {name}: cameras unknown ({unknown:,} of {len(part):,} images): metrics will count "
+                "images from the query's camera; --pattern reads cameras from paths"
             )
 
 
@@ -161,7 +168,9 @@ def _write_lists(output: Path, splits: Mapping[str, ImageIndex]) -> Iterator[str
     lists = {name: part for name, part in lists.items() if len(part)}
     for name in sorted({"train", "dev", "query", "gallery"} - lists.keys()):
         if (output / f"{name}.txt").is_file():
-            raise ValueError(f"{output / name}.txt: of an earlier split, this one has none: remove it")
+            raise ValueError(
+                f"{output / name}.txt: belongs to an earlier split, the new one has no such list: remove it"
+            )
     tested = [part.pids for name, part in lists.items() if name in ("query", "gallery")]
     numbering = np.concatenate(tested) if tested else None
     for name, part in lists.items():
@@ -172,10 +181,10 @@ def _write_lists(output: Path, splits: Mapping[str, ImageIndex]) -> Iterator[str
 
 
 def _named_apart(indexes: Sequence[ImageIndex], folders: Sequence[Path]) -> list[ImageIndex]:
-    """The indexes, those that only borrow a data set's file names under names of their own.
+    """Rename the data sets of sources that only use another data set's file names.
 
-    Sources of one data set are its parts, with persons in common. A file name comes once in a data set, so
-    sources that share file names are no such parts: they are named after their folders.
+    Sources of one data set may share persons. But a file name is unique within a data set, so sources that
+    share file names are different data sets: they are named after their folders.
     """
     files = Counter((index.domain_names, name) for index in indexes for name in {p.name for p in index.paths})
     shared = {names for (names, _), count in files.items() if count > 1}
@@ -190,10 +199,10 @@ def _named_apart(indexes: Sequence[ImageIndex], folders: Sequence[Path]) -> list
 
 
 def _folder_of_split(root: Path, split: str) -> Path:
-    """The folder of a data set's root that a split is made of; ``root`` where it is no such root.
+    """Return the folder in a data set's root that a split uses; ``root`` itself if it has none.
 
-    The article's is made of all hand-drawn boxes of Market-1501, the held-out ids are of the training images;
-    each stands in for the other where that is absent.
+    The article's split uses all hand-drawn boxes of Market-1501, held-out ids come from the training images;
+    if one folder is missing, the other is used.
     """
     if not root.is_dir() or is_vehicle_id(root) or first_image(root):
         return root
@@ -205,7 +214,7 @@ def _folder_of_split(root: Path, split: str) -> Path:
 
 
 def _image_folder(folder: Path) -> Path:
-    """The outermost folder of an unpacked archive that is not a mere wrapper."""
+    """Return the outermost folder of an unpacked archive that is not just a wrapper."""
     while len(children := sorted(folder.iterdir())) == 1 and children[0].is_dir():
         folder = children[0]
     return folder

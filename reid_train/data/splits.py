@@ -1,4 +1,4 @@
-"""Splits of an index into training and development images, always by person."""
+"""Split an index into training and development images by person."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ ARTICLE_DEV_IMAGES = 1014
 
 
 def hold_out_ids(index: ImageIndex, count: int, seed: int) -> tuple[ImageIndex, ImageIndex]:
-    """Split by person: ``count`` ids chosen by ``seed`` go to the second index.
+    """Hold out random persons; junk and distractors are dropped.
 
-    Junk and distractors go to neither.
+    Args:
+        index: the images.
+        count: number of ids to hold out.
+        seed: selects the ids.
+
+    Returns:
+        The remaining images, and those of the held-out ids.
 
     Raises:
         ValueError: there are not more than ``count`` ids.
@@ -29,23 +35,27 @@ def hold_out_ids(index: ImageIndex, count: int, seed: int) -> tuple[ImageIndex, 
 
 
 def article_split(index: ImageIndex, dev_images: int = ARTICLE_DEV_IMAGES) -> tuple[ImageIndex, ImageIndex]:
-    """The original article's split: the last images by name are the dev set, the rest train.
+    """Split as the original article did: the last images by name are the development set.
 
-    Where the cut falls inside a person, all images of that person go to the dev set.
+    If the cut falls within a person, all images of that person go to the development set.
 
     Args:
-        index: of all of ``gt_bbox`` 1421 persons train, and exactly 80 are in the last 1014 images.
-        dev_images: images of the dev set, at least.
+        index: the images. With all of ``gt_bbox``, 1421 persons remain for training, and the last 1014 images
+            show exactly 80 persons.
+        dev_images: smallest number of development images.
+
+    Returns:
+        Training and development images.
 
     Raises:
-        ValueError: too few images are there to leave any for training.
+        ValueError: no images would remain for training.
     """
     order = sorted(range(len(index)), key=lambda i: index.paths[i].name)
     ordered = index[np.array(order, np.int64)]
     dev = np.isin(ordered.pids, ordered.pids[-dev_images:])
     if dev.all():
         raise ValueError(
-            f"the article's split needs persons beside those of the last {dev_images} images, "
+            f"the article's split needs other persons than those of the last {dev_images} images, "
             f"got {len(order)} images"
         )
     return ordered[~dev], ordered[dev]

@@ -1,7 +1,7 @@
-"""Checks of a data set before hours are spent on it.
+"""Check a data set before a long training run.
 
-`validate` looks at everything and reports; `check_training` refuses what a training could only fail
-on later. Neither changes anything.
+`validate` inspects all files and reports; `check_training` raises for what would fail later. Neither modifies
+anything.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ __all__ = [
     "validate",
 ]
 
-# Lines that the text of a report spends on one kind of finding.
+# Largest number of lines for one kind of finding in a report.
 SHOWN = 5
 
 
 @dataclass(frozen=True)
 class IndexStatistics:
-    """Figures of one index; junk (-1) and distractors (0) are counted apart from persons.
+    """Statistics of one index; junk (-1) and distractors (0) are counted separately.
 
     Attributes:
-        images: images of persons.
-        ids: persons.
-        cameras: known cameras.
+        images: number of images of persons.
+        ids: number of persons.
+        cameras: number of known cameras.
         fewest, median, most: images per person; 0 without persons.
-        single_image_ids: persons with one image.
-        one_camera_ids: persons seen by one camera only, which no cross-camera figure can use; 0 where
+        single_image_ids: number of persons with one image.
+        one_camera_ids: number of persons in only one camera, which cross-camera metrics cannot use; 0 if
             cameras are unknown.
-        junk: images of id -1.
-        distractors: images of id 0.
+        junk: number of images with id -1.
+        distractors: number of images with id 0.
     """
 
     images: int
@@ -67,7 +67,7 @@ class UnreadableImage:
 
     Attributes:
         path: the file.
-        reason: one line that names it.
+        reason: one line that names the file.
     """
 
     path: Path
@@ -80,8 +80,8 @@ class Duplicates:
 
     Attributes:
         paths: two or more files, sorted.
-        splits: the indexes that they are in, sorted; more than one is a leak.
-        pids: their person ids, sorted; more than one within a split is a wrong label.
+        splits: names of the indexes that contain them, sorted; more than one is a leak.
+        pids: their person ids, sorted; more than one within a split means a wrong label.
     """
 
     paths: tuple[Path, ...]
@@ -105,13 +105,13 @@ class SharedIds:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What `validate` found; ``str(report)`` is a table with the findings below it.
+    """The findings of `validate`; ``str(report)`` is a table followed by the findings.
 
     Attributes:
-        statistics: a line for each index, by its name, in the order given.
+        statistics: statistics of each index by name, in the given order.
         unreadable: images that cannot be decoded.
         duplicates: groups of files with the same content.
-        shared_ids: pairs of indexes with persons in common. Query and gallery are meant to be such a pair.
+        shared_ids: pairs of indexes with common persons, as query and gallery should be.
     """
 
     statistics: tuple[tuple[str, IndexStatistics], ...]
@@ -121,12 +121,12 @@ class DatasetReport:
 
     @property
     def across_splits(self) -> tuple[Duplicates, ...]:
-        """Duplicates that are in more than one index."""
+        """Duplicates in more than one index."""
         return tuple(group for group in self.duplicates if len(group.splits) > 1)
 
     @property
     def conflicting_labels(self) -> tuple[Duplicates, ...]:
-        """Duplicates within one index that carry several person ids."""
+        """Duplicates within one index that have several person ids."""
         return tuple(group for group in self.duplicates if len(group.splits) == 1 and len(group.pids) > 1)
 
     def __str__(self) -> str:
@@ -180,8 +180,8 @@ def validate(
     """Read every file of the indexes once and report.
 
     Args:
-        splits: index by name, such as train, query and gallery.
-        threads: that read and decode.
+        splits: indexes by name, such as train, query and gallery.
+        threads: number of threads that read and decode.
         progress: called with 1 after each file.
 
     Returns:
@@ -233,7 +233,7 @@ def _persons(index: ImageIndex) -> set[tuple[str, int]]:
 
 
 def index_statistics(index: ImageIndex) -> IndexStatistics:
-    """Figures of an index from its columns alone, without opening a file."""
+    """Compute statistics of an index from its columns, without opening a file."""
     persons = persons_only(index)
     counts = np.unique(persons.pids, return_counts=True)[1]
     seen = np.unique(np.stack([persons.pids, persons.camids], axis=1), axis=0)
@@ -255,16 +255,16 @@ def index_statistics(index: ImageIndex) -> IndexStatistics:
 def check_training(
     index: ImageIndex, *, class_dim: int | None = None, samples_each_class: int | None = None
 ) -> None:
-    """Refuse a training set, or settings for it, that cannot work.
+    """Check that a training set fits the settings.
 
     Args:
         index: training images.
-        class_dim: classes of a classification loss; None to take as many as there are ids.
+        class_dim: number of classes of a classification loss; None: the number of ids.
         samples_each_class: K of a pair loss; None without one.
 
     Raises:
-        ValueError: there is no image or one id only, ids of junk or distractors are among them,
-            class_dim is smaller than the number of ids, or no id has K images.
+        ValueError: there is no image or only one id, there are junk or distractors, class_dim is smaller than
+            the number of ids, or no id has K images.
     """
     if len(index) == 0:
         raise ValueError("the training set is empty")
@@ -286,7 +286,7 @@ def check_training(
 
 
 def inspect(path: Path) -> tuple[bytes, str]:
-    """Content hash of a file (empty when it cannot be read) and why it is no image (empty when it is)."""
+    """Return the content hash of a file (empty if unreadable) and why it is not an image (empty if it is)."""
     try:
         digest = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
     except OSError as error:
@@ -299,7 +299,7 @@ def inspect(path: Path) -> tuple[bytes, str]:
 
 
 def listed(title: str, items: list[str]) -> Iterator[str]:
-    """A heading with the number of items and the first few of them; nothing without items."""
+    """Yield a heading with the number of items, then the first few items; nothing without items."""
     if items:
         yield f"{title}: {len(items)}"
         yield from (f"  {item}" for item in items[:SHOWN])
@@ -308,12 +308,12 @@ def listed(title: str, items: list[str]) -> Iterator[str]:
 
 
 def describe(group: Duplicates) -> str:
-    """A line on a group of duplicates."""
+    """Describe a group of duplicates in one line."""
     paths = ", ".join(str(path) for path in group.paths[:3])
     more = f" and {len(group.paths) - 3} more" if len(group.paths) > 3 else ""
     return f"{paths}{more} (in {', '.join(group.splits)}; id {some(group.pids)})"
 
 
 def some(pids: tuple[int, ...]) -> str:
-    """The first few ids."""
+    """Format the first few ids."""
     return ", ".join(str(pid) for pid in pids[:3]) + (", ..." if len(pids) > 3 else "")

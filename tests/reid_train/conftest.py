@@ -1,4 +1,4 @@
-"""Tiny pictures of persons, a tiny network and short settings that the tests of a training run share."""
+"""Fixtures for training tests: tiny images of persons, a tiny network, short settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reid_train.config import TrainConfig
 from reid_train.data.datasets import ImageIndex, read_market1501_folder
 from reid_train.training.launcher import cpu_environment
 
-# As the command line does: a process that a test starts computes to the same bits as this one.
+# As the command line does, so processes started by a test compute the same bits.
 os.environ.update(cpu_environment())
 
 with warnings.catch_warnings():
@@ -28,7 +28,7 @@ with warnings.catch_warnings():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let Paddle's own batch norm warn of itself, as it does in every training."""
+    """Ignore the warning that Paddle's batch norm gives in every training."""
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("ignore:When training, we now always track"))
 
@@ -40,7 +40,7 @@ def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_people(folder: Path, *, ids: int, each: int, first: int = 1, cameras: int = 2) -> Path:
-    """Pictures named as in Market-1501: each person has two colours, each picture its own noise."""
+    """Write images named as in Market-1501: each person has two colours, each image different noise."""
     folder.mkdir(parents=True, exist_ok=True)
     for pid in range(first, first + ids):
         rng = np.random.default_rng(pid)
@@ -55,25 +55,25 @@ def write_people(folder: Path, *, ids: int, each: int, first: int = 1, cameras: 
 
 @pytest.fixture(scope="session", name="write_people")
 def _write_people() -> Callable[..., Path]:
-    """The function `write_people`."""
+    """Return the function `write_people`."""
     return write_people
 
 
 @pytest.fixture(scope="session")
 def tiny_models() -> dict[str, Any]:
-    """The tiny backbones by name."""
+    """Return the tiny backbones by name."""
     return {"Plain": Plain, "PlainNorm": PlainNorm}
 
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 60 pictures of 10 persons in 2 cameras."""
+    """Write 60 images of 10 persons in 2 cameras."""
     return write_people(tmp_path_factory.mktemp("people") / "bounding_box_train", ids=10, each=6)
 
 
 @pytest.fixture(scope="session")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 16 pictures of 4 other persons in 2 cameras."""
+    """Write 16 images of 4 other persons in 2 cameras."""
     return write_people(tmp_path_factory.mktemp("people") / "bounding_box_test", ids=4, each=4, first=101)
 
 
@@ -88,7 +88,7 @@ def dev_index(strangers: Path) -> ImageIndex:
 
 
 class Plain(nn.Layer):
-    """A backbone without batch norm: what it gives for an image does not depend on the others."""
+    """A backbone without batch norm: its output for an image does not depend on the batch."""
 
     def __init__(self, last_stride: int = 2) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Plain(nn.Layer):
 
 
 class PlainNorm(Plain):
-    """The same with batch norm."""
+    """The backbone with batch norm."""
 
     def __init__(self, last_stride: int = 2) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class PlainNorm(Plain):
 @pytest.fixture(autouse=True)
 def _tiny_models(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.module.__name__.endswith("test_models"):
-        return  # it looks at the registry itself
+        return  # these tests need the real registry
     monkeypatch.setitem(MODELS, "Plain", Plain)
     monkeypatch.setitem(MODELS, "PlainNorm", PlainNorm)
     paddle.set_device("cpu")
@@ -121,7 +121,7 @@ def _tiny_models(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., TrainConfig]:
-    """Function that gives settings of a run of moments, changed by keyword."""
+    """Return a function that builds settings of a very short run; keywords change them."""
 
     def make(**changes: Any) -> TrainConfig:
         settings: dict[str, Any] = {

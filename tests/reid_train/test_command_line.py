@@ -56,15 +56,15 @@ def code_of(arguments):
 def test_bad_input_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, line, message):
     monkeypatch.chdir(tmp_path)
     assert code_of(line.split()) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.startswith("reid-train")
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message in message
+    assert message.startswith("reid-train")
+    assert message.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (ValueError("two\nlines"), 2, "reid-train: error: two lines\n"),
         (
@@ -84,16 +84,16 @@ def test_bad_input_is_one_line_and_code_2(capsys, monkeypatch, tmp_path, line, m
         (Terminated(), 143, "reid-train: stopped before its first checkpoint\n"),
     ],
 )
-def test_every_end_has_its_code_and_one_line(capsys, monkeypatch, tmp_path, error, code, told):
+def test_every_error_has_its_exit_code_and_one_line(capsys, monkeypatch, tmp_path, error, code, message):
     def elem(**options):
         raise error
 
     monkeypatch.setattr(commands, "elem", elem)
     assert main(["elem", "--model_save_dir", str(tmp_path / "run")]) == code
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message
 
 
-def test_a_stopped_command_says_what_is_left(capsys, monkeypatch, tmp_path):
+def test_a_stopped_command_says_how_to_continue(capsys, monkeypatch, tmp_path):
     def stop(**options):
         raise KeyboardInterrupt
 
@@ -101,13 +101,13 @@ def test_a_stopped_command_says_what_is_left(capsys, monkeypatch, tmp_path):
         monkeypatch.setattr(commands, name, stop)
     checkpoint_path(tmp_path, 40).write_bytes(b"")
     assert main(["pair", "--model_save_dir", str(tmp_path)]) == 130
-    told = f"reid-train: stopped; --checkpoint {tmp_path} continues from iteration 40\n"
-    assert capsys.readouterr().err == told
+    message = f"reid-train: stopped; --checkpoint {tmp_path} continues from iteration 40\n"
+    assert capsys.readouterr().err == message
     assert main(["infer", "--pretrained_model", "x", "--data", "x", "--output", "x"]) == 130
     assert capsys.readouterr().err == "reid-train: stopped\n"
 
 
-def test_a_stopped_process_of_several_leaves_the_word_to_its_launcher(monkeypatch, capsys):
+def test_the_launcher_reports_for_stopped_processes(monkeypatch, capsys):
     def elem(**options):
         raise Terminated
 
@@ -121,7 +121,7 @@ def test_a_stopped_process_of_several_leaves_the_word_to_its_launcher(monkeypatc
 
 
 @pytest.mark.parametrize(("error", "code"), [(PeerLostError("lost"), PEER_LOST), (ValueError("bad"), 2)])
-def test_a_process_of_several_leaves_at_once(monkeypatch, capsys, error, code):
+def test_a_launched_process_exits_at_once(monkeypatch, capsys, error, code):
     def elem(**options):
         raise error
 
@@ -143,19 +143,19 @@ def test_every_command_has_help(capsys, command):
 
 
 @pytest.mark.parametrize("line", ["--version", "elem --version"])
-def test_the_version_is_the_distributions(capsys, line):
+def test_the_version_is_that_of_the_distribution(capsys, line):
     assert code_of(line.split()) == 0
     assert capsys.readouterr().out == f"deepsort-paddle {version('deepsort-paddle')}\n"
 
 
-def test_help_names_the_defaults_of_its_stage():
+def test_help_shows_the_defaults_of_its_stage():
     commands = build_parser()._subparsers._group_actions[0].choices
     texts = {name: " ".join(parser.format_help().split()) for name, parser in commands.items()}
-    assert "images a training batch, over all processes [256]" in texts["elem"]
-    assert "images a training batch, over all processes [120]" in texts["pair"]
+    assert "images per training batch, over all processes [256]" in texts["elem"]
+    assert "images per training batch, over all processes [120]" in texts["pair"]
     assert "input [3,224,224]" in texts["elem"]
     assert "positive [false]" in texts["elem"]
-    assert "imitated [none]" in texts["elem"]
+    assert "are the targets [none]" in texts["elem"]
     assert "config.json" in texts["pair"]
     assert "input [" not in texts["eval"]  # there the weights decide
 
@@ -177,7 +177,7 @@ def test_the_original_flags_are_there_with_hyphens_and_underscores():
         assert f"--{name}" in help_of["elem"]
 
 
-def test_asking_for_help_loads_no_paddle():
+def test_help_does_not_import_paddle():
     check = (
         "import sys; from reid_train.command_line import main\n"
         "try: main(['elem', '--help'])\n"
@@ -202,13 +202,13 @@ def test_without_paddle_prepare_works_and_the_others_say_what_to_install(people,
         "import sys; sys.modules['paddle'] = None\n"  # importing it raises ModuleNotFoundError
         "from reid_train.command_line import main; sys.exit(main())"
     )
-    for arguments, code, told in (
+    for arguments, code, message in (
         (["prepare", people, "--output", tmp_path, "--held_out_ids", "2"], 0, ""),
         (["elem", "--data", tmp_path], 2, "PaddlePaddle is not installed: pip install paddlepaddle"),
     ):
         command = [sys.executable, "-c", check, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         assert done.returncode == code, done.stderr
-        assert done.stderr.startswith(f"reid-train: error: {told}" if told else "")
-        assert done.stderr.count("\n") == (1 if told else 0)
+        assert done.stderr.startswith(f"reid-train: error: {message}" if message else "")
+        assert done.stderr.count("\n") == (1 if message else 0)
     assert (tmp_path / "dev.txt").is_file()

@@ -24,7 +24,7 @@ SETTINGS = """
 
 @pytest.fixture
 def command(capsys):
-    """Function that runs a command line and gives its code, stdout and stderr."""
+    """Return a function that runs a command line and returns its exit code, stdout and stderr."""
 
     def run(*arguments):
         try:
@@ -39,15 +39,15 @@ def command(capsys):
 
 @pytest.fixture
 def refused(command):
-    """Function that runs a command line which must fail with 2 and one line; gives the line."""
+    """Return a function that runs a failing command line and returns its one line on stderr."""
 
     def run(*arguments):
-        code, _, told = command(*arguments)
-        assert code == 2, told
-        assert told.startswith("reid-train")
-        assert told.count("\n") == 1
-        assert told.endswith("\n")
-        return told
+        code, _, message = command(*arguments)
+        assert code == 2, message
+        assert message.startswith("reid-train")
+        assert message.count("\n") == 1
+        assert message.endswith("\n")
+        return message
 
     return run
 
@@ -140,18 +140,18 @@ def test_a_recipe_from_a_file_is_overridden_by_flags(command, people, tmp_path):
     assert "note: no dev set" in out
 
 
-def test_a_run_goes_on_with_the_settings_of_its_checkpoint(command, people, strangers, trained, tmp_path):
+def test_a_run_continues_with_the_settings_of_its_checkpoint(command, people, strangers, trained, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
     arguments = ["--train", people, "--dev", strangers, "--checkpoint", folder]
-    code, out, err = command("elem", *arguments, "--total_iter_num", 6)  # in the folder where it began
+    code, out, err = command("elem", *arguments, "--total_iter_num", 6)  # in its original folder
     assert (code, err) == (0, "")
     assert printed_configuration(out)["model"] == "PlainNorm"
-    assert "note: total_iter_num was 4 up to the checkpoint, is 6 now" in out
+    assert "note: total_iter_num was 4 up to the checkpoint, is now 6" in out
     origin = read_checkpoint(folder / "checkpoint_0000006.safetensors").origin
     assert origin["start"] == "From scratch"
-    code, _, told = command("elem", *arguments)
-    assert (code, told) == (2, "reid-train: error: the checkpoint is at iteration 6 of 6: nothing to do\n")
+    code, _, message = command("elem", *arguments)
+    assert (code, message) == (2, "reid-train: error: the checkpoint is at iteration 6 of 6: nothing to do\n")
 
 
 def test_bad_data_is_refused(write_people, refused, people, tmp_path):
@@ -160,7 +160,7 @@ def test_bad_data_is_refused(write_people, refused, people, tmp_path):
     first = sorted(people.iterdir())[0]
     one.write_text(f"image_id class_id super_class_id path\n1 1 1 {first}\n2 1 1 {first}\n")
     bad = write_people(tmp_path / "bad" / "bounding_box_train", ids=3, each=2)
-    (bad / "0002_c1s1_000000_01.jpg").write_bytes(b"no picture")
+    (bad / "0002_c1s1_000000_01.jpg").write_bytes(b"not an image")
     run = tmp_path / "run"
     assert f"{empty}: expected a folder, got a file" in refused(
         "elem", "--train", people, *SETTINGS.split(), "--model_save_dir", empty
@@ -170,12 +170,12 @@ def test_bad_data_is_refused(write_people, refused, people, tmp_path):
     assert "one id only" in refused("elem", "--train", one, *arguments)
     assert "0002_c1s1_000000_01.jpg: not a readable image" in refused("elem", "--train", bad, *arguments)
     assert "gone: no such list file or folder" in refused("elem", "--train", tmp_path / "gone", *arguments)
-    told = refused("elem", "--data", tmp_path / "gone", *arguments)
-    assert "no such list; reid-train prepare makes it" in told
+    message = refused("elem", "--data", tmp_path / "gone", *arguments)
+    assert "no such list; run reid-train prepare" in message
     assert "name either --data" in refused("elem", *arguments)
     assert "name either --data" in refused("elem", "--data", tmp_path, "--train", people, *arguments)
-    told = refused("elem", "--train", people, *arguments, "--class_dim", 9)
-    assert "class_dim must be at least 10" in told
+    message = refused("elem", "--train", people, *arguments, "--class_dim", 9)
+    assert "class_dim must be at least 10" in message
     assert "no id has more than 6 images" in refused(
         *("pair", "--train", people, *arguments, "--loss_name", "eml", "--samples_each_class", 12)
     )
@@ -202,32 +202,34 @@ def test_a_wrong_checkpoint_is_refused(refused, people, trained, tmp_path):
         *arguments, *SETTINGS.split(), "--pretrained_model", last, "--model", "Plain"
     )
     assert "either --checkpoint" in refused(*arguments, "--checkpoint", last, "--pretrained_model", last)
-    told = refused("pair", "--train", people, "--model_save_dir", run, "--checkpoint", last)
-    assert "another stage starts from weights with --pretrained_model" in told
+    message = refused("pair", "--train", people, "--model_save_dir", run, "--checkpoint", last)
+    assert "to start another stage from weights, use --pretrained_model" in message
     for name in ("eval", "export", "infer"):
         extra = {"export": ["--model_save_dir", run], "infer": ["--output", run / "f.npz"]}.get(name, [])
-        told = refused(name, "--data", people, "--pretrained_model", cut, *extra)
-        assert "damaged, or not a checkpoint" in told
-        told = refused(name, "--data", people, "--pretrained_model", last, "--image-shape", "3,16,8", *extra)
-        assert "image_shape is 3,16,16, --image_shape says 3,16,8" in told
+        message = refused(name, "--data", people, "--pretrained_model", cut, *extra)
+        assert "damaged, or not a checkpoint" in message
+        message = refused(
+            name, "--data", people, "--pretrained_model", last, "--image-shape", "3,16,8", *extra
+        )
+        assert "image_shape is 3,16,16, --image_shape says 3,16,8" in message
     assert not run.exists()
 
 
 def test_a_second_run_in_a_folder_is_refused(refused, people, trained):
     before = sorted(path.name for path in trained.iterdir())
-    told = refused("elem", "--train", people, *SETTINGS.split(), "--model_save_dir", trained)
-    assert "continue it with --checkpoint" in told
+    message = refused("elem", "--train", people, *SETTINGS.split(), "--model_save_dir", trained)
+    assert "continue it with --checkpoint" in message
     assert sorted(path.name for path in trained.iterdir()) == before
 
 
-def test_figures_on_persons_seen_in_training_are_refused(refused, people, trained, tmp_path):
+def test_evaluation_on_training_persons_is_refused(refused, people, trained, tmp_path):
     for name in ("eval", "export"):
         extra = ["--model_save_dir", tmp_path / "toy"] if name == "export" else []
-        told = refused(name, "--pretrained_model", trained, "--data", people, *extra)
-        assert "the network has seen 10 of the 10" in told
+        message = refused(name, "--pretrained_model", trained, "--data", people, *extra)
+        assert "the network has seen 10 of the 10" in message
 
 
-def test_cameras_of_a_list_are_used_and_unknown_ones_are_said(write_people, command, trained, tmp_path):
+def test_cameras_of_a_list_are_used_and_unknown_ones_give_a_note(write_people, command, trained, tmp_path):
     folder = write_people(tmp_path / "mine", ids=4, each=4, first=101)
     rows = {
         0: ["image_id class_id super_class_id path"],
@@ -246,9 +248,9 @@ def test_cameras_of_a_list_are_used_and_unknown_ones_are_said(write_people, comm
             *("--report", page, "--report_dir", report),
         )
         assert (code, err) == (0, "")
-        told = (out, page.read_text(), (report / "report.json").read_text())
-        assert all(("Market-1501 protocol" in text) == bool(cameras) for text in told)
-        assert all(("cameras unknown" in text) != bool(cameras) for text in told)
+        texts = (out, page.read_text(), (report / "report.json").read_text())
+        assert all(("Market-1501 protocol" in text) == bool(cameras) for text in texts)
+        assert all(("cameras unknown" in text) != bool(cameras) for text in texts)
         code, out, _ = command(
             *("export", "--pretrained_model", trained, "--data", tmp_path / "list.txt"),
             *("--model_save_dir", tmp_path / "toy"),
@@ -292,7 +294,7 @@ def test_eval_finds_the_official_lists_of_a_folder_and_the_split_of_a_root(
     write_people(root / "query", ids=2, each=1, first=111)
     write_people(root / "bounding_box_test", ids=3, each=4, first=110)
     assert command("prepare", root, "--output", data, "--split", "official")[0] == 0
-    told = []
+    outputs = []
     for arguments in (
         ("--data", data),
         ("--data", root),
@@ -300,12 +302,12 @@ def test_eval_finds_the_official_lists_of_a_folder_and_the_split_of_a_root(
     ):
         code, out, err = command("eval", "--pretrained_model", trained, *arguments)
         assert (code, err) == (0, "")
-        told.append(out)
-    assert "(2 queries)" in told[0]
-    assert told[0] == told[1] == told[2]
+        outputs.append(out)
+    assert "(2 queries)" in outputs[0]
+    assert outputs[0] == outputs[1] == outputs[2]
 
 
-def test_the_checkpoint_that_a_folder_stands_for_is_named_with_the_best(command, trained, strangers):
+def test_a_folder_selects_its_newest_checkpoint_with_a_note(command, trained, strangers):
     code, out, _ = command("eval", "--pretrained_model", trained, "--data", strangers)
     assert code == 0
     assert f"note: {trained}: took checkpoint_0000004.safetensors, the newest; {trained / 'best.s'}" in out
@@ -314,23 +316,21 @@ def test_the_checkpoint_that_a_folder_stands_for_is_named_with_the_best(command,
     assert "took" not in out
 
 
-def test_parameters_of_paddle_1_only_start_a_training_and_an_ending_may_be_left_out(
-    refused, people, tmp_path
-):
+def test_parameters_of_paddle_1_only_initialise_a_training(refused, people, tmp_path):
     fluid = tmp_path / "ResNet50_vd_pretrained"
     fluid.mkdir()
     (fluid / "conv1_1_weights").write_bytes(bytes(16) + b"\x04\0\0\0\x08\x05\x10\x01" + bytes(4))
     arguments = ["elem", "--train", people, *SETTINGS.split(), "--model_save_dir", tmp_path / "run"]
-    told = refused(*arguments, "--pretrained_model", fluid)
-    assert "parameters of Paddle 1 (one file each) can be read for ResNets, not for" in told
-    told = refused("export", "--pretrained_model", fluid, "--model_save_dir", tmp_path / "out")
-    assert "holds parameters of Paddle 1 (fluid), which only start a training" in told
+    message = refused(*arguments, "--pretrained_model", fluid)
+    assert "parameters of Paddle 1 (one file each) can be read for ResNets, not for" in message
+    message = refused("export", "--pretrained_model", fluid, "--model_save_dir", tmp_path / "out")
+    assert "holds parameters of Paddle 1 (fluid), which only start a training" in message
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps({}))
-    told = refused(*arguments, "--pretrained_model", tmp_path / "w")
-    assert f"{tmp_path / 'w.pdparams'}: expected 90% of" in told
+    message = refused(*arguments, "--pretrained_model", tmp_path / "w")
+    assert f"{tmp_path / 'w.pdparams'}: expected 90% of" in message
 
 
-def test_an_export_that_tells_nobody_apart_is_warned_of(command, trained, strangers, tmp_path, monkeypatch):
+def test_a_collapsed_export_gives_a_warning(command, trained, strangers, tmp_path, monkeypatch):
     from reid_train.export import measurements as module
 
     plain = module.calibrate
@@ -342,16 +342,16 @@ def test_an_export_that_tells_nobody_apart_is_warned_of(command, trained, strang
     arguments = ("export", "--pretrained_model", trained, "--data", strangers)
     code, out, _ = command(*arguments, "--model_save_dir", tmp_path / "toy")
     assert code == 0
-    assert "warning: even this threshold accepts 97% of pairs of different persons" in out
+    assert "warning: even this threshold accepts 97% of different-person pairs" in out
     card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
     assert "With a different colour cast in each camera" in card
     assert "accepted at 1 % false" in card
 
 
-def test_export_without_data_says_that_nothing_was_measured(command, trained, tmp_path):
+def test_export_without_data_gives_a_warning(command, trained, tmp_path):
     code, out, _ = command("export", "--pretrained_model", trained, "--model_save_dir", tmp_path / "toy")
     assert code == 0
-    assert "warning: exported without images to measure with: the threshold is not calibrated" in out
+    assert "warning: exported without evaluation: the threshold is not calibrated" in out
     assert f"written: {tmp_path / 'toy'}" in out
 
 
@@ -362,17 +362,15 @@ def test_every_flag_of_every_command_has_help():
         assert not without, f"{name}: {without}"
 
 
-def test_numbers_of_another_data_set_are_no_leak(write_people, command, trained, tmp_path):
+def test_person_numbers_of_another_data_set_are_not_a_leak(write_people, command, trained, tmp_path):
     # The network was trained on persons 1 to 10 of Market-1501.
     other = write_people(tmp_path / "pku_reid" / "bounding_box_test", ids=5, each=4)
     code, _, err = command("eval", "--pretrained_model", trained, "--data", other, "--casts", "0")
     assert (code, err) == (0, "")
 
 
-def test_persons_that_earlier_weights_have_seen_are_not_forgotten(
-    write_people, command, refused, trained, tmp_path
-):
-    # The persons of `trained` are 1 to 10; these runs train on others, and use its weights.
+def test_training_persons_of_initial_weights_are_recorded(write_people, command, refused, trained, tmp_path):
+    # `trained` used persons 1 to 10; these runs train on others and start from its weights.
     others = write_people(tmp_path / "others" / "bounding_box_train", ids=4, each=4, first=21)
     seen = write_people(tmp_path / "seen" / "bounding_box_train", ids=3, each=4, first=8)
     arguments = ["elem", "--train", others, "--dev", seen, *SETTINGS.split(), "--total_iter_num", "2"]
@@ -381,14 +379,14 @@ def test_persons_that_earlier_weights_have_seen_are_not_forgotten(
         code, out, _ = command(*arguments, flag, trained, "--model_save_dir", run)
         assert code == 0
         assert "warning: 3 persons of the dev set are in the training set" in out
-        told = refused("eval", "--pretrained_model", run, "--data", seen)
-        assert "the network has seen 3 of the 3" in told
+        message = refused("eval", "--pretrained_model", run, "--data", seen)
+        assert "the network has seen 3 of the 3" in message
         origin = read_checkpoint(run / "checkpoint_0000002.safetensors").origin
         assert origin["identities"] == {"Market-1501": [*range(1, 11), *range(21, 25)]}
         assert origin["train_ids"] == 4
 
 
-def test_a_taught_run_is_resumed_with_its_teacher(command, refused, people, strangers, trained, tmp_path):
+def test_a_distilled_run_is_resumed_with_its_teacher(command, refused, people, strangers, trained, tmp_path):
     run = tmp_path / "run"
     arguments = ["--train", people, "--dev", strangers, "--model_save_dir", run]
     settings = [*SETTINGS.split(), "--loss_name", "arcmargin", "--teacher", trained, "--teacher-weight", "2"]
@@ -422,19 +420,17 @@ def test_a_taught_run_is_resumed_with_its_teacher(command, refused, people, stra
     assert not (tmp_path / "other").exists()
 
 
-def test_a_run_that_goes_on_with_other_images_says_so(write_people, command, trained, tmp_path):
+def test_resuming_with_other_images_gives_a_note(write_people, command, trained, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)
     more = write_people(tmp_path / "more" / "bounding_box_train", ids=10, each=7)
     arguments = ["--train", more, "--checkpoint", folder, "--model_save_dir", folder, "--total_iter_num", "5"]
     code, out, _ = command("elem", *arguments)
     assert code == 0
-    assert "note: train_images was 60 up to the checkpoint, is 70 now" in out
+    assert "note: train_images was 60 up to the checkpoint, is now 70" in out
 
 
-def test_the_articles_split_of_other_data_is_cut_between_persons(
-    write_people, command, tmp_path, monkeypatch
-):
+def test_the_articles_split_of_other_data_cuts_between_persons(write_people, command, tmp_path, monkeypatch):
     source = write_people(tmp_path / "bounding_box_train", ids=6, each=3)
     plain = preparation.article_split
     monkeypatch.setattr(preparation, "article_split", lambda index: plain(index, 4))
@@ -442,18 +438,18 @@ def test_the_articles_split_of_other_data_is_cut_between_persons(
     assert code == 0
     assert re.search(r"train +12 +4 ", out)
     assert re.search(r"dev +6 +2 ", out)
-    assert "this is not all of gt_bbox, so figures are not comparable with the article's" in out
+    assert "this is not all of gt_bbox, so metrics are not comparable with the article's" in out
     assert "has seen at least 670 of the 750 persons" in out
 
 
-def test_a_dev_set_of_persons_in_training_is_warned_of(command, people, tmp_path):
+def test_a_dev_set_with_training_persons_gives_a_warning(command, people, tmp_path):
     arguments = ["--train", people, "--dev", people, "--model_save_dir", tmp_path / "run"]
     code, out, _ = command("elem", *SETTINGS.split(), *arguments, "--total_iter_num", 2)
     assert code == 0
     assert "warning: 10 persons of the dev set are in the training set" in out
 
 
-def test_what_a_gpu_alone_can_do_is_refused_or_noted_on_a_cpu(command, refused, people, tmp_path):
+def test_gpu_settings_are_refused_or_noted_on_a_cpu(command, refused, people, tmp_path):
     import paddle
 
     if paddle.is_compiled_with_cuda():
@@ -465,11 +461,11 @@ def test_what_a_gpu_alone_can_do_is_refused_or_noted_on_a_cpu(command, refused, 
     assert "note: amp has no effect on CPUs" in out
 
 
-def test_prepare_writes_nothing_of_unreadable_images(write_people, refused, tmp_path):
+def test_prepare_writes_no_list_with_unreadable_images(write_people, refused, tmp_path):
     source = write_people(tmp_path / "bounding_box_train", ids=4, each=2)
-    (source / "0003_c1s1_000000_01.jpg").write_bytes(b"no picture")
-    told = refused("prepare", source, "--output", tmp_path / "data", "--held_out_ids", 1)
-    assert "no list written, 1 images are unreadable" in told
+    (source / "0003_c1s1_000000_01.jpg").write_bytes(b"not an image")
+    message = refused("prepare", source, "--output", tmp_path / "data", "--held_out_ids", 1)
+    assert "no list written, 1 images are unreadable" in message
     assert not list((tmp_path / "data").glob("*.txt"))
 
 
@@ -480,11 +476,11 @@ def test_prepare_refuses_lists_of_another_split(write_people, refused, command, 
     data = tmp_path / "data"
     assert command("prepare", source, "--output", data, "--held_out_ids", 1)[0] == 0
     before = (data / "train.txt").read_text()
-    told = refused("prepare", tmp_path / "Market-1501", "--output", data, "--split", "official")
-    assert "dev.txt: of an earlier split, this one has none: remove it" in told
+    message = refused("prepare", tmp_path / "Market-1501", "--output", data, "--split", "official")
+    assert "dev.txt: belongs to an earlier split, the new one has no such list: remove it" in message
     assert (data / "train.txt").read_text() == before
-    told = refused("prepare", source, source, "--output", data, "--split", "official")
-    assert "several sources were named" in told
+    message = refused("prepare", source, source, "--output", data, "--split", "official")
+    assert "exactly one source, got several" in message
 
 
 def test_each_split_finds_its_folder_in_the_archive_of_all_folders(write_people, command, tmp_path):
@@ -499,21 +495,21 @@ def test_each_split_finds_its_folder_in_the_archive_of_all_folders(write_people,
         code, out, _ = command("prepare", source, "--output", data, "--held_out_ids", 1)
         assert code == 0
         assert re.search(r"train +6 +3 .*\ndev +2 +1 ", out)
-        assert "the held-out split is made of " in out
+        assert "the held-out split uses " in out
     _, out, _ = command("prepare", root, "--output", tmp_path / "article", "--split", "article")
-    assert f"the article split is made of {root / 'gt_bbox'}" in out  # 1014 images are not there
+    assert f"the article split uses {root / 'gt_bbox'}" in out  # 1014 images are not there
 
 
-def test_two_sources_are_merged_with_their_persons_apart(write_people, command, tmp_path):
+def test_two_sources_are_merged_with_distinct_persons(write_people, command, tmp_path):
     sources = [write_people(tmp_path / name / "bounding_box_train", ids=3, each=2) for name in "ab"]
     code, out, _ = command("prepare", *sources, "--output", tmp_path / "data", "--held_out_ids", 2)
     assert code == 0
     assert re.search(r"train +8 +4", out)
 
 
-def test_an_unreadable_image_is_left_out_and_named_by_infer(write_people, command, trained, tmp_path):
-    source = write_people(tmp_path / "pictures", ids=2, each=2)
-    (source / "0001_c1s1_000000_01.jpg").write_bytes(b"no picture")
+def test_infer_skips_and_reports_an_unreadable_image(write_people, command, trained, tmp_path):
+    source = write_people(tmp_path / "images", ids=2, each=2)
+    (source / "0001_c1s1_000000_01.jpg").write_bytes(b"not an image")
     features = tmp_path / "f.npz"
     code, out, _ = command("infer", "--pretrained_model", trained, "--data", source, "--output", features)
     assert code == 0
@@ -522,7 +518,7 @@ def test_an_unreadable_image_is_left_out_and_named_by_infer(write_people, comman
     assert np.isfinite(read_npz(features).embeddings).all()
 
 
-def test_infer_without_a_single_readable_image_is_an_error(command, trained, tmp_path):
+def test_infer_without_a_readable_image_is_an_error(command, trained, tmp_path):
     source, features = tmp_path / "scores.txt", tmp_path / "f.npz"
     source.write_text('{\n  "mota": 0.5\n}\n')  # no list of images
     code, _, err = command("infer", "--pretrained_model", trained, "--data", source, "--output", features)
@@ -532,9 +528,9 @@ def test_infer_without_a_single_readable_image_is_an_error(command, trained, tmp
 
 
 def test_infer_does_not_replace_its_list(write_people, command, trained, tmp_path):
-    folder = write_people(tmp_path / "pictures", ids=2, each=2)
+    folder = write_people(tmp_path / "images", ids=2, each=2)
     source = tmp_path / "list.txt"
-    source.write_text("".join(f"pictures/{path.name}\n" for path in sorted(folder.iterdir())))
+    source.write_text("".join(f"images/{path.name}\n" for path in sorted(folder.iterdir())))
     before = source.read_text()
     code, _, err = command("infer", "--pretrained_model", trained, "--data", source, "--output", source)
     assert code == 2
@@ -542,7 +538,7 @@ def test_infer_does_not_replace_its_list(write_people, command, trained, tmp_pat
     assert source.read_text() == before
 
 
-def test_the_command_of_the_card_names_no_folder_of_the_machine():
+def test_the_command_on_the_card_has_no_local_folders():
     line = "elem --data /home/me/data --train=/x/y/list.txt --lr 0.1 --recipe a/b.yaml"
-    told = _command(line.split())
-    assert told == "reid-train elem --data data --train=list.txt --lr 0.1 --recipe a/b.yaml"
+    shown = _command(line.split())
+    assert shown == "reid-train elem --data data --train=list.txt --lr 0.1 --recipe a/b.yaml"

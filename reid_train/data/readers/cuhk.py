@@ -1,7 +1,7 @@
-"""CUHK01 and CUHK03: folders of extracted images whose names give person and camera.
+"""Read CUHK01 and CUHK03: folders of extracted images whose names contain person and camera.
 
-CUHK01 (Li et al., ACCV 2012) comes as such a folder, ``campus``. CUHK03 (Li et al., CVPR 2014) comes
-as a Matlab file; what is read here is what the usual converters write, in one of three layouts:
+CUHK01 (Li et al., ACCV 2012) is distributed as such a folder, ``campus``. CUHK03 (Li et al., CVPR 2014) is
+distributed as a Matlab file; this module reads the output of the usual converters, in one of three layouts:
 
 - ``images_labeled`` or ``images_detected`` with ``P_NNN_V_II.png``: camera pair P (1 to 5), person NNN
   of that pair, view V (1 or 2), image II;
@@ -23,13 +23,19 @@ __all__ = ["read_cuhk01", "read_cuhk03"]
 
 
 def read_cuhk01(folder: str | Path) -> ImageIndex:
-    """Index CUHK01: ``folder`` is ``campus`` or holds it; names are ``PPPPIII.png``.
+    """Index CUHK01, whose names are ``PPPPIII.png``.
 
-    Images 1 and 2 of a person are of camera 1, 3 and 4 of camera 2. Sorted by file name.
+    Images 1 and 2 of a person are from camera 1, images 3 and 4 from camera 2.
+
+    Args:
+        folder: ``campus``, or its parent.
+
+    Returns:
+        The images, sorted by file name.
 
     Raises:
         FileNotFoundError: the folder is missing.
-        ValueError: it holds no image, or one with another name.
+        ValueError: there is no image, or an image has another name.
     """
     folder = Path(folder)
     if (folder / "campus").is_dir():
@@ -38,14 +44,20 @@ def read_cuhk01(folder: str | Path) -> ImageIndex:
 
 
 def read_cuhk03(folder: str | Path) -> ImageIndex:
-    """Index one folder of extracted CUHK03 images, in either layout, sorted by file name.
+    """Index one folder of extracted CUHK03 images in any of the layouts.
 
-    In the first layout persons are numbered per camera pair and the pairs have cameras of their own: persons
-    are numbered through (pair 2 begins at 844), view V of pair P becomes camera 2 (P - 1) + V.
+    The first layout numbers persons and views per camera pair. Here persons are numbered consecutively (pair
+    2 begins at 844), and view V of pair P becomes camera 2 (P - 1) + V.
+
+    Args:
+        folder: the folder of images.
+
+    Returns:
+        The images, sorted by file name.
 
     Raises:
         FileNotFoundError: the folder is missing.
-        ValueError: it holds no image, or one with another name.
+        ValueError: there is no image, or an image has another name.
     """
     folder = Path(folder)
     layouts = (CUHK03_NEW_PROTOCOL, CUHK03_NUMBERED)

@@ -1,7 +1,7 @@
-"""Which files of a folder are images: one rule for all readers of all commands.
+"""Find the image files of a folder; all readers and commands share this rule.
 
-Endings are taken in any case. What operating systems and archives leave behind is no image of a data set:
-resource forks (``._a.jpg``) and the other hidden files, and the folder ``__MACOSX``.
+Suffixes are case-insensitive. Leftovers of operating systems and archives are ignored: resource forks
+(``._a.jpg``), other hidden files, and the folder ``__MACOSX``.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ _LEFTOVERS = frozenset({"__MACOSX"})
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file or folder of that name is hidden, or was left behind by an archive of macOS."""
+    """Return whether the name is that of a hidden file or folder, or a leftover of a macOS archive."""
     return name.startswith(".") or name in _LEFTOVERS
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of that name is an image of a data set."""
+    """Return whether the name is that of an image of a data set."""
     return not is_leftover(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images in a folder, without its subfolders, sorted by name."""
+    """List the images directly in a folder, sorted by name."""
     return sorted(path for path in folder.iterdir() if is_image_name(path.name) and not path.is_dir())
 
 
 def image_files_below(folder: Path) -> list[Path]:
-    """The images in a folder and below it, sorted by path; hidden folders are left out."""
+    """List the images in a folder and its subfolders, sorted by path; hidden folders are skipped."""
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_leftover(name)]

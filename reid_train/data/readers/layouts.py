@@ -1,4 +1,4 @@
-"""How data sets lie in folders: by file names, one folder a person, by a pattern, or with label files."""
+"""Read folder layouts: known file names, one folder per person, a pattern, or label files."""
 
 from __future__ import annotations
 
@@ -30,26 +30,29 @@ __all__ = [
 GROUPS = ("pid", "camid", "seq", "frame")
 _VEHICLE_ID = "VehicleID"
 _VEHICLE_LISTS = "train_test_split"
-# Numbers in names are taken as they are below it, other texts become numbers from it on (48 bits).
+# Numbers in names below this are used as they are; other texts are mapped to numbers from this on (48 bits).
 _LARGEST = 10**15
 
 
 def read_named(folder: Path, naming: Naming) -> ImageIndex:
-    """Index the images of a folder by how the data set names them.
+    """Index the images of a folder by the naming of their data set.
 
     Args:
-        folder: its images, or where it holds none itself, those below it.
-        naming: of the data set.
+        folder: folder of images; if it has none itself, its subfolders are searched.
+        naming: naming of the data set.
+
+    Returns:
+        The images, sorted by name.
 
     Raises:
         FileNotFoundError: the folder is missing.
-        ValueError: it holds no image, or one with another name.
+        ValueError: there is no image, or an image has another name.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     paths = image_files(folder) or image_files_below(folder)
     if not paths:
-        raise ValueError(f"{folder}: holds no image")
+        raise ValueError(f"{folder}: contains no image")
     columns = []
     for path in paths:
         match = naming.pattern.match(path.name)
@@ -62,28 +65,34 @@ def read_named(folder: Path, naming: Naming) -> ImageIndex:
 
 
 def folders_with_images(folder: Path) -> list[Path]:
-    """Folders directly in a folder that hold images, sorted."""
+    """List the folders directly in a folder that contain images, sorted."""
     children = [path for path in folder.iterdir() if path.is_dir() and not is_leftover(path.name)]
     return sorted(path for path in children if image_files(path))
 
 
 def read_person_folders(folder: Path) -> ImageIndex:
-    """Index one folder a person, ``PERSON/anything.jpg``.
+    """Index a folder with one subfolder per person, ``PERSON/anything.jpg``.
 
-    A folder's name gives the person's number, the same in every folder of persons: a number from 1 itself,
-    another text one of its own. Cameras are unknown, unless the file names are those of a known data set
-    and agree with the folders.
+    The folder's name gives the person's number: a number from 1 is used as it is, any other text is mapped to
+    a fixed number. Cameras are unknown, unless the file names are those of a known data set and agree with
+    the folders.
+
+    Args:
+        folder: folder of the persons' folders.
+
+    Returns:
+        The images, sorted by path.
 
     Raises:
-        ValueError: no folder in it holds images, or the file names of a known data set disagree with the
+        ValueError: no subfolder contains images, or the file names of a known data set contradict the
             folders.
     """
     persons = folders_with_images(folder)
     if not persons:
-        raise ValueError(f"{folder}: holds no folders of images")
+        raise ValueError(f"{folder}: contains no folders of images")
     numbers = [_number(person.name) for person in persons]
     if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{folder}: two folders are of one number, such as 7 and 007")
+        raise ValueError(f"{folder}: two folders have the same number, such as 7 and 007")
     paths, pids = [], []
     for person, number in zip(persons, numbers, strict=True):
         images = image_files(person)
@@ -94,8 +103,8 @@ def read_person_folders(folder: Path) -> ImageIndex:
     if naming is not None and all(naming.pattern.match(path.name) for path in paths):
         if not all(identify(paths, labels).datasets):
             raise ValueError(
-                f"{folder}: its folders are not one for each person, as the {naming.dataset} names in them "
-                f"say: name one of {', '.join(person.name for person in persons[:6])}"
+                f"{folder}: expected one folder per person, but the {naming.dataset} file names contradict "
+                f"that; pass one of {', '.join(person.name for person in persons[:6])}"
             )
         return read_named(folder, naming)
     index = ImageIndex(tuple(paths), labels, np.zeros(len(paths), np.int64))
@@ -103,19 +112,21 @@ def read_person_folders(folder: Path) -> ImageIndex:
 
 
 def read_pattern(folder: Path, pattern: str) -> ImageIndex:
-    r"""Index all images below a folder by a regular expression with named groups.
+    r"""Index all images in a folder and its subfolders by a regular expression with named groups.
 
-    The expression is searched in each path relative to the folder, with ``/`` between its parts. Group
-    ``pid`` is the person, ``camid`` the camera (without it cameras are unknown); ``seq`` and ``frame`` may
-    be named too, and are not used. A number from 1 is taken as it is, another text gives one of its own, the
-    same wherever it comes.
+    The expression is searched in each path relative to the folder, with ``/`` as separator. Group ``pid`` is
+    the person, ``camid`` the camera (unknown without this group); ``seq`` and ``frame`` are allowed and
+    ignored. A number from 1 is used as it is, any other text is mapped to a fixed number.
 
     Args:
-        folder: to look into.
+        folder: the folder to search.
         pattern: such as ``cam_(?P<camid>[ab])/(?P<pid>\d+)_``.
 
+    Returns:
+        The images, sorted by path.
+
     Raises:
-        ValueError: the expression is not valid, lacks ``pid``, has another group, or does not match an image.
+        ValueError: the expression is invalid, lacks ``pid``, has another group, or does not match an image.
     """
     try:
         expression = re.compile(pattern)
@@ -124,12 +135,12 @@ def read_pattern(folder: Path, pattern: str) -> ImageIndex:
     groups = set(expression.groupindex)
     if "pid" not in groups or not groups <= set(GROUPS):
         raise ValueError(
-            f"pattern must name the group pid, and may name camid, seq and frame, got {pattern!r} "
+            f"pattern must have the group pid, and may have camid, seq and frame, got {pattern!r} "
             f"with {', '.join(sorted(groups)) or 'no named group'}"
         )
     paths = image_files_below(folder)
     if not paths:
-        raise ValueError(f"{folder}: holds no image")
+        raise ValueError(f"{folder}: contains no image")
     matches: list[re.Match[str]] = []
     for path in paths:
         found = expression.search(path.relative_to(folder).as_posix())
@@ -138,27 +149,30 @@ def read_pattern(folder: Path, pattern: str) -> ImageIndex:
         matches.append(found)
     pids = np.array([_number(match["pid"]) for match in matches], np.int64)
     camids = np.zeros(len(paths), np.int64)
-    if "camid" in groups:  # an optional group may be absent: the camera is unknown then
+    if "camid" in groups:  # an optional group may not match: then the camera is unknown
         camids[:] = [_number(match["camid"]) if match["camid"] else 0 for match in matches]
     index = ImageIndex(tuple(paths), pids, camids)
     return of_dataset(index, dataset_name(folder.resolve(), None))
 
 
 def is_vehicle_id(folder: Path) -> bool:
-    """Whether a folder is the root of PKU VehicleID, with images and the lists that label them."""
+    """Return whether a folder is the root of PKU VehicleID, with images and label lists."""
     return (folder / "image").is_dir() and (folder / _VEHICLE_LISTS).is_dir()
 
 
 def read_vehicle_id(root: Path, name: str | None = None) -> ImageIndex:
-    """Index PKU VehicleID (Liu et al., CVPR 2016): images numbered through, vehicles in label files.
+    """Index PKU VehicleID (Liu et al., CVPR 2016): consecutive image numbers, vehicles in label files.
 
     Args:
-        root: the folder that holds ``image`` and ``train_test_split``.
-        name: a list in ``train_test_split``, such as ``train_list.txt``; None takes all of them.
+        root: the folder that contains ``image`` and ``train_test_split``.
+        name: a list in ``train_test_split``, such as ``train_list.txt``; None reads all of them.
+
+    Returns:
+        The images of the lists.
 
     Raises:
         FileNotFoundError: the list or an image is missing.
-        ValueError: a line is not an image and a vehicle.
+        ValueError: a line does not consist of an image and a vehicle.
     """
     lists = [root / _VEHICLE_LISTS / name] if name else sorted((root / _VEHICLE_LISTS).glob("*.txt"))
     found: dict[str, int] = {}
@@ -168,7 +182,7 @@ def read_vehicle_id(root: Path, name: str | None = None) -> ImageIndex:
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
             fields = line.split()
             if fields and (len(fields) != 2 or not all(field.isdigit() for field in fields)):
-                raise ValueError(f"{path}: line {number} must be an image and a vehicle, two numbers")
+                raise ValueError(f"{path}: line {number} must be two numbers: image and vehicle")
             if fields:
                 found[fields[0]] = int(fields[1])
     files = {path.stem: path for path in image_files(root / "image")}
@@ -185,7 +199,7 @@ def read_vehicle_id(root: Path, name: str | None = None) -> ImageIndex:
 
 
 def _number(text: str) -> int:
-    """A number from 1 for a text, always the same: query and gallery are read apart."""
+    """Map a text to a fixed number from 1, as query and gallery are read separately."""
     if text.isascii() and text.isdigit() and 0 < int(text) < _LARGEST:
         return int(text)
     return _LARGEST + int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big")

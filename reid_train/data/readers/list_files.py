@@ -1,12 +1,12 @@
-"""Data lists: the original trainer's format, with a column for the camera.
+"""Read and write data lists: the original trainer's format with a camera column.
 
-A text file with the header ``image_id class_id super_class_id path camera_id`` and a row for each image,
-separated by spaces. ``class_id`` counts persons from 1, ``camera_id`` cameras from 1 (0: unknown). The path
-may itself hold spaces: the header says how many columns come before and after it. Super classes are not
-used. Two more columns may follow, ``dataset`` and ``person_id``: the person's number in that data set, by
-which persons are compared between lists. Lists of the original trainer end with the path.
+A list is text with the header ``image_id class_id super_class_id path camera_id`` and one row per image,
+separated by spaces. ``class_id`` numbers persons from 1, ``camera_id`` cameras from 1 (0: unknown). The path
+may contain spaces: the header defines how many columns come before and after it. Super classes are ignored.
+Two optional columns follow: ``dataset`` and ``person_id``, the person's number in that data set, which
+identifies persons across lists. Lists of the original trainer end with the path.
 
-Where the columns are absent, file names of known data sets (see `naming`) stand in for them.
+Missing columns are derived from the file names of known data sets (see `naming`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ IDENTITY = ("dataset", "person_id")
 
 
 def list_columns(line: str) -> tuple[str, ...]:
-    """The columns that a header line names; none where it is no header of a list."""
+    """Parse a header line into columns; empty if it is not the header of a list."""
     columns = tuple(line.split())
     optional = {CAMERA, *IDENTITY}
     required = LIST_HEADER.split()
@@ -39,7 +39,7 @@ def list_columns(line: str) -> tuple[str, ...]:
 
 
 def split_row(line: str, columns: Sequence[str]) -> dict[str, str]:
-    """Fields of a row by column; empty where there are too few."""
+    """Split a row into fields by column; empty if there are too few."""
     place = columns.index("path")
     before = line.split(maxsplit=place)
     if len(before) <= place:
@@ -53,11 +53,14 @@ def split_row(line: str, columns: Sequence[str]) -> dict[str, str]:
 def read_list_file(path: str | Path, root: str | Path | None = None) -> ImageIndex:
     """Index the images of a list, in its order; person ids are its class ids.
 
-    A list with cameras may hold a gallery: class 0 marks distractors, -1 junk.
+    A list with cameras may describe a gallery: class 0 marks distractors, -1 junk.
 
     Args:
-        path: of the list.
-        root: what relative image paths start from; the list's folder by default.
+        path: the list file.
+        root: base of relative image paths; by default the folder of the list.
+
+    Returns:
+        The index.
 
     Raises:
         FileNotFoundError: the list or one of its images is missing.
@@ -103,10 +106,10 @@ def read_list_file(path: str | Path, root: str | Path | None = None) -> ImageInd
 
 
 def _checked(row: dict[str, str], columns: Sequence[str], where: str) -> dict[str, str]:
-    """A row whose numbers are numbers.
+    """Check the numbers of a row.
 
     Raises:
-        ValueError: a field is missing, no number, or out of range.
+        ValueError: a field is missing, not a number, or out of range.
     """
     numbers = [name for name in columns if name not in ("path", "dataset")]
     if not row or not all(_is_number(row[name]) for name in numbers):
@@ -114,7 +117,7 @@ def _checked(row: dict[str, str], columns: Sequence[str], where: str) -> dict[st
     least = -1 if CAMERA in columns else 1
     for name, lowest in (("class_id", least), (CAMERA, 0), ("person_id", -1)):
         text = row.get(name, "1")
-        if len(text) > 18 or int(text) < lowest:  # beyond that it is no int64
+        if len(text) > 18 or int(text) < lowest:  # more digits do not fit int64
             count = "counts from 1" if lowest == 1 else f"must be at least {lowest}"
             raise ValueError(f"{where}: {name} {count}, got {text[:20]}")
     return row
@@ -132,27 +135,27 @@ def write_list_file(
     *,
     numbering: NDArray[np.int64] | None = None,
 ) -> None:
-    """Write an index as a list; persons are numbered anew from 1 in ascending order of their ids.
+    """Write an index as a list; persons are renumbered from 1 in ascending order of their ids.
 
-    Data set and person number are written too, unless the file names say the same.
+    Data set and person number are also written, unless the file names already contain them.
 
     Args:
-        path: of the list; replaced when it exists.
+        path: the list file to write; an existing file is replaced.
         index: images with persons among them.
-        root: what image paths are written relative to, the list's folder by default; an image
-            outside of it is written with its absolute path.
-        numbering: person ids to number by, those of query and gallery together, for a list of one of
-            them: junk and distractors then keep -1 and 0.
+        root: base of relative image paths, by default the folder of the list; images outside of it get
+            absolute paths.
+        numbering: all person ids to number, for query and gallery lists that belong together; junk and
+            distractors then keep -1 and 0.
 
     Raises:
-        ValueError: the index is empty, or holds junk or distractors without a ``numbering``.
+        ValueError: the index is empty, or has junk or distractors without a ``numbering``.
         OSError: the file cannot be written.
     """
     path = Path(path)
     if len(index) == 0:
         raise ValueError(f"{path}: not written, the index is empty")
     if numbering is None and (index.pids < 1).any():
-        raise ValueError(f"{path}: not written, a list holds persons only, no junk or distractors")
+        raise ValueError(f"{path}: not written, the index contains junk or distractors")
     base = (path.parent if root is None else Path(root)).resolve()
     persons = np.unique(index.pids if numbering is None else numbering)
     labels = 1 + np.searchsorted(persons[persons > 0], index.pids)

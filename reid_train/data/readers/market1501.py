@@ -1,10 +1,10 @@
-"""Market-1501 (Zheng et al., ICCV 2015): its folders, its official split, and who was seen in training.
+"""Read Market-1501 (Zheng et al., ICCV 2015) and its official split.
 
-The data set comes as folders of images whose names tell person and camera. `bounding_box_train`,
-`query` and `bounding_box_test` are the official split (detected boxes); `gt_bbox` holds hand-drawn
-boxes of all 1,501 persons and is what the article's split is made of. The two splits overlap: the
-article's training set contains at least 670 of the 750 official test persons, so a network trained
-on it must not be judged on the official test set. `reid_train.data.identities` finds this.
+The data set consists of folders of images whose names contain person and camera. `bounding_box_train`,
+`query` and `bounding_box_test` are the official split (detected boxes). `gt_bbox` has hand-drawn boxes of all
+1,501 persons and is the basis of the article's split. The two splits overlap: the article's training set
+contains at least 670 of the 750 official test persons, so a network trained on it must not be evaluated on
+the official test set. `reid_train.data.identities` detects this.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ MARKET_FOLDERS = {
     "bounding_box_test": "gallery",
     "gt_bbox": "hand_drawn",
 }
-# Images and persons of the official split, junk dropped (Zheng et al., section 3, and the data set's
-# readme); the gallery's 750 persons come with the distractors of id 0.
+# Number of images and persons of the official split without junk (Zheng et al., section 3, and the data set's
+# readme). The gallery also has distractors of id 0.
 OFFICIAL_COUNTS = {"train": (12936, 751), "query": (3368, 750), "gallery": (15913, 750)}
 
 
 @dataclass(frozen=True)
 class Market1501:
-    """The folders of a Market-1501 root; absent ones are empty indexes.
+    """The folders of a Market-1501 root; a missing folder is an empty index.
 
     Attributes:
         train: ``bounding_box_train``.
@@ -60,13 +60,14 @@ class Market1501:
 
 @dataclass(frozen=True)
 class OfficialSplit:
-    """The split that published figures are of.
+    """The split used for published metrics.
 
     Attributes:
-        train: training images; empty where the folder is absent.
+        train: training images; empty if the folder is missing.
         query: queries.
         gallery: gallery without junk; id 0 marks distractors.
-        differences: a line for each count that is not the published one; empty for the whole data set.
+        differences: one line for each count that differs from the published one; empty for the complete
+            data set.
     """
 
     train: ImageIndex
@@ -76,21 +77,33 @@ class OfficialSplit:
 
 
 def read_market1501_folder(folder: str | Path) -> ImageIndex:
-    """Index one Market-1501 folder (``bounding_box_train``, ``query``, ...), sorted by file name.
+    """Index one Market-1501 folder.
+
+    Args:
+        folder: ``bounding_box_train``, ``query`` or another folder of images.
+
+    Returns:
+        The images, sorted by file name.
 
     Raises:
         FileNotFoundError: the folder is missing.
-        ValueError: it holds no image, or one whose name is not ``PPPP_cCsS_FFFFFF_BB.jpg``.
+        ValueError: there is no image, or an image's name is not ``PPPP_cCsS_FFFFFF_BB.jpg``.
     """
     return read_named(Path(folder), MARKET_1501)
 
 
 def read_market1501(root: str | Path) -> Market1501:
-    """Index whatever folders of Market-1501 lie in ``root`` or in one folder within it.
+    """Index the folders of Market-1501.
+
+    Args:
+        root: the folder that contains them, or its parent.
+
+    Returns:
+        An index per folder.
 
     Raises:
-        FileNotFoundError: the root is missing, or holds none of the folders.
-        ValueError: a folder is empty or holds a foreign jpg.
+        FileNotFoundError: the root is missing, or contains none of the folders.
+        ValueError: a folder is empty, or an image has another name.
     """
     root = Path(root)
     if not root.is_dir():
@@ -101,7 +114,7 @@ def read_market1501(root: str | Path) -> Market1501:
         if present:
             break
     else:
-        raise FileNotFoundError(f"{root}: holds none of {', '.join(MARKET_FOLDERS)}")
+        raise FileNotFoundError(f"{root}: contains none of {', '.join(MARKET_FOLDERS)}")
     return Market1501(
         **{
             field: read_market1501_folder(present[field]) if field in present else empty_index()
@@ -111,10 +124,16 @@ def read_market1501(root: str | Path) -> Market1501:
 
 
 def official_split(market: Market1501) -> OfficialSplit:
-    """The official split: junk leaves the gallery, distractors stay.
+    """Return the official split; the gallery keeps distractors but no junk.
+
+    Args:
+        market: the folders.
+
+    Returns:
+        The split.
 
     Raises:
-        ValueError: the query or the gallery folder is absent.
+        ValueError: the query or the gallery folder is missing.
     """
     for name, index in (("query", market.query), ("bounding_box_test", market.gallery)):
         if len(index) == 0:
@@ -127,7 +146,7 @@ def official_split(market: Market1501) -> OfficialSplit:
 def count_differences(
     published: Mapping[str, tuple[int, int]], train: ImageIndex, query: ImageIndex, gallery: ImageIndex
 ) -> tuple[str, ...]:
-    """A line for each part of a split whose images and persons are not so many as published."""
+    """Return one line for each part of a split whose image or person count differs from the published one."""
     lines = []
     for name, index in (("train", train), ("query", query), ("gallery", gallery)):
         found = len(index), len(np.unique(index.pids[index.pids > 0]))

@@ -1,8 +1,8 @@
-"""Public data sets by the names of their image files: which data set, which person, which camera.
+"""Recognise public data sets by their file names: data set, person and camera.
 
-A person's number means something only within its data set: CUHK03's person 729 is not Market-1501's.
-So a file name gives all three, and `Naming.dataset` travels with the images (`ImageIndex.domain_names`).
-Numbers count from 1 in an index; data sets that count from 0 are moved by one.
+A person number is only unique within its data set: person 729 of CUHK03 is not person 729 of Market-1501. So
+`Naming.dataset` is stored with the images (`ImageIndex.domain_names`). Numbers in an index start at 1; data
+sets that start at 0 are shifted by one.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ _SUFFIX = r"\.(?:png|jpg|jpeg|bmp|tif|tiff|webp|pgm|ppm)$"
 
 @dataclass(frozen=True)
 class Naming:
-    """How a data set names its images.
+    """The file naming of a data set.
 
     Attributes:
         dataset: name of the data set.
-        pattern: what a file name of it matches.
-        words: the pattern in words, for messages.
-        ids: person (-1 junk, 0 distractor) and camera (0 unknown) of a match.
+        pattern: regular expression of its file names.
+        words: readable form of the pattern, for messages.
+        ids: returns person (-1 junk, 0 distractor) and camera (0 unknown) of a match.
+
+    Example:
+        >>> naming_of("0002_c1s1_000451_03.jpg").dataset
+        'Market-1501'
     """
 
     dataset: str
@@ -54,16 +58,16 @@ MARKET_1501 = _named(
     "PPPP_cCsS_FFFFFF_BB.jpg as in Market-1501",
     lambda match: (int(match[1]), int(match[2])),
 )
-# Two cameras, two images in each: images 1 and 2 are of camera 1. VehicleID names images by seven digits
-# too, but counts them through, so its last three digits take any value.
+# Two cameras with two images each: images 1 and 2 are from camera 1. VehicleID also names images by seven
+# digits, but numbers them consecutively, so their last three digits take any value.
 CUHK01 = _named(
     "CUHK01",
     r"(\d{4})(00[1-4])",
     "PPPPIII.png as in CUHK01",
     lambda match: (int(match[1]), (int(match[2]) + 1) // 2),
 )
-# Persons are numbered per camera pair, and each pair has two cameras of its own. The pairs have 843, 440, 77,
-# 58 and 49 persons (Li et al., CVPR 2014): with them persons are numbered through, as in the other layout.
+# Persons are numbered per pair of cameras. The pairs have 843, 440, 77, 58 and 49 persons (Li et al., CVPR
+# 2014), so persons can be numbered consecutively, as in the other layout.
 _CUHK03_PAIR_STARTS = (0, 843, 1283, 1360, 1418)
 CUHK03 = _named(
     "CUHK03",
@@ -80,11 +84,11 @@ CUHK03_NEW_PROTOCOL = _named(
     "PPPP_cC_I.png as in CUHK03's new protocol",
     lambda match: (int(match[1]), int(match[2])),
 )
-# Persons of all pairs numbered through from 0; images 0 to 4 are of view 1, 5 to 9 of view 2.
+# Persons of all pairs are numbered from 0; images 0 to 4 are from view 1, 5 to 9 from view 2.
 CUHK03_NUMBERED = _named(
     "CUHK03",
     r"(\d{4})_(0\d)",
-    "PPPP_II.jpg as in CUHK03, numbered through",
+    "PPPP_II.jpg as in CUHK03, numbered consecutively",
     lambda match: _cuhk03_numbered(int(match[1]), int(match[2])),
 )
 DUKE = _named(
@@ -93,7 +97,7 @@ DUKE = _named(
     "PPPP_cC_fFFFFFFF.jpg as in DukeMTMC-reID",
     lambda match: (int(match[1]), int(match[2])),
 )
-# Persons of train and of test are both counted from 0.
+# Persons of train and test are both numbered from 0.
 MSMT17 = _named(
     "MSMT17",
     r"(\d{4})_\d{3}_(\d{2})_\d{4}[a-z]+_\d{4}_\d(?:_\w+)?",
@@ -113,7 +117,7 @@ MARS = _named(
     "PPPPCcTtttFfff.jpg as in MARS",
     lambda match: (int(match[1].removeprefix("00")), int(match[2])),
 )
-# Rendered people: each scene has cameras of its own, persons are counted from 0.
+# Rendered people: cameras are numbered per scene, persons from 0.
 RANDPERSON = _named(
     "RandPerson",
     r"(\d+)_s(\d+)_c(\d+)_f\d+",
@@ -133,13 +137,13 @@ NAMINGS = (
     RANDPERSON,
 )
 
-# Data sets that borrow another one's file names, known by a folder's name.
+# Data sets that use the file names of another one, recognised by a folder's name.
 _BORROWED = (
     (MARKET_1501, re.compile(r"pku(?:v1a)?(?:[-_ ].*)?", re.IGNORECASE), "PKU-Reid"),
     (MSMT17, re.compile(r"(?:mask_)?test(?:_v\d)?", re.IGNORECASE), "MSMT17-test"),
     (RANDPERSON, re.compile(r"cloned_?person.*", re.IGNORECASE), "ClonedPerson"),
 )
-# Folder names that say nothing about the data set in them.
+# Folder names that do not identify a data set.
 _GENERIC = frozenset(
     {"images", "image", "img", "data", "dataset", "train", "test", "query", "gallery", "val", "dev"}
     | {"bounding_box_train", "bounding_box_test", "bbox_train", "bbox_test"}
@@ -149,13 +153,13 @@ _GENERIC = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Identified:
-    """What the file names of a list say, a row for each image.
+    """Data set, person and camera derived from file names, one row per image.
 
     Attributes:
-        datasets: name of the data set; empty where the name is of none.
-        persons: ``(N,)`` the person's number there; 0 where unknown.
-        cameras: ``(N,)`` the camera; 0 where unknown.
-        borrowed: whether a folder's name decided on a data set.
+        datasets: name of the data set; empty if unknown.
+        persons: ``(N,)`` person number in it; 0 if unknown.
+        cameras: ``(N,)`` camera; 0 if unknown.
+        borrowed: whether a data set was recognised by the name of a folder.
     """
 
     datasets: tuple[str, ...]
@@ -165,21 +169,21 @@ class Identified:
 
 
 def naming_of(name: str) -> Naming | None:
-    """The naming that a file name follows; None for a name of no known data set."""
+    """Return the naming that a file name follows; None if it is unknown."""
     return next((naming for naming in NAMINGS if naming.pattern.match(name)), None)
 
 
 def is_generic(folder: str) -> bool:
-    """Whether a folder's name is that of a part of a data set, or says nothing."""
+    """Return whether a folder's name is that of a split, or does not identify a data set."""
     return folder.lower() in _GENERIC or folder == "gt_bbox"
 
 
 def dataset_name(path: Path, naming: Naming | None) -> str:
-    """Name of the data set of a folder, or of an image.
+    """Return the name of the data set of a folder or an image.
 
     Args:
-        path: of the folder or the image.
-        naming: what the images' names follow; None names the data set after the folder.
+        path: the folder or the image.
+        naming: naming of the images; None names the data set after the folder.
     """
     folders = [part for part in path.parts if part not in ("/", ".", "..")]
     if naming is not None:
@@ -194,12 +198,15 @@ def dataset_name(path: Path, naming: Naming | None) -> str:
 def identify(paths: Sequence[Path], pids: NDArray[np.int64]) -> Identified:
     """Read data set, person and camera of each image from its file name.
 
-    A name is believed only where it agrees with the labels: all images of one person (by name) must carry one
-    label and the other way round, else these files only look like the data set's.
+    A name is only used if it agrees with the labels: all images of one person (by name) must have one label
+    and vice versa. Otherwise the files only resemble the data set's.
 
     Args:
         paths: ``N`` image files.
         pids: ``(N,)`` labels.
+
+    Returns:
+        One row per image.
     """
     datasets = [""] * len(paths)
     persons, cameras = np.zeros((2, len(paths)), np.int64)
@@ -222,7 +229,7 @@ def identify(paths: Sequence[Path], pids: NDArray[np.int64]) -> Identified:
             persons[wrong] = cameras[wrong] = 0
             for row in wrong.tolist():
                 datasets[row] = ""
-    # A person is in one data set: one with a few foreign names is of data without a name.
+    # A person belongs to one data set; with names of several, the data set is unknown.
     labelled = {(pid, dataset) for pid, dataset in zip(pids.tolist(), datasets, strict=True) if pid > 0}
     mixed = {pid for pid, count in Counter(pid for pid, _ in labelled).items() if count > 1}
     for row in np.flatnonzero(np.isin(pids, sorted(mixed))).tolist():

@@ -48,7 +48,7 @@ ARCHIVE = Path(__file__).resolve().parents[4] / "shared" / "data" / "market1501_
 
 
 def make_images(folder: Path, *names: str) -> Path:
-    """Write a small image of its own colour under each name."""
+    """Write a small image of a different colour under each name."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         cv2.imwrite(str(folder / name), np.full((8, 4, 3), 20 * number % 256, np.uint8))
@@ -84,12 +84,12 @@ def test_market_folder_gives_persons_cameras_and_sorted_names(market: Path) -> N
 
 
 @pytest.mark.parametrize("level", [0, 1])
-def test_market_root_reads_the_folders_that_are_there(market: Path, level: int) -> None:
+def test_market_root_reads_existing_folders(market: Path, level: int) -> None:
     found = read_market1501(market if level == 0 else market.parent)
     assert [len(found.train), len(found.query), len(found.gallery), len(found.hand_drawn)] == [2, 2, 4, 0]
 
 
-def test_official_split_drops_junk_keeps_distractors_and_says_that_images_are_missing(market: Path) -> None:
+def test_official_split_drops_junk_keeps_distractors_and_reports_missing_images(market: Path) -> None:
     split = official_split(read_market1501(market))
     assert split.gallery.pids.tolist() == [0, 1, 3]
     assert split.differences == (
@@ -123,19 +123,19 @@ def test_leak_of_the_articles_split_into_the_official_test_set_is_found_and_refu
     assert "\n" not in str(leak)
 
 
-def test_no_leak_says_nothing() -> None:
+def test_no_leak_has_no_message() -> None:
     require_no_leak(market_ids(1, 2), market_ids(3))
     assert str(leak_between(market_ids(1), market_ids(2))) == ""
     assert leak_between([], []).seen == ()
 
 
-def test_equal_numbers_of_two_data_sets_are_two_persons() -> None:
+def test_equal_person_numbers_of_two_data_sets_are_different_persons() -> None:
     require_no_leak([("CUHK03", 729), ("CUHK01", 3)], market_ids(729, 3))
     with pytest.raises(ValueError, match="seen 1 of the 2 test ids"):
         require_no_leak([("CUHK03", 729), *market_ids(3)], market_ids(729, 3))
 
 
-def test_identities_survive_lists_that_number_persons_anew(market: Path, tmp_path: Path) -> None:
+def test_identities_survive_renumbering_lists(market: Path, tmp_path: Path) -> None:
     make_images(tmp_path / "campus", "0003001.png", "0007003.png")
     index = merge_indexes([persons_only(read_market1501(market).gallery), read_cuhk01(tmp_path / "campus")])
     write_list_file(tmp_path / "list.txt", index)
@@ -154,7 +154,7 @@ def market_with_junk(market: Path) -> ImageIndex:
     return read_market1501(market).gallery
 
 
-def test_identities_are_recorded_by_data_set_and_old_records_are_market1501s() -> None:
+def test_identities_are_recorded_by_data_set_and_old_records_mean_market1501() -> None:
     known = {("CUHK01", 7), *market_ids(3, 1)}
     record = identities_by_dataset(known)
     assert record == {"CUHK01": [7], "Market-1501": [1, 3]}
@@ -165,8 +165,8 @@ def test_identities_are_recorded_by_data_set_and_old_records_are_market1501s() -
         recorded_identities({"identities": [1, 2]})
 
 
-def test_names_that_contradict_the_labels_are_of_another_data_set(tmp_path: Path) -> None:
-    # VehicleID counts images through: seven digits, as CUHK01 has.
+def test_names_that_contradict_the_labels_are_ignored(tmp_path: Path) -> None:
+    # VehicleID numbers images consecutively with seven digits, like CUHK01.
     make_images(tmp_path, "0001001.jpg", "0001002.jpg", "0001003.jpg")
     rows = ["image_id class_id super_class_id path", "1 1 1 0001001.jpg", "2 2 2 0001002.jpg"]
     (tmp_path / "list.txt").write_text("\n".join(rows))
@@ -178,7 +178,7 @@ def test_names_that_contradict_the_labels_are_of_another_data_set(tmp_path: Path
     assert (read.domain_names, read.camids.tolist()) == (("CUHK01",), [1, 2])
 
 
-def test_a_person_with_names_of_two_kinds_is_of_no_named_data_set(tmp_path: Path) -> None:
+def test_a_person_with_names_of_two_data_sets_belongs_to_none(tmp_path: Path) -> None:
     make_images(tmp_path, "0001_c1s1_000001_01.jpg", "holiday.jpg", "0002_c1s1_000001_01.jpg")
     rows = ["image_id class_id super_class_id path", "1 1 1 0001_c1s1_000001_01.jpg", "2 1 1 holiday.jpg"]
     (tmp_path / "list.txt").write_text("\n".join([*rows, "3 2 2 0002_c1s1_000001_01.jpg"]))
@@ -187,7 +187,7 @@ def test_a_person_with_names_of_two_kinds_is_of_no_named_data_set(tmp_path: Path
     assert read.camids.tolist() == [1, 0, 1]
 
 
-def test_a_data_set_with_borrowed_names_is_known_by_its_folder(tmp_path: Path) -> None:
+def test_a_data_set_with_borrowed_names_is_recognised_by_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "pku_reid_dev" / "bounding_box_test"
     index = read_dataset(make_images(folder, "0001_c1s1_000001_00.jpg", "0001_c2s1_000001_00.jpg"))
     assert identities(index) == {("PKU-Reid", 1)}
@@ -203,7 +203,7 @@ def test_a_data_set_with_borrowed_names_is_known_by_its_folder(tmp_path: Path) -
     assert identities(read_list_file(tmp_path / "dev.txt")) == {("PKU-Reid", 1)}
 
 
-def test_cuhk01_takes_person_and_camera_from_the_name(tmp_path: Path) -> None:
+def test_cuhk01_reads_person_and_camera_from_the_name(tmp_path: Path) -> None:
     make_images(tmp_path / "campus", "0001001.png", "0001002.png", "0001003.png", "0971004.png")
     for folder in (tmp_path, tmp_path / "campus"):
         index = read_cuhk01(folder)
@@ -211,7 +211,7 @@ def test_cuhk01_takes_person_and_camera_from_the_name(tmp_path: Path) -> None:
         assert index.camids.tolist() == [1, 1, 2, 2]
 
 
-def test_cuhk03_keeps_persons_and_cameras_of_its_pairs_apart(tmp_path: Path) -> None:
+def test_cuhk03_distinguishes_persons_and_cameras_of_its_pairs(tmp_path: Path) -> None:
     make_images(
         tmp_path / "images_labeled", "1_001_1_01.png", "1_001_2_06.png", "2_001_1_01.png", "5_049_2_10.png"
     )
@@ -220,7 +220,7 @@ def test_cuhk03_keeps_persons_and_cameras_of_its_pairs_apart(tmp_path: Path) -> 
     assert index.camids.tolist() == [1, 2, 3, 10]
 
 
-def test_cuhk03_numbered_through_has_the_same_persons_and_cameras(tmp_path: Path) -> None:
+def test_cuhk03_numbered_consecutively_has_the_same_persons_and_cameras(tmp_path: Path) -> None:
     folder = make_images(tmp_path / "a", "0000_00.jpg", "0000_05.jpg", "0843_04.jpg", "1466_09.jpg")
     index = read_dataset(folder)
     assert index.pids.tolist() == [1, 1, 844, 1467]
@@ -234,7 +234,7 @@ def test_cuhk03_new_protocol(tmp_path: Path) -> None:
     assert index.camids.tolist() == [1, 2]
 
 
-def test_read_dataset_knows_a_data_set_by_its_names(market: Path, tmp_path: Path) -> None:
+def test_read_dataset_recognises_a_data_set_by_its_names(market: Path, tmp_path: Path) -> None:
     make_images(tmp_path / "cuhk01" / "campus", "0001001.png")
     make_images(tmp_path / "cuhk03" / "images_detected", "1_001_1_01.png")
     write_list_file(tmp_path / "list.txt", read_market1501(market).train, market)
@@ -244,26 +244,28 @@ def test_read_dataset_knows_a_data_set_by_its_names(market: Path, tmp_path: Path
     assert read_dataset(tmp_path / "list.txt", market).pids.tolist() == [1, 2]
 
 
-def test_read_dataset_says_what_it_cannot_choose_or_read(market: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="several folders of images, name one of bounding_box_test, "):
+def test_read_dataset_reports_what_it_cannot_read(market: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match="several folders of images, expected one of them: bounding_box_test, "
+    ):
         read_dataset(market)
     with pytest.raises(FileNotFoundError, match="nowhere: no such list file or folder"):
         read_dataset(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="holds no images"):
+    with pytest.raises(ValueError, match="contains no images"):
         read_dataset(market.parent)
     make_images(tmp_path / "own", "me.png")
-    with pytest.raises(ValueError, match=r"me\.png is not named as in .* write a list file"):
+    with pytest.raises(ValueError, match=r"me\.png is not a name of .* write a list file"):
         read_dataset(tmp_path / "own")
 
 
 @pytest.mark.parametrize("read", [read_market1501_folder, read_cuhk01, read_cuhk03])
-def test_reader_names_a_missing_an_empty_and_a_foreign_folder(
+def test_reader_reports_a_missing_an_empty_and_an_unknown_folder(
     tmp_path: Path, read: Callable[[Path], ImageIndex]
 ) -> None:
     with pytest.raises(FileNotFoundError, match="none: no such folder"):
         read(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"holds no .*image"):
+    with pytest.raises(ValueError, match=r"contains no .*image"):
         read(tmp_path / "empty")
     make_images(tmp_path / "foreign", "holiday.jpg")
     with pytest.raises(ValueError, match=r"holiday\.jpg: name must be "):
@@ -286,7 +288,7 @@ def test_list_file_round_trip_numbers_persons_from_one(market: Path, tmp_path: P
     assert not list(path.parent.glob("*.part"))
 
 
-def test_list_file_takes_a_root_spaces_and_windows_line_ends(tmp_path: Path) -> None:
+def test_list_file_accepts_a_root_spaces_and_windows_line_ends(tmp_path: Path) -> None:
     make_images(tmp_path / "my images", "front door.png", "b.png")
     rows = [
         "image_id class_id super_class_id path",
@@ -316,7 +318,7 @@ def test_list_file_takes_a_root_spaces_and_windows_line_ends(tmp_path: Path) -> 
         ("image_id class_id super_class_id path\n1 0 1 a.png\n", "line 2: class_id counts from 1, got 0"),
     ],
 )
-def test_bad_list_file_is_named_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+def test_bad_list_file_is_reported_with_its_line(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_text(content)
     with pytest.raises(ValueError, match=message) as error:
@@ -334,7 +336,7 @@ def test_binary_list_file_is_refused(tmp_path: Path) -> None:
 def test_list_of_junk_or_nothing_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="empty"):
         write_list_file(tmp_path / "a.txt", empty_index())
-    with pytest.raises(ValueError, match="no junk or distractors"):
+    with pytest.raises(ValueError, match="contains junk or distractors"):
         write_list_file(tmp_path / "a.txt", index_of(0, 1))
     assert not list(tmp_path.iterdir())
 
@@ -360,19 +362,19 @@ def test_article_split_cuts_the_last_images_by_name() -> None:
     assert sorted(set(dev.pids)) == [9, 10]
     assert sorted(set(train.pids)) == list(range(1, 9))
     assert len(train) == 24
-    with pytest.raises(ValueError, match="persons beside those of the last 1014 images, got 30"):
+    with pytest.raises(ValueError, match="other persons than those of the last 1014 images, got 30"):
         article_split(index)
 
 
 @pytest.mark.parametrize("dev_images", [4, 5])
-def test_a_person_that_the_articles_cut_meets_is_kept_out_of_training_whole(dev_images: int) -> None:
+def test_a_person_at_the_cut_of_the_articles_split_is_held_out_entirely(dev_images: int) -> None:
     index = index_of(*np.repeat(np.arange(1, 11), 3).tolist())
     train, dev = article_split(index, dev_images=dev_images)
     assert dev.pids.tolist() == [9, 9, 9, 10, 10, 10]
     assert sorted(set(train.pids)) == list(range(1, 9))
 
 
-def test_merged_data_sets_keep_persons_and_cameras_apart() -> None:
+def test_merged_data_sets_have_distinct_persons_and_cameras() -> None:
     merged = merge_indexes([index_of(1, 5, 0, -1), index_of(1, 5), index_of(2)])
     assert merged.pids.tolist() == [1, 5, 0, -1, 6, 10, 12]
     assert merged.camids.tolist() == [1, 2, 1, 2, 3, 4, 5]
@@ -381,7 +383,7 @@ def test_merged_data_sets_keep_persons_and_cameras_apart() -> None:
     assert len(merge_indexes([])) == 0
 
 
-def test_merged_data_sets_are_domains_and_parts_of_one_data_set_are_one() -> None:
+def test_merged_data_sets_are_domains_and_parts_of_one_data_set_share_a_domain() -> None:
     market, more, other = (
         of_dataset(index_of(*pids), name)
         for name, *pids in (("Market-1501", 1, 5), ("Market-1501", 5, 9), ("CUHK01", 5, 6))
@@ -449,7 +451,7 @@ def test_archive_is_unpacked_into_a_new_folder(tmp_path: Path, kind: str) -> Non
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..\\evil", "C:/evil", "C:\\evil"])
 @pytest.mark.parametrize("kind", ["a.tar", "a.zip"])
-def test_archive_that_leads_out_of_the_folder_leaves_nothing(tmp_path: Path, kind: str, name: str) -> None:
+def test_archive_that_leads_out_of_the_folder_writes_nothing(tmp_path: Path, kind: str, name: str) -> None:
     archive = tmp_path / "in" / kind
     archive.parent.mkdir()
     if kind == "a.zip":
@@ -485,7 +487,7 @@ def test_link_in_a_zip_is_refused(tmp_path: Path) -> None:
         extract_archive(tmp_path / "a.zip", tmp_path / "out")
 
 
-def test_broken_archives_are_named_and_leave_nothing(tmp_path: Path) -> None:
+def test_broken_archives_are_reported_and_write_nothing(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "whole.tar.gz", "w:gz") as tar:
         add_to_tar(tar, "a", np.random.default_rng(0).bytes(100_000))
     content = (tmp_path / "whole.tar.gz").read_bytes()
@@ -497,7 +499,7 @@ def test_broken_archives_are_named_and_leave_nothing(tmp_path: Path) -> None:
     for name, message in (
         ("half.tar.gz", "cannot be"),
         ("text.tar", "neither a tar"),
-        ("twice.tar", "stands twice"),
+        ("twice.tar", "is twice"),
     ):
         with pytest.raises(ValueError, match=message):
             extract_archive(tmp_path / name, tmp_path / "out")
@@ -512,7 +514,7 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> Path:
     return path
 
 
-def test_images_of_all_kinds_become_three_bytes_a_pixel(tmp_path: Path) -> None:
+def test_images_of_all_kinds_become_three_bytes_per_pixel(tmp_path: Path) -> None:
     grey = write_image(tmp_path / "grey é.png", np.full((5, 4), 9, np.uint8))
     deep = write_image(tmp_path / "deep.png", np.full((5, 4, 3), 9 * 257, np.uint16))
     alpha = write_image(tmp_path / "alpha.png", np.full((5, 4, 4), 9, np.uint8))
@@ -520,7 +522,7 @@ def test_images_of_all_kinds_become_three_bytes_a_pixel(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_image(path), np.full((5, 4, 3), 9))
 
 
-def test_unreadable_images_are_named(tmp_path: Path) -> None:
+def test_unreadable_images_are_reported_by_name(tmp_path: Path) -> None:
     whole = write_image(tmp_path / "a.png", np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8))
     for name, content in (("empty.png", b""), ("text.png", b"hello"), ("half.png", whole.read_bytes()[:600])):
         (tmp_path / name).write_bytes(content)
@@ -530,7 +532,7 @@ def test_unreadable_images_are_named(tmp_path: Path) -> None:
         read_image(tmp_path / "none.png")
 
 
-def test_decoded_images_are_brought_to_one_size(tmp_path: Path) -> None:
+def test_decoded_images_are_resized_to_one_size(tmp_path: Path) -> None:
     small = np.zeros((8, 4, 3), np.uint8)
     small[:4] = 200
     paths = [
@@ -549,13 +551,13 @@ def test_decoded_images_are_brought_to_one_size(tmp_path: Path) -> None:
 
 
 def test_cache_keeps_images_of_any_size_within_its_budget(tmp_path: Path) -> None:
-    pictures = [np.full((10 + row, 10, 3), row, np.uint8) for row in range(4)]
-    paths = [write_image(tmp_path / f"{row}.png", picture) for row, picture in enumerate(pictures)]
+    images = [np.full((10 + row, 10, 3), row, np.uint8) for row in range(4)]
+    paths = [write_image(tmp_path / f"{row}.png", image) for row, image in enumerate(images)]
     cache = ImageCache(paths, budget_bytes=330 + 300)
     assert len(cache) == 4
     assert cache.bytes_used == 0
     for row in (1, 0, 2, 3, 1):
-        np.testing.assert_array_equal(cache[row], pictures[row])
+        np.testing.assert_array_equal(cache[row], images[row])
     assert cache.bytes_used == 330 + 300
     assert cache[1] is cache[1]
     assert cache[2] is not cache[2]

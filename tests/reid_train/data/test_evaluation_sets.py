@@ -21,7 +21,7 @@ def index_of(folder: Path, *pids: int) -> ImageIndex:
     return ImageIndex(tuple(paths), np.array(pids, np.int64), np.ones(len(pids), np.int64))
 
 
-def test_lists_that_number_persons_each_for_itself_are_matched_by_identity(tmp_path):
+def test_lists_with_independent_class_ids_are_matched_by_identity(tmp_path):
     query = of_dataset(index_of(tmp_path / "q", 7, 9), "mine")
     gallery = of_dataset(index_of(tmp_path / "g", 3, 7, 9, 9), "mine")
     write_list_file(tmp_path / "query.txt", query)
@@ -32,20 +32,20 @@ def test_lists_that_number_persons_each_for_itself_are_matched_by_identity(tmp_p
     assert found.name == tmp_path.name
 
 
-def test_lists_without_a_data_set_keep_their_numbers(tmp_path):
+def test_lists_without_a_data_set_are_matched_by_class_id(tmp_path):
     write_list_file(tmp_path / "a.txt", index_of(tmp_path / "q", 1, 2))
     write_list_file(tmp_path / "b.txt", index_of(tmp_path / "g", 1, 2, 2))
     found = read_query_and_gallery(tmp_path / "a.txt", tmp_path / "b.txt", "mine")
     assert (found.query.pids.tolist(), found.gallery.pids.tolist()) == ([1, 2], [1, 2, 2])
 
 
-def test_sets_of_one_name_are_told_apart(tmp_path):
+def test_sets_with_equal_names_get_unique_names(tmp_path):
     empty = index_of(tmp_path / "e")
     sets = [EvaluationSet(name, empty, empty) for name in ("dev.txt", "x", "dev.txt")]
     assert [each.name for each in named_sets(sets)] == ["dev.txt", "x", "dev.txt#2"]
 
 
-def test_sets_are_named_by_what_tells_them_apart(tmp_path):
+def test_sets_are_named_after_their_data_set(tmp_path):
     for name in ("market", "pku"):
         (tmp_path / name).mkdir()
         write_list_file(tmp_path / name / "dev.txt", index_of(tmp_path / name / "query", 1, 1))

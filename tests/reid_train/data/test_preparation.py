@@ -35,7 +35,7 @@ def test_official_split_writes_query_and_gallery_with_common_numbers(
     assert gallery_list.camids.tolist() == [1, 1, 2, 1, 2, 1, 2]
 
 
-def test_several_sources_are_domains_with_ids_held_out_of_each(
+def test_several_sources_are_domains_with_held_out_ids_each(
     write_people: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = write_people(tmp_path / "one" / "bounding_box_train", ids=4, each=2)
@@ -59,7 +59,7 @@ def test_several_sources_are_domains_with_ids_held_out_of_each(
     assert run(one, two, "--output", data, "--names", "a") == 2
     told = capsys.readouterr().err
     assert "held_out_ids must be one number, or 2, got 3" in told
-    assert "names must be one for each of the 2 sources, got 1" in told
+    assert "expected a name for each of the 2 sources, got 1" in told
 
 
 def test_sources_that_share_file_names_are_not_parts_of_one_data_set(
@@ -79,21 +79,21 @@ def test_sources_that_share_file_names_are_not_parts_of_one_data_set(
     assert (train.domain_names, sorted(set(train.camids.tolist()))) == (("Market-1501",), [1, 2])
 
 
-def test_unreadable_images_are_left_out_where_asked_and_listed(
+def test_unreadable_images_are_skipped_on_request_and_listed(
     write_people: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = write_people(tmp_path / "bounding_box_train", ids=4, each=2)
     (source / "0003_c1s1_000000_01.jpg").write_bytes(b"no picture")
     arguments = (source, "--output", tmp_path / "data", "--held_out_ids", 0)
     assert run(*arguments) == 2
-    assert "--skip_unreadable leaves them out" in capsys.readouterr().err
+    assert "--skip_unreadable skips them" in capsys.readouterr().err
     assert run(*arguments, "--skip-unreadable") == 0
-    assert "left out: " in (out := capsys.readouterr().out)
+    assert "skipped: " in (out := capsys.readouterr().out)
     assert "0003_c1s1_000000_01.jpg: not a readable image" in out
     assert len(read_list_file(tmp_path / "data" / "train.txt")) == 7
 
 
-def test_a_pattern_names_cameras_and_unknown_ones_are_said(
+def test_a_pattern_gives_cameras_and_unknown_ones_give_a_note(
     write_people: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = write_people(tmp_path / "own", ids=4, each=2)

@@ -1,4 +1,4 @@
-"""The validator finds what was planted; training sets that cannot work are refused in one line."""
+"""The validator finds planted faults; unusable training sets are refused in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reid_train.data.validation import check_training, index_statistics, validat
 
 
 def make(folder: Path, rows: list[tuple[int, int]], first: int = 0) -> ImageIndex:
-    """Write an image for each (person, camera), its pixels different from all others."""
+    """Write one image per (person, camera), each with different pixels."""
     folder.mkdir(exist_ok=True)
     paths = []
     for row, (pid, _) in enumerate(rows):
@@ -27,7 +27,7 @@ def make(folder: Path, rows: list[tuple[int, int]], first: int = 0) -> ImageInde
 ROWS = [(1, 1), (1, 2), (1, 2), (4, 1), (4, 1), (9, 3), (0, 1), (-1, 2), (-1, 2)]
 
 
-def test_statistics_count_persons_junk_and_cameras_apart(tmp_path: Path) -> None:
+def test_statistics_count_persons_junk_and_cameras_separately(tmp_path: Path) -> None:
     of = index_statistics(make(tmp_path / "a", ROWS))
     assert (of.images, of.ids, of.cameras) == (6, 3, 3)
     assert (of.fewest, of.median, of.most) == (1, 2.0, 3)
@@ -35,7 +35,7 @@ def test_statistics_count_persons_junk_and_cameras_apart(tmp_path: Path) -> None
     assert (of.junk, of.distractors) == (2, 1)
 
 
-def test_statistics_of_nothing_and_of_unknown_cameras() -> None:
+def test_statistics_without_images_and_with_unknown_cameras() -> None:
     of = index_statistics(empty_index())
     assert (of.images, of.ids, of.cameras, of.fewest, of.median, of.most) == (0, 0, 0, 0, 0.0, 0)
     of = index_statistics(ImageIndex((Path("a"), Path("b")), np.array([3, 3]), np.array([0, 0])))
@@ -123,7 +123,7 @@ def index_of(*pids: int) -> ImageIndex:
         ),
     ],
 )
-def test_training_that_cannot_work_is_refused_in_one_line(
+def test_an_unusable_training_set_is_refused_in_one_line(
     index: ImageIndex, settings: dict[str, int], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as error:
@@ -131,6 +131,6 @@ def test_training_that_cannot_work_is_refused_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_training_that_works_is_not_refused() -> None:
+def test_a_usable_training_set_is_accepted() -> None:
     check_training(index_of(1, 1, 2), class_dim=2, samples_each_class=2)
     check_training(index_of(1, 1, 2), class_dim=1000)

@@ -1,4 +1,4 @@
-"""Data sets by their layout: names, folders of persons, patterns, label files, official splits."""
+"""Layouts of data sets: names, one folder per person, patterns, label files, official splits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reid_train.evaluation.features import list_images
 
 
 def make_images(folder: Path, *names: str) -> Path:
-    """Write a small image of its own colour under each name, folders in it included."""
+    """Write a small image of a different colour under each name, which may contain folders."""
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def columns(index: ImageIndex) -> tuple[tuple[str, ...], list[int], list[int]]:
     ],
 )
 @pytest.mark.parametrize("upper", [False, True])
-def test_each_public_data_set_is_known_by_its_names(
+def test_each_public_data_set_is_recognised_by_its_names(
     tmp_path: Path, dataset: str, names: list[str], pids: list[int], camids: list[int], upper: bool
 ) -> None:
     if upper:
@@ -62,14 +62,14 @@ def test_each_public_data_set_is_known_by_its_names(
     assert columns(index) == ((dataset,), pids, camids)
 
 
-def test_two_data_sets_with_borrowed_names_are_known_by_their_folders(tmp_path: Path) -> None:
+def test_two_data_sets_with_borrowed_names_are_recognised_by_their_folders(tmp_path: Path) -> None:
     cloned = make_images(tmp_path / "ClonedPerson" / "train", "0_s00_c00_f0001.jpg")
     assert read_dataset(cloned).domain_names == ("ClonedPerson",)
     test = make_images(tmp_path / "MSMT17_V1" / "test", "0000/0000_000_01_0303morning_0015_0.jpg", "1/a.txt")
-    assert read_dataset(test).domain_names == ("MSMT17-test",)  # persons are counted from 0 there too
+    assert read_dataset(test).domain_names == ("MSMT17-test",)  # persons are numbered from 0 there too
 
 
-def test_upper_case_endings_and_leftovers_of_systems_are_read_alike_by_all(tmp_path: Path) -> None:
+def test_all_readers_accept_upper_case_suffixes_and_ignore_leftovers(tmp_path: Path) -> None:
     names = [
         f"200{pid}_c{camera}s1_000001_01.{'JPG' if camera == 2 else 'jpg'}"
         for pid in (1, 2)
@@ -86,7 +86,7 @@ def test_upper_case_endings_and_leftovers_of_systems_are_read_alike_by_all(tmp_p
     assert list_images(folder) == image_files_below(folder) == image_files(folder) == list(index.paths)
 
 
-def test_one_folder_a_person_gives_numbers_that_are_the_same_in_every_folder(tmp_path: Path) -> None:
+def test_folders_of_one_person_have_the_same_number_everywhere(tmp_path: Path) -> None:
     names = make_images(tmp_path / "names", "ann/1.jpg", "ann/2.JPG", "bob/x.png", "__MACOSX/y.png")
     index = read_dataset(names)
     assert (index.domain_names, index.camids.tolist()) == (("names",), [0, 0, 0])
@@ -99,16 +99,18 @@ def test_one_folder_a_person_gives_numbers_that_are_the_same_in_every_folder(tmp
     assert columns(read_dataset(numbers)) == (("shop/train",), [7, 12], [0, 0])
     market = make_images(tmp_path / "m", "2/0002_c1s1_000451_03.jpg", "7/0007_c3s2_000001_01.jpg")
     assert columns(read_dataset(market)) == (("Market-1501",), [2, 7], [1, 3])
-    with pytest.raises(ValueError, match="two folders are of one number"):
+    with pytest.raises(ValueError, match="two folders have the same number"):
         read_dataset(make_images(tmp_path / "twice", "7/1.jpg", "007/2.jpg"))
 
 
-def test_folders_that_are_no_persons_are_refused(tmp_path: Path) -> None:
+def test_folders_that_are_not_persons_are_refused(tmp_path: Path) -> None:
     make_images(tmp_path / "a", "one/0002_c1s1_000451_03.jpg", "two/0002_c3s2_000001_01.jpg")
-    with pytest.raises(ValueError, match="folders are not one for each person, as the Market-1501 names"):
+    with pytest.raises(ValueError, match="one folder per person, but the Market-1501 file names contradict"):
         read_dataset(tmp_path / "a")
     make_images(tmp_path / "b", "images_labeled/1_001_1_01.png", "images_detected/1_001_1_01.png")
-    with pytest.raises(ValueError, match="several folders of images, name one of images_detected, images_l"):
+    with pytest.raises(
+        ValueError, match="several folders of images, expected one of them: images_detected, images_l"
+    ):
         read_dataset(tmp_path / "b")
 
 
@@ -125,13 +127,13 @@ def test_a_pattern_gives_persons_and_cameras(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        (r"(\d+)_", "pattern must name the group pid"),
+        (r"(\d+)_", "pattern must have the group pid"),
         (r"(?P<pid>\d+)_(?P<colour>\d+)", "got .* with colour, pid"),
         (r"(?P<pid>\d+", "not a regular expression"),
         (r"(?P<pid>\d{5})", r"000_45\.bmp: its path in .* must match the pattern"),
     ],
 )
-def test_a_pattern_that_does_not_do_is_refused(tmp_path: Path, pattern: str, message: str) -> None:
+def test_an_invalid_pattern_is_refused(tmp_path: Path, pattern: str, message: str) -> None:
     viper = make_images(tmp_path / "viper", "cam_a/000_45.bmp")
     with pytest.raises(ValueError, match=message):
         read_dataset(viper, pattern=pattern)
@@ -148,13 +150,13 @@ def vehicles(tmp_path: Path) -> Path:
     return root
 
 
-def test_vehicle_id_is_read_by_its_lists_and_not_taken_for_cuhk01(vehicles: Path, tmp_path: Path) -> None:
+def test_vehicle_id_is_read_by_its_lists_and_not_as_cuhk01(vehicles: Path, tmp_path: Path) -> None:
     for source in (vehicles, vehicles / "image"):
         assert columns(read_dataset(source)) == (("VehicleID",), [1, 1, 4, 8, 8, 8], [0] * 6)
     split = read_official_split(vehicles)
     assert [len(part) for part in (split.train, split.query, split.gallery)] == [3, 2, 1]
     bare = make_images(tmp_path / "bare", *[f"000000{number}.jpg" for number in range(1, 7)])
-    with pytest.raises(ValueError, match=r"0000001\.jpg is not named as in"):
+    with pytest.raises(ValueError, match=r"0000001\.jpg is not a name of"):
         read_dataset(bare)
     (vehicles / "image" / "0000004.jpg").unlink()
     with pytest.raises(FileNotFoundError, match="1 of 6 images that its lists name are missing"):
@@ -178,7 +180,7 @@ def test_official_split_of_folders(tmp_path: Path, dataset: str) -> None:
     assert identities(split.query) == {(dataset, 3)}
 
 
-def test_official_split_of_msmt17_is_that_of_its_lists(tmp_path: Path) -> None:
+def test_official_split_of_msmt17_follows_its_lists(tmp_path: Path) -> None:
     name = "{0:04d}/{0:04d}_{1:03d}_{2:02d}_0303morning_0015_0.jpg"
     train = [name.format(0, 0, 1), name.format(1, 0, 2)]
     test = [name.format(0, 0, 3), name.format(0, 1, 4), name.format(5, 0, 3)]
@@ -197,7 +199,7 @@ def test_official_split_of_msmt17_is_that_of_its_lists(tmp_path: Path) -> None:
         read_official_split(root)
 
 
-def test_official_split_of_cuhk03_is_that_of_its_matlab_file(tmp_path: Path) -> None:
+def test_official_split_of_cuhk03_follows_its_matlab_file(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     names = ["1_001_1_01.png", "1_002_1_01.png", "1_002_2_06.png", "2_001_1_01.png"]
@@ -211,8 +213,8 @@ def test_official_split_of_cuhk03_is_that_of_its_matlab_file(tmp_path: Path) -> 
     assert [part.camids.tolist() for part in (split.query, split.gallery)] == [[1], [2, 3]]
 
 
-def test_without_an_official_split_what_would_do_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no official split is known for it; expected folders bounding"):
+def test_a_missing_official_split_names_the_expected_layouts(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no known official split; expected folders bounding"):
         read_official_split(make_images(tmp_path / "campus", "0001001.png"))
     with pytest.raises(FileNotFoundError, match="no such folder"):
         read_official_split(tmp_path / "none")
