@@ -85,8 +85,8 @@ class Painted:
     Attributes:
         image: ``(h, w, 3)`` BGR.
         mask: ``(h, w)`` 1 where the figure is, else 0.
-        left: column of the first pixel in the picture; may lie outside.
-        top: row of the first pixel in the picture; may lie outside.
+        left: column of the first pixel in the image; may lie outside.
+        top: row of the first pixel in the image; may lie outside.
     """
 
     image: Image

@@ -105,7 +105,7 @@ def paint_frame(
         seen = owner == track_id
         whole = box / SUPERSAMPLING
         inside = clip(whole[None], height, width)[0]
-        # Somebody of whom less than a quarter is in the picture is not annotated.
+        # Somebody of whom less than a quarter is in the image is not annotated.
         share = np.prod(inside[2:] - inside[:2]) / np.prod(whole[2:] - whole[:2])
         if share >= 0.25:
             rows.append((track_id, inside, extent(seen) / SUPERSAMPLING, seen.sum() / figure.mask.sum()))
@@ -119,7 +119,7 @@ def paint_frame(
 
 
 def put(canvas: Image, owner: NDArray[np.uint8], layer: Painted | Prop, track_id: int) -> None:
-    """Paint a layer over the picture, cut to it; modifies ``canvas`` and ``owner``."""
+    """Paint a layer over the image, cut to it; modifies ``canvas`` and ``owner``."""
     height, width = layer.mask.shape
     top, left = max(layer.top, 0), max(layer.left, 0)
     bottom = min(layer.top + height, canvas.shape[0])

@@ -29,30 +29,30 @@ def make_gif(
         OSError: the video can't be opened or the GIF not be written.
         ValueError: the video ends before ``start``.
     """
-    pictures: list[NDArray[np.uint8]] = []
-    with open_source(video) as frames:
-        rate = frames.fps or 25.0
-        for frame in frames:
+    kept: list[NDArray[np.uint8]] = []
+    with open_source(video) as source:
+        rate = source.fps or 25.0
+        for frame in source:
             now = (frame.number - 1) / rate - start
             if now >= seconds - 1e-6:
                 break
-            if frame.image is None or now < len(pictures) / fps - 1e-6:
+            if frame.image is None or now < len(kept) / fps - 1e-6:
                 continue
             height = round(frame.image.shape[0] * width / frame.image.shape[1])
             small = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)[..., ::-1]
-            if pictures:
-                moved = cv2.absdiff(small, pictures[-1]).max(axis=2, keepdims=True) >= STILL
-                small = np.where(moved, small, pictures[-1])
-            pictures.append(small.astype(np.uint8))
-    if not pictures:
+            if kept:
+                moved = cv2.absdiff(small, kept[-1]).max(axis=2, keepdims=True) >= STILL
+                small = np.where(moved, small, kept[-1])
+            kept.append(small.astype(np.uint8))
+    if not kept:
         raise ValueError(f"{video}: no frame after {start:g} seconds")
     # One palette for all frames and no dithering: what stands still is then stored once.
-    images = [Image.fromarray(picture) for picture in pictures]
+    images = [Image.fromarray(frame) for frame in kept]
     palette = images[len(images) // 2].quantize(colors)
     first, *rest = (one.quantize(palette=palette, dither=Image.Dither.NONE) for one in images)
     output.parent.mkdir(parents=True, exist_ok=True)
     first.save(output, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, optimize=True)
-    return len(pictures)
+    return len(kept)
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ class Camera:
     """A camera 2.8 m above the ground that looks along Z, with the horizon in the upper third.
 
     Attributes:
-        height: of the picture in pixels.
-        width: of the picture in pixels.
+        height: of the image in pixels.
+        width: of the image in pixels.
     """
 
     height: int
@@ -64,8 +64,8 @@ class Prop:
         z: depth in metres, for painting from back to front.
         image: ``(h, w, 3)`` BGR.
         mask: ``(h, w)`` 1 where the thing is, else 0.
-        left: column of the first pixel in the picture.
-        top: row of the first pixel in the picture.
+        left: column of the first pixel in the image.
+        top: row of the first pixel in the image.
     """
 
     z: float
@@ -95,15 +95,15 @@ def paint_background(camera: Camera, rng: np.random.Generator) -> Image:
     x = (column - 0.5 * width) / scale
     y = np.where(ground, 0.0, 2.8 - (row - horizon) / scale)
 
-    picture = np.where(ground[..., None], ground_color(x, z, rng), house_color(x, y, rng))
+    pixels = np.where(ground[..., None], ground_color(x, z, rng), house_color(x, y, rng))
     grain = cv2.GaussianBlur(rng.normal(0, 9, (height, width)), (0, 0), 1.2 * SUPERSAMPLING)
-    picture = picture * (1 + grain[..., None] / 60)
+    pixels = pixels * (1 + grain[..., None] / 60)
     # Darker towards the corners and, on the houses, towards their foot: what a lens and daylight do.
     radius = np.hypot((column / width - 0.5) * 1.2, row / height - 0.55)
-    picture *= (1.06 - 0.35 * radius**2)[..., None]
-    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    pixels *= (1.06 - 0.35 * radius**2)[..., None]
+    pixels = np.clip(pixels, 0, 255).astype(np.uint8)
     shade = np.where(ground & (z > HOUSES - 1.1), 0.72, 1.0)
-    return np.asarray(picture * shade[..., None], dtype=np.uint8)
+    return np.asarray(pixels * shade[..., None], dtype=np.uint8)
 
 
 def ground_color(
@@ -254,7 +254,7 @@ def paint_car(canvas: Image, camera: Camera, x: float, z: float, color: Color) -
 
 def paint_van(canvas: Image, camera: Camera, x: float, z: float) -> None:
     """A delivery van seen from the side, 4.3 m long and 2.1 m high; ``x`` is its middle."""
-    # The roof is seen from above: the far edge of the top lies a little higher in the picture.
+    # The roof is seen from above: the far edge of the top lies a little higher in the image.
     roof = camera.project(
         [[x - 2.1, 2.1, z], [x + 0.9, 2.1, z], [x + 0.9, 2.1, z + 1.7], [x - 2.1, 2.1, z + 1.7]]
     )
@@ -299,7 +299,7 @@ def paint_column(canvas: Image, camera: Camera, x: float, z: float) -> None:
 
 
 def paint_lamp(canvas: Image, camera: Camera, x: float, z: float) -> None:
-    """A lamp post that leaves the picture at the top."""
+    """A lamp post that leaves the image at the top."""
     paint_polygon(
         canvas, camera, z, [[x - 0.11, 0], [x - 0.09, 0.5], [x + 0.09, 0.5], [x + 0.11, 0]], (58, 62, 60)
     )

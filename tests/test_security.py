@@ -142,7 +142,7 @@ def test_a_sequence_cannot_name_its_results_out_of_the_folder(
     assert not Path("out").exists()
 
 
-def test_a_sequence_cannot_name_pictures_outside_of_its_folder(tmp_path: Path) -> None:
+def test_a_sequence_cannot_name_images_outside_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "seq").mkdir()
     for value in ("..", str(tmp_path), "../other", "\0"):
         (tmp_path / "seq" / "seqinfo.ini").write_text(f"[Sequence]\nimDir={value}\n")

@@ -160,7 +160,7 @@ def scoring(name: str, truth: Path, tracked: str, *options: str) -> Case:
     )
 
 
-PICTURES = ("--save-video", "tracks.mp4", "--save-crops", "crops", "--report", "report.html")
+IMAGES = ("--save-video", "tracks.mp4", "--save-crops", "crops", "--report", "report.html")
 
 
 def cases(inputs: Path, sequences: Sequence[Path], length: int, model: Path) -> Iterator[Case]:
@@ -170,8 +170,8 @@ def cases(inputs: Path, sequences: Sequence[Path], length: int, model: Path) -> 
     prepare_people(inputs / "street.mp4", street / "gt" / "gt.txt", people)
     clip = Path("../../inputs/street.mp4")
     found, truth = Path("../../inputs/street/det/det.txt"), Path("../../inputs/street/gt/gt.txt")
-    yield tracking("demo", clip, found, *PICTURES)
-    yield tracking("demo strong", clip, found, "--preset", "strong", *PICTURES)
+    yield tracking("demo", clip, found, *IMAGES)
+    yield tracking("demo strong", clip, found, "--preset", "strong", *IMAGES)
     yield tracking("demo motion", clip, found, "--preset", "motion", "--reid", "none")
     yield tracking("demo offline", clip, found, "--offline")
     yield scoring("demo eval", truth, "demo")
@@ -188,7 +188,7 @@ def cases(inputs: Path, sequences: Sequence[Path], length: int, model: Path) -> 
         target = inputs / name
         frames = prepare_sequence(source, target, length)
         place = Path("../../inputs") / name
-        options = PICTURES if frames else ("--reid", "none")
+        options = IMAGES if frames else ("--reid", "none")
         yield tracking(name, place, place / "det" / "det.txt", *options)
         yield tracking(f"{name} strong", place, place / "det" / "det.txt", "--preset", "strong", *options)
         if (target / "gt" / "gt.txt").is_file():

@@ -50,7 +50,7 @@ class Sequence:
         frames: detections of every frame, by falling confidence.
         truth: ground truth.
         last_frame: frames from 1 to here are counted.
-        size: height and width of the picture.
+        size: height and width of the image.
         frame_rate: frames a second.
         max_cosine_distance: the threshold that belongs to the embeddings.
         camera_motion: ``(2, 3)`` map from the frame before, for each frame; None where there are no images.

@@ -4,7 +4,7 @@
 
 Needs numpy and whichever of deep-sort-realtime, norfair, trackers (with supervision) and boxmot are
 installed there; the others are skipped with a line that says why. Every tracker runs with the defaults of its
-class, but for this: camera motion from pictures is off, because no tracker here gets pictures; and where a
+class, but for this: camera motion from images is off, because no tracker here gets images; and where a
 threshold on the cosine distance means the same as ours (deep-sort-realtime, norfair), it is the data set's.
 """
 

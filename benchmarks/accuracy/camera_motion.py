@@ -1,15 +1,15 @@
-"""What it brings to know the camera's motion, and what finding it in the pictures costs.
+"""What it brings to know the camera's motion, and what finding it in the images costs.
 
 PETS09-S2L1, frames 1 to 400, its camera still; and the same seen through a window of 480x360 that moves over
-the pictures: `pan` along a slow figure of eight, `shake` with jerks of 6 pixels (standard deviation) besides.
+the images: `pan` along a slow figure of eight, `shake` with jerks of 6 pixels (standard deviation) besides.
 Boxes of detections and truth move along; those whose centre leaves the window are dropped. Then the few
-pictures of MOT17 that are at hand: how far true boxes overlap those of the frame before, and do when these
+images of MOT17 that are at hand: how far true boxes overlap those of the frame before, and do when these
 are carried along by the motion found.
 
     python benchmarks/accuracy/camera_motion.py --data DATA
 
-`wrong`: how far off the corners of the picture are after the motion found, mean, in pixels. ms: CPU
-milliseconds a frame of finding the motion in the pictures, one thread, pictures decoded before.
+`wrong`: how far off the corners of the image are after the motion found, mean, in pixels. ms: CPU
+milliseconds a frame of finding the motion in the images, one thread, images decoded before.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from deepsort_paddle.tracking.presets import PRESETS
 LENGTH, HEIGHT, WIDTH = 400, 360, 480
 
 
-def pictures(video: Path) -> list[NDArray[np.uint8]]:
+def images(video: Path) -> list[NDArray[np.uint8]]:
     """The first frames of a video."""
     capture = cv2.VideoCapture(str(video))
     frames = [np.asarray(capture.read()[1], np.uint8) for _ in range(LENGTH)]
@@ -49,7 +49,7 @@ def pictures(video: Path) -> list[NDArray[np.uint8]]:
 
 
 def ways() -> dict[str, NDArray[np.int64] | None]:
-    """Upper left corners of the window, ``(LENGTH, 2)``, by name; None is the whole picture."""
+    """Upper left corners of the window, ``(LENGTH, 2)``, by name; None is the whole image."""
     time_ = np.arange(LENGTH)
     pan = np.column_stack(
         [144 + 140 * np.sin(2 * np.pi * time_ / 160), 108 + 100 * np.sin(2 * np.pi * time_ / 80)]
@@ -147,17 +147,17 @@ def main() -> None:
     detections = tuple(by_confidence(found.get(n, Detections.empty())) for n in range(1, LENGTH + 1))
     truth = read_ground_truth(folder / "gt" / "gt.txt")
     whole = Sequence("PETS09-S2L1", detections, truth, LENGTH, (576, 768), 10.0)
-    frames = pictures(folder / "vtest.avi")
+    frames = images(folder / "vtest.avi")
     pairs = PRESETS["motion"]["min_camera_pairs"]
     for name, way in ways().items():
         scene = whole if way is None else seen_through(whole, way)
         moves, milliseconds, wrong = motions(frames, scene, way)
-        print(f"\n{name}: pictures {milliseconds:.2f} ms a frame, wrong by {wrong:.2f} pixels")
+        print(f"\n{name}: images {milliseconds:.2f} ms a frame, wrong by {wrong:.2f} pixels")
         table = Table(name, [scene])
         table.add("none", [tracked(scene, 0, None)])
         table.add("boxes", [tracked(scene, pairs, None)])
-        table.add("pictures", [tracked(scene, 0, moves)])
-        table.add("pictures, then boxes", [tracked(scene, pairs, moves)])
+        table.add("images", [tracked(scene, 0, moves)])
+        table.add("images, then boxes", [tracked(scene, pairs, moves)])
     print("\nIoU of people with themselves a frame earlier, as they were and carried along, ms a frame")
     for name in MOT17:
         plain, moved, milliseconds = carried(folder.parent / "MOT17-mini" / name)

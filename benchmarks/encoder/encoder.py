@@ -12,7 +12,7 @@ idle machine.
     python benchmarks/encoder/encoder.py weights/* --peers PEERS/bin/python  # other trackers' encoders
 
 float32 and, where CPU and folder have them, bfloat16 and int8. Cosines are with float32 in ONNX Runtime, on
---crops, a folder of pictures of people, or else on noise. Networks without a copy in ONNX get one for the
+--crops, a folder of images of people, or else on noise. Networks without a copy in ONNX get one for the
 time of the run, where paddle2onnx can make it.
 """
 
@@ -154,7 +154,7 @@ def speeds(
     return {name: sum(sizes) / float(np.median(times)) for name, times in spent.items()}
 
 
-def compare_libraries(name: str, folder: Path, rounds: int, pictures: Sequence[Path], threads: int) -> None:
+def compare_libraries(name: str, folder: Path, rounds: int, crop_files: Sequence[Path], threads: int) -> None:
     """Print a row for each library and precision."""
     size = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))["input"]
     shape = (size["height"], size["width"])
@@ -165,8 +165,8 @@ def compare_libraries(name: str, folder: Path, rounds: int, pictures: Sequence[P
     columns = [speeds(runs, shape, [batch], rounds * max(1, 16 // batch), clock) for batch in BATCHES]
     columns.append(speeds(runs, shape, rng.integers(1, 41, 12).tolist(), rounds, clock))
     crops = rng.integers(0, 256, (13, *shape, 3), np.uint8)
-    if pictures:
-        crops = np.stack([cv2.resize(cv2.imread(str(path)), shape[::-1]) for path in pictures])
+    if crop_files:
+        crops = np.stack([cv2.resize(cv2.imread(str(path)), shape[::-1]) for path in crop_files])
     rows = {library: run(crops) for library, run in runs.items()}
     plain = next(iter(rows.values()))
     for library in runs:
@@ -250,7 +250,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64, help="pixels, of --fresh")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1, help="of the networks; above 1 time on the wall")
-    parser.add_argument("--crops", type=Path, help="folder of pictures of people, for the cosines")
+    parser.add_argument("--crops", type=Path, help="folder of images of people, for the cosines")
     parser.add_argument("--every", type=int, default=40, help="take every Nth of --crops")
     parser.add_argument("--peers", type=Path, help="a Python with deep-sort-realtime, boxmot, torchvision")
     options = parser.parse_args()
@@ -261,7 +261,7 @@ def main() -> None:
     print(", ".join(map(installed, ("paddlepaddle", "onnxruntime", "openvino"))))
     if options.peers:
         compare_peers(options.peers, options.weights, options.rounds)
-    pictures = sorted(options.crops.glob("*.jpg"))[:: max(1, options.every)] if options.crops else []
+    crop_files = sorted(options.crops.glob("*.jpg"))[:: max(1, options.every)] if options.crops else []
     sizes = " | ".join(f"batch {batch}" for batch in BATCHES)
     print(f"| network | library | {sizes} | random 1 to 40 | least cosine with float32 |")
     print("|---" * (len(BATCHES) + 4) + "|", flush=True)
@@ -278,7 +278,7 @@ def main() -> None:
                 source.name if isinstance(source, Path) else source,
                 folder,
                 options.rounds,
-                pictures,
+                crop_files,
                 options.threads,
             )
 

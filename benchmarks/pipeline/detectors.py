@@ -31,7 +31,7 @@ PEDESTRIAN = 1
 def main() -> None:
     """Print one row of the table for each detector."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("source", help="video, folder of pictures or MOTChallenge sequence folder")
+    parser.add_argument("source", help="video, folder of images or MOTChallenge sequence folder")
     parser.add_argument("truth", help="its ground truth, MOTChallenge text")
     parser.add_argument("detectors", nargs="+", help="hog, .onnx files, PaddleDetection folders")
     parser.add_argument("--last", type=int, default=50, help="last frame to judge [50]")

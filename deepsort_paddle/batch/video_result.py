@@ -30,6 +30,10 @@ class VideoResult:
         files: files and folders written.
         counted: counts of lines and zones, one line each.
         persons: person of each track, the same number in all videos; None without ``identities``.
+
+    Example:
+        >>> VideoResult(name="street", source="cam1/street.mp4", status="done", frames=600, ids=14).ids
+        14
     """
 
     name: str

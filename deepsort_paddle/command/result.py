@@ -52,7 +52,14 @@ class RunResult:
         linked: ids that ``offline`` linked to other tracks: from the tracker's id to the id in the results.
         persons: person of each track, named by the id of its first track; None without ``identities``.
         people_interval: fewest and most people, with a probability of 0.9; None if unknown.
-        names: of persons who were given one in corrections.
+        names: names of persons that corrections gave, by person.
+
+    Example:
+        >>> result = RunResult(
+        ...     name="a", frames=2, frames_written=2, ids=(1, 3), elapsed=0.1, seconds={"read": 0.02}
+        ... )
+        >>> print(result.frames, "frames,", len(result.ids), "tracks")
+        2 frames, 2 tracks
     """
 
     name: str

@@ -112,28 +112,30 @@ def open_detector(
     download: bool = True,
     mirror: str | None = None,
 ) -> FileDetector | HogDetector | OnnxDetector | PaddleDetector:
-    """Open the detector that a name on the command line means.
+    """Open a detector by name, file or folder, as on the command line.
 
     Args:
         spec: ``yolox-nano``, ``yolox-tiny`` or ``yolox-s``, which are downloaded once; ``hog``, an ``.onnx``
             file, a folder with ``infer_cfg.yml``, or a MOTChallenge file (``.txt``, ``.csv``;
-            `detection_file` takes any name). A file or folder that exists goes before a name.
-        confidence: detections below it are dropped; None takes what suits the detector.
-        classes: numbers or names of classes to report; None takes people. HOG and files know only people.
+            `detection_file` accepts any suffix). An existing file or folder has precedence over a name.
+        confidence: detections below it are dropped; None uses the default of the detector.
+        classes: numbers or names of classes to report; None reports people. HOG and files only have people.
         class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``, for networks.
-        threads: CPU threads, for networks; None takes every core this process may use.
-        precision: ``float32``, which is what ``auto`` takes, or ``bfloat16``, for networks on a CPU.
-        download: whether a named detector may be downloaded where the cache lacks it.
-        mirror: the address to download from instead of the official one; None takes
-            ``DEEPSORT_PADDLE_MIRROR``.
+        threads: CPU threads, for networks; None uses all available cores.
+        precision: ``float32`` (also ``auto``) or ``bfloat16``, for networks on a CPU.
+        download: whether to download a named detector that is not in the cache.
+        mirror: address to download from; None uses ``DEEPSORT_PADDLE_MIRROR``, else the official address.
+
+    Returns:
+        A callable from frame number and image to `Detections`.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        DownloadError: a named detector cannot be downloaded; the message has its address and its place.
-        OSError: the file can't be opened.
+        DownloadError: a named detector cannot be downloaded; the message has its address and its path.
+        OSError: the file cannot be opened.
         ImportError: the detector needs Paddle, which is not installed.
-        ValueError: it is nothing of the kind, or an argument is wrong.
+        ValueError: it is not a detector, or an argument is invalid.
 
     Example:
         >>> detect = open_detector("yolox-nano", confidence=0.4)  # doctest: +SKIP

@@ -63,6 +63,9 @@ def open_source(
         start: seconds before which a video file need not be decoded: frames start at the last keyframe before
             it if the file has an exact index, else at the first frame.
 
+    Returns:
+        An iterator of frames, also a context manager.
+
     Raises:
         FileNotFoundError: the file or folder does not exist.
         OSError: the camera or stream cannot be opened.

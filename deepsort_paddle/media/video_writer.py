@@ -38,14 +38,24 @@ _DEFAULT_PRESET = {"preset": "veryfast", "x264-params": "subme=1:weightp=0"}
 
 
 class VideoWriter(CompletedOnExit):
-    """Writes BGR frames as H.264.
+    """Write BGR frames as H.264.
 
-    The size is that of the first frame; an odd side gets one more row or column, as 4:2:0 wants even ones,
-    and a later frame of another size is fitted into it. As a context manager the file takes its
-    name also after Ctrl-C; after any other error ``NAME.part`` stays.
+    The size is that of the first frame; an odd side is padded by one row or column, as 4:2:0 requires even
+    sides, and later frames of another size are fitted into it. As a context manager, the file is completed
+    also after Ctrl-C; after any other error ``NAME.part`` remains.
 
     Attributes:
         find_sound: called when the file is closed; returns its sound, or None for a silent video.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "grey.mp4"
+        ...     with VideoWriter(path, fps=25) as writer:
+        ...         writer.write(np.full((48, 64, 3), 128, np.uint8))
+        ...     path.is_file()
+        True
     """
 
     def __init__(
@@ -57,17 +67,17 @@ class VideoWriter(CompletedOnExit):
         preset: str | None = None,
         pixel_aspect: Fraction = _SQUARE,
     ) -> None:
-        """Prepare a file; it is made when the first frame is written.
+        """Prepare a file; it is created when the first frame is written.
 
         Args:
             path: ``.mp4``, ``.m4v`` or ``.mov``.
-            fps: frames per second; 30000 / 1001 and the like stay exact.
+            fps: frames per second; rates such as 30000 / 1001 stay exact.
             crf: x264's constant quality, 0 (lossless) to 51.
-            preset: x264's speed, ``ultrafast`` to ``placebo``; None: a little faster than ``veryfast``.
-            pixel_aspect: width over height of a pixel as a player is to show it.
+            preset: x264's speed, ``ultrafast`` to ``placebo``; None: slightly faster than ``veryfast``.
+            pixel_aspect: width / height of a pixel for playback.
 
         Raises:
-            ValueError: the file name's ending, or fps is not positive.
+            ValueError: the suffix is unknown, or fps is not positive.
         """
         self.path = Path(path)
         self.find_sound: Callable[[], Sound | None] = lambda: None

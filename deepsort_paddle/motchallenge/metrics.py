@@ -134,17 +134,20 @@ def prepare_sequence(
 ) -> PreparedSequence:
     """Apply MOTChallenge's rules and compare all boxes, frame by frame.
 
-    MOT16, MOT17 and MOT20: the considered pedestrians (class 1, flag not 0) are evaluated; a result that the
-    best assignment at IoU 0.5 puts on a distractor is left out. MOT15: the ground truth has no
-    classes; boxes with flag 0 are left out.
+    MOT16, MOT17 and MOT20: the considered pedestrians (class 1, flag not 0) are evaluated; results that the
+    best assignment at IoU 0.5 matches to a distractor are ignored. MOT15: the ground truth has no classes;
+    boxes with flag 0 are ignored.
 
     Args:
         name: name of the sequence.
         ground_truth: rows of a gt.txt.
         results: rows of a tracker's output; every row counts as a person, whatever its class.
-        benchmark: rules to apply; None takes `guess_benchmark`.
-        frames: first and last frame number to count; None takes those from the first to the last row of
-            the ground truth. Rows outside are ignored.
+        benchmark: rules to apply; None uses `guess_benchmark`.
+        frames: first and last frame number to evaluate; None uses those of the ground truth. Other rows are
+            ignored.
+
+    Returns:
+        The sequence, ready for `evaluate`.
 
     Raises:
         ValueError: the range is empty, the benchmark is unknown, or an id occurs twice in a frame.
@@ -192,17 +195,22 @@ def prepare_sequence(
 
 
 def evaluate(sequences: Sequence[PreparedSequence], *, clear: ClearSource = "motmetrics") -> Evaluation:
-    """Count all measures, for each sequence and overall.
+    """Compute all metrics, per sequence and overall.
 
     Args:
-        sequences: at least one.
-        clear: whose rules count the CLEAR and identity measures. The two differ where somebody is found again
-            after a gap and several tracks fit: motmetrics prefers the track that the person last had,
-            TrackEval only the one of the frame before. They also differ a little in fragmentations and,
-            at exactly 80 %, in mostly tracked.
+        sequences: at least one sequence.
+        clear: whose rules to use for the CLEAR and identity metrics. They differ if several tracks fit a
+            person
+            who is found again after a gap: motmetrics prefers the person's last track, TrackEval only the
+                track
+            of the previous frame. They also differ slightly in fragmentations and, at exactly 80 %, in mostly
+            tracked.
+
+    Returns:
+        The scores.
 
     Raises:
-        ValueError: there is no sequence, or ``clear`` is neither of the two.
+        ValueError: there is no sequence, or ``clear`` is unknown.
     """
     if not sequences:
         raise ValueError("sequences must hold at least one sequence")

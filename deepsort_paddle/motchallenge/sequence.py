@@ -18,18 +18,26 @@ LARGEST = 10_000_000  # of any number in seqinfo.ini: frames of four days at 30 
 
 @dataclass(frozen=True, slots=True)
 class SequenceInfo:
-    """A MOTChallenge sequence folder.
+    r"""A MOTChallenge sequence folder.
 
     Attributes:
         folder: the sequence folder.
         name: ``name`` of ``seqinfo.ini``, else the folder's.
-        frame_rate: frames per second; None when ``seqinfo.ini`` is absent or silent, as for the next three.
+        frame_rate: frames per second from ``seqinfo.ini``; None if unknown, as for the next three.
         length: number of frames.
         width: of the frames in pixels.
         height: of the frames in pixels.
-        images: the folder with the images; None if there is none.
-        detections: ``det/det.txt``; None when absent.
-        ground_truth: ``gt/gt.txt``; None when absent.
+        images: the folder with the images; None if missing.
+        detections: ``det/det.txt``; None if missing.
+        ground_truth: ``gt/gt.txt``; None if missing.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "seqinfo.ini").write_text("[Sequence]\nname=street\nseqLength=600\n")
+        ...     info = SequenceInfo.read(folder)
+        >>> info.name, info.length, info.frame_rate
+        ('street', 600, None)
     """
 
     folder: Path
@@ -44,7 +52,13 @@ class SequenceInfo:
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
-        """Read ``seqinfo.ini``, where there is one, and look what the folder holds.
+        """Read ``seqinfo.ini``, if it exists, and find the files of the folder.
+
+        Args:
+            folder: the sequence folder.
+
+        Returns:
+            The description.
 
         Raises:
             FileNotFoundError: there is no such folder.

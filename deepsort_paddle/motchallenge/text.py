@@ -83,24 +83,30 @@ class TrackRecords:
 
 
 def read_detections(path: str | Path) -> dict[int, Detections]:
-    """Detections of a MOTChallenge ``det.txt`` by frame number; frames without any are absent.
+    """Read the detections of a MOTChallenge ``det.txt``.
 
-    Columns are frame, id (ignored), left, top, width, height and, if there are more, confidence. Columns
-    8 to 10 (world coordinates) are ignored. Columns from the 11th on, if any, are an embedding, the layout
-    in which DeepSORT's authors published theirs. Rows of a frame keep the file's order; class_id is 0.
+    Columns are frame, id (ignored), left, top, width, height and optionally confidence. Columns 8 to 10
+    (world coordinates) are ignored. Columns from the 11th on are an embedding, the layout in which DeepSORT's
+    authors published theirs. Rows of a frame keep the file's order; class_id is 0.
 
     The rows of PaddleDetection's detection files (``frame,left,top,width,height,score,class``, 0-based) are
-    recognised and read too, with a warning.
+    recognised and read with a warning.
 
-    Confidence: a file without the column, or with -1 throughout (the format's 'not known'), gets 1.
-    Otherwise values are clipped to [0, 1] with a warning, as detectors with open-ended scores (DPM, ACF)
-    exist: a threshold between 0 and 1 then acts as it would on the raw scores.
+    Confidence: without the column, or with -1 throughout ('unknown' in this format), it is 1. Otherwise
+    values are clipped to [0, 1] with a warning, as some detectors (DPM, ACF) have unbounded scores: a
+    threshold between 0 and 1 then acts as it would on the raw scores.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Detections by frame number; frames without detections are absent.
 
     Raises:
-        OSError: the file can't be read.
-        ValueError: wrong or varying number of columns, text that is no number, NaN, a negative
-            width or height, a value beyond 1e9, a frame number that is not a whole number from 1 to ten
-            million. Names file and line.
+        OSError: the file cannot be read.
+        ValueError: a wrong or varying number of columns, text that is not a number, NaN, a negative width or
+            height, a value beyond 1e9, or a frame number that is not a whole number from 1 to ten million.
+            The message has file and line.
     """
     table, lines = read_table(path)
     if table.shape[1] == _EMBEDDING_START + 1:
@@ -140,16 +146,22 @@ def read_tracks(path: str | Path) -> TrackRecords:
 
 
 def read_ground_truth(path: str | Path) -> TrackRecords:
-    """Ground truth of MOT16 and later (8 or 9 columns, with class and visibility), of MOT15, or of VisDrone.
+    """Read the ground truth of MOT16 and later (8 or 9 columns with class and visibility), MOT15 or VisDrone.
 
-    Ten columns are the layout of MOT15, whose last three are world coordinates, so that everything is a fully
-    visible pedestrian; unless the last three are the class and visibility of MOT16 and a placeholder, or
-    VisDrone's category, truncation and occlusion. VisDrone's categories become MOTChallenge classes, with a
-    warning.
+    Ten columns are the layout of MOT15: the last three are world coordinates, and every row is a fully
+    visible pedestrian. But if the last three are the class and visibility of MOT16 and a placeholder, or
+    VisDrone's category, truncation and occlusion, they are used. VisDrone's categories are converted to
+    MOTChallenge classes with a warning.
+
+    Args:
+        path: the file.
+
+    Returns:
+        One row per box.
 
     Raises:
-        OSError: the file can't be read.
-        ValueError: as for `read_tracks`, or a class that is no whole number.
+        OSError: the file cannot be read.
+        ValueError: as for `read_tracks`, or a class is not a whole number.
     """
     table, lines = read_table(path)
     table = truth_as_motchallenge(table, path)

@@ -34,4 +34,11 @@ class Output(Protocol):
 
 
 class StopTracking(Exception):  # noqa: N818 (nothing is wrong)
-    """Raised by an output or a callback to end a run after the current frame; outputs are complete."""
+    """Raised by an output or a callback to end a run after the current frame; outputs are complete.
+
+    Example:
+        >>> def stop_at_100(tracked):
+        ...     if tracked.frame.number == 100:
+        ...         raise StopTracking
+        >>> # track_video("street.mp4", on_frame=stop_at_100)
+    """

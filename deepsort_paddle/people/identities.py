@@ -76,9 +76,12 @@ def find_identities(
     """Join the tracks of one or several videos to persons.
 
     Args:
-        indexes: of the videos, all of one model.
-        min_probability: of a join, in (0, 1).
-        answers: what a person has said of pairs of tracks; rows of all indexes, one after the other.
+        indexes: indexes of the videos, all of one model.
+        min_probability: smallest probability of a join, in (0, 1).
+        answers: a user's answers about pairs of tracks; rows are those of the concatenated indexes.
+
+    Returns:
+        The person of each track, in the order of the concatenated indexes.
 
     Raises:
         ValueError: ``min_probability`` is not in (0, 1), or the embeddings are of different sizes.

@@ -164,9 +164,16 @@ class TrackIndex:
         names: by person; those that corrections gave.
 
     Example:
-        >>> index = TrackIndex.read("camera1.sqlite")  # doctest: +SKIP
-        >>> len(index), len(set(index.persons.tolist()))  # doctest: +SKIP
-        (24, 14)
+        >>> import tempfile
+        >>> from deepsort_paddle import TrackIndexWriter
+        >>> from deepsort_paddle.people.model import ReidModel
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "camera1.sqlite"
+        ...     with TrackIndexWriter(path, model=ReidModel("toy", "", 0.3), name="camera1"):
+        ...         pass  # a run without frames
+        ...     index = TrackIndex.read(path)
+        >>> len(index), str(index.meta.model)
+        (0, 'toy (no checksum)')
     """
 
     path: Path

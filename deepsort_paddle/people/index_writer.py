@@ -59,16 +59,25 @@ class _Track:
 
 
 class TrackIndexWriter:
-    """Writes a `TrackIndex` while a video is tracked.
+    """Write a `TrackIndex` while a video is tracked.
 
-    Moments are of detected boxes only. A frame in which a track was reported without a detection still
-    counts as one in which it was there, so that no two tracks of a frame become one person.
+    Moments only come from detected boxes. Frames in which a track was reported without a detection still
+    count as frames of the track, so that two tracks of one frame never become one person.
 
     Example:
-        >>> writer = TrackIndexWriter("a.sqlite", model=model, name="a")  # doctest: +SKIP
-        >>> with writer:  # doctest: +SKIP
-        ...     for tracked in track_frames(source, detect, encoder, DeepSort()):
-        ...         writer.write(tracked)
+        >>> import tempfile
+        >>> from deepsort_paddle import DeepSort, Detections, Frame, TrackIndex, track_frames
+        >>> from deepsort_paddle.people.model import ReidModel
+        >>> found = Detections.of([[10, 20, 40, 100]], embeddings=np.eye(1, 4))
+        >>> frames = [Frame(number, None, number / 10) for number in range(1, 6)]
+        >>> tracked_frames = track_frames(frames, lambda number, image: found, None, DeepSort())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "camera1.sqlite"
+        ...     with TrackIndexWriter(path, model=ReidModel("toy", "", 0.3), name="camera1") as writer:
+        ...         for tracked in tracked_frames:
+        ...             writer.write(tracked)
+        ...     TrackIndex.read(path).ids.tolist()
+        [1]
     """
 
     def __init__(

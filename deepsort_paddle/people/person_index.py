@@ -102,12 +102,21 @@ class PersonIndex:
         model: that all embeddings come from.
 
     Example:
-        >>> people = PersonIndex.open(["cameras/"])  # doctest: +SKIP
-        >>> query = people.embeddings_of("cameras/door.sqlite", track=7)  # doctest: +SKIP
-        >>> for hit in people.search(query).hits:  # doctest: +SKIP
+        >>> import tempfile
+        >>> from deepsort_paddle import DeepSort, Detections, Frame, TrackIndexWriter, track_frames
+        >>> from deepsort_paddle.people.model import ReidModel
+        >>> found = Detections.of([[10, 20, 40, 100]], embeddings=np.eye(1, 4))
+        >>> frames = [Frame(number, None, number / 10) for number in range(1, 6)]
+        >>> tracked_frames = track_frames(frames, lambda number, image: found, None, DeepSort())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "door.sqlite"
+        ...     with TrackIndexWriter(path, model=ReidModel("toy", "", 0.3), name="door") as writer:
+        ...         for tracked in tracked_frames:
+        ...             writer.write(tracked)
+        ...     people = PersonIndex.open([folder])
+        >>> for hit in people.search(np.eye(1, 4, dtype=np.float32)).hits:
         ...     print(hit.video, hit.track, round(hit.distance, 2))
-        door 7 0.05
-        yard 12 0.21
+        door 1 0.0
     """
 
     def __init__(self, indexes: Sequence[TrackIndex]) -> None:

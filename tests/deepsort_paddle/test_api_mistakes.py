@@ -105,7 +105,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: class_ids(0, ["person", "car"]),  # type: ignore[arg-type]
         "classes must be a list of names or numbers, got 0",
     ),
-    "pictures as frames": (
+    "images as frames": (
         lambda: run([IMAGE]),
         "each of frames must be Frame (as open_source gives them), got ndarray",
     ),
@@ -125,7 +125,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: draw_tracks(IMAGE, Detections.of(BOXES)),  # type: ignore[arg-type]
         "tracks must be Tracks (as a tracker's update returns them), got Detections",
     ),
-    "a grey picture to draw on": (
+    "a grey image to draw on": (
         lambda: draw_tracks(IMAGE[..., 0], Tracks.empty()),
         "frame must be uint8 (H, W, 3) in BGR order, got uint8 (60, 80)",
     ),
@@ -239,7 +239,7 @@ def test_widths_in_place_of_corners_are_warned_of() -> None:
         DeepSort().update(Detections.of(xyxy_from_tlwh(crowd)))
 
 
-def test_parts_of_the_picture_in_place_of_pixels_are_warned_of() -> None:
+def test_parts_of_the_image_in_place_of_pixels_are_warned_of() -> None:
     encoder = AppearanceEncoder()
     with pytest.warns(UserWarning, match="all boxes lie outside the frame or are empty"):
         assert not encoder(IMAGE, BOXES / 80 * 0.4).any()

@@ -27,7 +27,7 @@ PERSON, CAR = 0, 2
 
 @pytest.fixture(scope="module")
 def onnx_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """COCO's 80 classes by YOLOX: in one place a car in a dark picture, a person in a bright one."""
+    """COCO's 80 classes by YOLOX: in one place a car in a dark image, a person in a bright one."""
     rows = np.zeros((1, 64 + 16 + 4, 85), np.float32)
     rows[0, 27, :5] = [0.0, 0.0, np.log(2), np.log(4), 1.0]
     slope = np.zeros_like(rows)

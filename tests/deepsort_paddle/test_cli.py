@@ -299,7 +299,7 @@ def test_show_without_a_display_is_refused(
     assert "--show needs an OpenCV with windows" in error_of(capsys, scene.video, "--show")
 
 
-def test_a_sequence_without_pictures_is_tracked_from_its_detections(
+def test_a_sequence_without_images_is_tracked_from_its_detections(
     scene: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = scene.folder / "seq"

@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_the_first_frame(
 
 
 class Camera:
-    """Gives ``count`` pictures, then fails."""
+    """Gives ``count`` images, then fails."""
 
     def __init__(self, count: int) -> None:
         self.left, self.released = count, False
@@ -205,7 +205,7 @@ def test_a_camera_that_vanishes_is_found_again() -> None:
 
 
 class FrozenCamera(Camera):
-    """Gives ``count`` pictures, then does not answer until it is thawed."""
+    """Gives ``count`` images, then does not answer until it is thawed."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -273,12 +273,12 @@ def test_a_watched_camera_hands_on_errors_and_is_closed_at_once() -> None:
 
 
 class SoundOnly:
-    """A connection whose pictures end while its sound goes on."""
+    """A connection whose images end while its sound goes on."""
 
     duration = None  # a live stream states none
 
-    def __init__(self, pictures: int) -> None:
-        self.pictures, self.video, self.sound = pictures, object(), object()
+    def __init__(self, images: int) -> None:
+        self.images, self.video, self.sound = images, object(), object()
 
     def __enter__(self) -> "SoundOnly":
         return self
@@ -287,16 +287,16 @@ class SoundOnly:
         pass
 
     def demux(self) -> Iterator[SimpleNamespace]:
-        picture = SimpleNamespace(
+        frame = SimpleNamespace(
             is_corrupt=False,
             time=None,
             side_data={},
             colorspace=1,  # BT.709
             to_ndarray=lambda **how: np.zeros((4, 4, 3), np.uint8),
         )
-        for _ in range(self.pictures):
+        for _ in range(self.images):
             yield SimpleNamespace(stream=self.sound, size=9)
-            yield SimpleNamespace(stream=self.video, size=9, decode=lambda: [picture])
+            yield SimpleNamespace(stream=self.video, size=9, decode=lambda: [frame])
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             time.sleep(0.001)
@@ -314,7 +314,7 @@ def test_a_stream_of_nothing_but_sound_is_opened_again() -> None:
 
 
 class Stalling(BaseHTTPRequestHandler):
-    """Serves three pictures a connection, then says nothing more and does not hang up."""
+    """Serves three images a connection, then says nothing more and does not hang up."""
 
     def do_GET(self) -> None:
         self.send_response(200)

@@ -232,7 +232,7 @@ def test_a_saved_tracker_with_other_columns_is_refused_or_goes_on(
     ),
     boxes=ANY_BOXES,
 )
-def test_crops_are_made_of_colour_pictures_only(frame: np.ndarray, boxes: np.ndarray) -> None:
+def test_crops_are_made_of_colour_images_only(frame: np.ndarray, boxes: np.ndarray) -> None:
     fits = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3 and np.isfinite(boxes).all()
     if fits:
         assert crop_boxes(frame, boxes, 8, 4).shape == (len(boxes), 8, 4, 3)
@@ -268,10 +268,10 @@ def test_a_thousand_people_keep_their_ids() -> None:
 def test_frames_of_any_kind_and_size_reach_every_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     ramp = np.linspace(0, 255, 64 * 48 * 4).reshape(48, 64, 4).astype(np.uint8)
-    pictures = {
+    images = {
         "1.png": ramp[..., :3],
         "2.png": ramp[..., 0],
         "3.png": ramp,
@@ -280,7 +280,7 @@ def test_frames_of_any_kind_and_size_reach_every_output(
         "6.png": np.repeat(np.repeat(ramp[..., :3], 3, 0), 2, 1),
         "7.png": ramp[:1, :1, :3],
     }
-    for name, image in pictures.items():
+    for name, image in images.items():
         (folder / name).write_bytes(cv2.imencode(name[1:], image)[1].tobytes())
     (folder / "8.png").write_bytes(b"")
     (folder / "9.png").write_bytes((folder / "1.png").read_bytes()[:60])
@@ -354,7 +354,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + kind + content + bytes(4)
 
 
-def test_a_picture_that_promises_more_than_it_holds_is_broken_not_filled(tmp_path: Path) -> None:
+def test_a_image_that_promises_more_than_it_holds_is_broken_not_filled(tmp_path: Path) -> None:
     """OpenCV filled 3.6 GB for 133 damaged bytes, and raised its own error above 2**30 pixels."""
     sides = [(96, 9_000_000), (40_000, 40_000)]
     length = (2_700_000_000).to_bytes(4, "big")
@@ -369,7 +369,7 @@ def test_a_picture_that_promises_more_than_it_holds_is_broken_not_filled(tmp_pat
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
-def test_a_header_of_gigabytes_is_a_broken_picture(tmp_path: Path, suffix: str) -> None:
+def test_a_header_of_gigabytes_is_a_broken_image(tmp_path: Path, suffix: str) -> None:
     """A hundred such JPEGs and BMPs of 30,000 x 30,000 pixels took 23 s and 6 GB."""
     fine = bytearray(cv2.imencode(suffix, np.full((40, 50, 3), 90, np.uint8))[1].tobytes())
     (tmp_path / f"1{suffix}").write_bytes(fine)
@@ -382,7 +382,7 @@ def test_a_header_of_gigabytes_is_a_broken_picture(tmp_path: Path, suffix: str) 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_what_is_no_file_is_no_picture_whatever_its_name(tmp_path: Path) -> None:
+def test_what_is_no_file_is_no_image_whatever_its_name(tmp_path: Path) -> None:
     """Reading a pipe waited for ever, reading /dev/zero had no end."""
     cv2.imwrite(str(tmp_path / "2.png"), np.zeros((8, 8, 3), np.uint8))
     os.mkfifo(tmp_path / "1.png")
@@ -416,7 +416,7 @@ def test_links_in_a_circle_end_in_one_line_or_are_replaced(
     assert (tmp_path / "o.csv").read_text().startswith("frame,")
 
 
-def test_a_picture_that_is_gone_since_it_was_listed_is_broken(tmp_path: Path) -> None:
+def test_a_image_that_is_gone_since_it_was_listed_is_broken(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"{number}.png").write_bytes(
             cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()

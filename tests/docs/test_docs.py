@@ -63,7 +63,7 @@ def scene(number: int) -> np.ndarray:
 
 
 def save_detector(path: Path) -> None:
-    """A YOLOX network of COCO's 80 classes that finds a person in the same place of every picture."""
+    """A YOLOX network of COCO's 80 classes that finds a person in the same place of every image."""
     rows = np.zeros((1, 64 + 16 + 4, 85), np.float32)
     rows[0, 25, :6] = [0.0, 0.0, np.log(2), np.log(4), 0.9, 1.0]
     graph = helper.make_graph(
@@ -137,9 +137,9 @@ def save_persons(folder: Path, persons: int, images: int) -> None:
     for person in range(1, persons + 1):
         colour = rng.integers(40, 215, (2, 3)).repeat([20, 12], axis=0)[:, None]
         for number in range(images):
-            picture = colour + rng.normal(0, 12, (32, 16, 3))
+            crop = colour + rng.normal(0, 12, (32, 16, 3))
             name = f"{person:04}_c{number % 2 + 1}s1_{number:06}_01.jpg"
-            cv2.imwrite(str(folder / name), np.clip(picture, 0, 255).astype(np.uint8))
+            cv2.imwrite(str(folder / name), np.clip(crop, 0, 255).astype(np.uint8))
 
 
 def names_for(page: str) -> dict[str, Any]:

@@ -257,7 +257,7 @@ def test_cameras_of_a_list_are_used_and_unknown_ones_give_a_note(write_people, c
         )
         assert code == 0
         card = (tmp_path / "toy" / "MODEL_CARD.md").read_text()
-        assert ("note: cameras unknown: the threshold was calibrated" in out) != bool(cameras)
+        assert ("note: cameras unknown: same-person pairs of one camera" in out) != bool(cameras)
         assert ("Cameras are unknown" in card) != bool(cameras)
 
 

@@ -278,7 +278,7 @@ def test_a_resumed_run_keeps_its_settings_but_for_flags():
     config = resolve("elem", None, {"total_iter_num": 99}, resumed=before)
     assert config.as_dict() == before | {"total_iter_num": 99}
     assert resolve("elem", "seed", {}, resumed=before) == resolve("elem", "seed", {})
-    with pytest.raises(ValueError, match="loss_name of pair .* another stage starts .* --pretrained_model"):
+    with pytest.raises(ValueError, match="loss_name of pair .* another stage .* --pretrained_model"):
         resolve("pair", None, {}, resumed=before)
 
 

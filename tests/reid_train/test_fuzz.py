@@ -146,7 +146,7 @@ def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
         extract_archive(path, tmp_path / "out")
 
 
-def test_pictures_of_every_depth_become_colour(tmp_path: Path) -> None:
+def test_images_of_every_depth_become_colour(tmp_path: Path) -> None:
     ramp = np.linspace(0, 255, 16 * 8 * 4).reshape(16, 8, 4).astype(np.uint8)
     deep = ramp[..., :3].astype(np.uint16) * 257
     for name, image in {"grey": ramp[..., 0], "alpha": ramp, "deep": deep, "colour": ramp[..., :3]}.items():
@@ -158,9 +158,7 @@ def test_pictures_of_every_depth_become_colour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sides", [(96, 9_000_000), (40_000, 40_000)])
-def test_a_picture_that_promises_more_than_it_holds_is_refused(
-    tmp_path: Path, sides: tuple[int, int]
-) -> None:
+def test_a_image_that_promises_more_than_it_holds_is_refused(tmp_path: Path, sides: tuple[int, int]) -> None:
     """OpenCV filled 3.6 GB for 133 damaged bytes, and raised its own error above 2**30 pixels."""
     head = b"IHDR" + b"".join(side.to_bytes(4, "big") for side in sides) + bytes([8, 2, 0, 0, 0])
     path = tmp_path / "x.png"

@@ -105,13 +105,13 @@ def kinds(folder: Path) -> Iterator[Kind]:
     ini = b"[Sequence]\nname=x\nimDir=img1\nframeRate=10\nseqLength=5\nimWidth=96\nimHeight=64\nimExt=.jpg\n"
     yield Kind("seqinfo.ini", ini, _sequence)
     yield Kind("tracker.npz", _tracker_state(folder), _load_tracker)
-    for suffix, image in _pictures().items():
-        yield Kind(f"picture{suffix}", cv2.imencode(suffix.rpartition("_")[2], image)[1].tobytes(), _picture)
+    for suffix, image in _images().items():
+        yield Kind(f"image{suffix}", cv2.imencode(suffix.rpartition("_")[2], image)[1].tobytes(), _image)
     yield Kind("video.mp4", _video(folder), _video_frames)
     yield Kind(
-        "network.onnx", _network(), lambda path: OnnxDetector(path, confidence=0.1)(1, _pictures()[".jpg"])
+        "network.onnx", _network(), lambda path: OnnxDetector(path, confidence=0.1)(1, _images()[".jpg"])
     )
-    (folder / "a.jpg").write_bytes(cv2.imencode(".jpg", _pictures()[".jpg"])[1].tobytes())
+    (folder / "a.jpg").write_bytes(cv2.imencode(".jpg", _images()[".jpg"])[1].tobytes())
     rows = "\n".join(f"{n} {1 + n // 3} {1 + n // 3} ../a.jpg" for n in range(1, 9))
     yield Kind("list.txt", b"image_id class_id super_class_id path\n" + rows.encode(), read_list_file)
     yield Kind("recipe.yaml", b"elem:\n  lr: 0.1\n  lr_steps: [1, 2]\n  model: ResNet50\n", _recipe)
@@ -173,27 +173,27 @@ def _describe(path: Path) -> None:
 def _sequence(path: Path) -> None:
     images = path.parent / "img1"
     images.mkdir(exist_ok=True)
-    (images / "000001.jpg").write_bytes(cv2.imencode(".jpg", _pictures()[".jpg"])[1].tobytes())
+    (images / "000001.jpg").write_bytes(cv2.imencode(".jpg", _images()[".jpg"])[1].tobytes())
     with open_source(path.parent) as source:
         for _ in zip(source, range(50), strict=False):
             pass
 
 
 def _folder(path: Path) -> None:
-    """Track a folder of odd pictures, whose content the file's bytes decide, with every output."""
+    """Track a folder of odd images, whose content the file's bytes decide, with every output."""
     rng = random.Random(path.read_bytes())
     folder, out = path.parent / "in", path.parent / "out"
-    pictures = folder / rng.choice((".", ".", "img1"))
-    pictures.mkdir(parents=True)
+    source = folder / rng.choice((".", ".", "img1"))
+    source.mkdir(parents=True)
     out.mkdir()
     for number in range(1, rng.randrange(2, 9)):
         name = rng.choice(
             (f"{number:06}", f"{number}", f"a{number}b", f"{number}\n", f"\u0661{number}", "1" * 200)
         )
         suffix = rng.choice((".jpg", ".jpg", ".JPG", ".png", ".bmp", ".tif", ".webp", ".txt"))
-        place = pictures / (name + suffix)
+        place = source / (name + suffix)
         if not (place.exists() or place.is_symlink()):
-            _odd_picture(place, rng)
+            _odd_image(place, rng)
     if rng.randrange(4) == 0:
         (folder / "seqinfo.ini").write_bytes(mutated(b"[Sequence]\nname=x\nimDir=img1\nseqLength=5\n", rng))
     boxes = "".join(f"{n},-1,{9 * k},{k},20,40,0.9\n" for n in range(1, 9) for k in range(4))
@@ -223,10 +223,10 @@ def _folder(path: Path) -> None:
         raise ArithmeticError(f"{frames} frames in the JSON, {shown} in the video")
 
 
-def _odd_picture(place: Path, rng: random.Random) -> None:
-    """A picture that is fine, damaged, another kind of file, or none."""
+def _odd_image(place: Path, rng: random.Random) -> None:
+    """An image that is fine, damaged, another kind of file, or none."""
     size = (rng.choice((1, 7, 64, 300)), rng.choice((1, 8, 96, 300)))
-    image = cv2.resize(rng.choice(list(_pictures().values())), size)
+    image = cv2.resize(rng.choice(list(_images().values())), size)
     fine = cv2.imencode(rng.choice((".jpg", ".png", ".bmp", ".webp", ".tiff")), image)[1].tobytes()
     match rng.randrange(14):
         case 0:
@@ -252,14 +252,14 @@ def _odd_picture(place: Path, rng: random.Random) -> None:
 
 
 def _huge(rng: random.Random) -> bytes:
-    """A small picture whose header promises a large one."""
-    image = next(iter(_pictures().values()))
+    """A small image whose header promises a large one."""
+    image = next(iter(_images().values()))
     side = rng.choice((5_000, 20_000, 32_000, 65_000))
     suffix = rng.choice((".jpg", ".png", ".bmp", ".gif", ".webp"))
     if suffix == ".gif":
         sides = side.to_bytes(2, "little") * 2
         return b"GIF89a" + sides + b"\x80" + bytes(8) + b"," + bytes(4) + sides + b"\0\2\2\x4c\1\0;"
-    if suffix == ".webp":  # a still picture as the only one of a film on a large canvas
+    if suffix == ".webp":  # a still image as the only one of a film on a large canvas
         still = cv2.imencode(".webp", image)[1].tobytes()[12:]
         sides = (WIDTH - 1).to_bytes(3, "little") + (HEIGHT - 1).to_bytes(3, "little")
         film = (
@@ -284,10 +284,10 @@ def _load_tracker(path: Path) -> None:
     DeepSort.load(path).update(_some_detections())
 
 
-def _picture(path: Path) -> None:
+def _image(path: Path) -> None:
     image = read_image(path)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ArithmeticError(f"a picture came out as {image.dtype} {image.shape}")
+        raise ArithmeticError(f"an image came out as {image.dtype} {image.shape}")
 
 
 def _video_frames(path: Path) -> None:
@@ -323,17 +323,17 @@ def _tracker_state(folder: Path) -> bytes:
     return (folder / "state.npz").read_bytes()
 
 
-def _pictures() -> dict[str, Any]:
+def _images() -> dict[str, Any]:
     ramp = np.linspace(0, 255, WIDTH * HEIGHT * 4).reshape(HEIGHT, WIDTH, 4).astype(np.uint8)
-    pictures: dict[str, Any] = dict.fromkeys((".jpg", ".png", ".bmp", ".webp", ".tiff"), ramp[..., :3])
-    pictures |= {"_grey_.png": ramp[..., 0], "_alpha_.png": ramp, "_deep_.png": ramp.astype(np.uint16) * 257}
-    return pictures
+    samples: dict[str, Any] = dict.fromkeys((".jpg", ".png", ".bmp", ".webp", ".tiff"), ramp[..., :3])
+    samples |= {"_grey_.png": ramp[..., 0], "_alpha_.png": ramp, "_deep_.png": ramp.astype(np.uint16) * 257}
+    return samples
 
 
 def _video(folder: Path) -> bytes:
     with VideoWriter(folder / "seed.mp4", fps=10) as writer:
         for number in range(12):
-            writer.write(np.roll(_pictures()[".jpg"], 3 * number, 1))
+            writer.write(np.roll(_images()[".jpg"], 3 * number, 1))
     return (folder / "seed.mp4").read_bytes()
 
 
@@ -356,7 +356,7 @@ def _zip() -> bytes:
 
 
 def _network() -> bytes:
-    """A YOLOX that sees the same in every picture of 32 x 32 pixels."""
+    """A YOLOX that sees the same in every image of 32 x 32 pixels."""
     from onnx import TensorProto, helper, numpy_helper
 
     rows = numpy_helper.from_array(np.linspace(0, 1, 21 * 7, dtype=np.float32).reshape(1, 21, 7))

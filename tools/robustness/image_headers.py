@@ -72,7 +72,7 @@ def fault(content: bytes) -> str | None:
 
 
 def main() -> int:
-    """Try pictures; returns 1 when there was a finding."""
+    """Try images; returns 1 when there was a finding."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

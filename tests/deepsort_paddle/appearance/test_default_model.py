@@ -23,8 +23,8 @@ BOX = (30, 20, 70, 100)
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Four pictures with one person-sized patch, and their detections."""
+def images(tmp_path: Path) -> Path:
+    """Four images with one person-sized patch, and their detections."""
     lines = []
     for number in range(1, 5):
         image = np.full((120, 100, 3), 128, np.uint8)
@@ -80,31 +80,31 @@ def test_the_encoder_opens_it_where_no_folder_is_named() -> None:
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
 
-def test_the_command_tracks_with_it(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = settings_of(pictures)
+def test_the_command_tracks_with_it(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = settings_of(images)
     assert "using --preset strong; " in capsys.readouterr().err
     assert (found["preset"], found["reid"]) == ("strong", DEFAULT_MODEL)
     assert found["max_cosine_distance"] == AppearanceEncoder().max_cosine_distance
 
 
 @pytest.mark.parametrize("arguments", [("--reid", "none"), ("--preset", "motion")])
-def test_motion_only_where_that_was_asked_for(pictures: Path, arguments: tuple[str, ...]) -> None:
-    assert settings_of(pictures, *arguments)["reid"] is None
+def test_motion_only_where_that_was_asked_for(images: Path, arguments: tuple[str, ...]) -> None:
+    assert settings_of(images, *arguments)["reid"] is None
 
 
 def test_its_name_is_a_model_too_unless_there_is_a_folder_of_that_name(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(pictures)
+    monkeypatch.chdir(images)
     calibrated = AppearanceEncoder().max_cosine_distance
-    assert settings_of(pictures, "--reid", DEFAULT_MODEL)["max_cosine_distance"] == calibrated
-    other = pictures / "other"
+    assert settings_of(images, "--reid", DEFAULT_MODEL)["max_cosine_distance"] == calibrated
+    other = images / "other"
     other.mkdir()
-    for path in (*pictures.glob("*.png"), pictures / "det.txt"):
+    for path in (*images.glob("*.png"), images / "det.txt"):
         (other / path.name).write_bytes(path.read_bytes())
-    films = [str(pictures), str(other), "--detections", "{source}/det.txt", "--save-dir", "many"]
+    films = [str(images), str(other), "--detections", "{source}/det.txt", "--save-dir", "many"]
     assert track([*films, "--quiet", "--reid", DEFAULT_MODEL]) == 0
-    own = shutil.copytree(default_model(), pictures / DEFAULT_MODEL)
+    own = shutil.copytree(default_model(), images / DEFAULT_MODEL)
     description = json.loads((own / "encoder.json").read_text())
     (own / "encoder.json").write_text(json.dumps(description | {"max_cosine_distance": 0.123}))
     (own / "SHA256SUMS").write_text(
@@ -114,8 +114,8 @@ def test_its_name_is_a_model_too_unless_there_is_a_folder_of_that_name(
             if path.name != "SHA256SUMS"
         )
     )
-    assert settings_of(pictures, "--reid", DEFAULT_MODEL)["max_cosine_distance"] == 0.123
-    assert settings_of(pictures)["max_cosine_distance"] == calibrated
+    assert settings_of(images, "--reid", DEFAULT_MODEL)["max_cosine_distance"] == 0.123
+    assert settings_of(images)["max_cosine_distance"] == calibrated
 
 
 def test_it_needs_no_paddle() -> None:
@@ -128,7 +128,7 @@ def test_it_needs_no_paddle() -> None:
     assert done.stdout == "(1, 256)\n"
 
 
-def test_a_sequence_without_pictures_is_tracked_by_motion(
+def test_a_sequence_without_images_is_tracked_by_motion(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "det").mkdir()

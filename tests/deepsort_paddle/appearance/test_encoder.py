@@ -36,8 +36,8 @@ def folder(encoder_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(encoder_folder, tmp_path / "grid"))
 
 
-def picture(height: int = 120, width: int = 200) -> NDArray[np.uint8]:
-    """A picture without any symmetry: other values in every corner, every channel and every pixel."""
+def image(height: int = 120, width: int = 200) -> NDArray[np.uint8]:
+    """An image without any symmetry: other values in every corner, every channel and every pixel."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:height, :width]
     ramps = np.stack([200 * x / width, 150 * y / height, 40 + 60 * x / width + 100 * y / height], axis=2)
@@ -65,7 +65,7 @@ def expected(frame: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.f
 
 
 def test_embeddings_agree_with_a_plain_crop_resize_and_numpy(encoder: AppearanceEncoder) -> None:
-    frame, boxes = picture(), random_boxes(9)
+    frame, boxes = image(), random_boxes(9)
     want = np.stack([expected(frame, box) for box in boxes])
     got = encoder(frame, boxes)
     assert got.dtype == np.float32
@@ -88,7 +88,7 @@ def test_neither_channels_nor_sides_are_swapped(encoder: AppearanceEncoder) -> N
 @pytest.mark.parametrize("batch_size", [1, 3, 16, 17, 64])
 def test_every_number_of_boxes_gets_its_own_rows(encoder_folder: Path, batch_size: int) -> None:
     encoder = AppearanceEncoder(encoder_folder, device="cpu", threads=1, batch_size=batch_size)
-    frame, boxes = picture(), random_boxes(40)
+    frame, boxes = image(), random_boxes(40)
     want = np.stack([expected(frame, box) for box in boxes])
     for count in range(41):
         got = encoder(frame, boxes[:count])
@@ -97,7 +97,7 @@ def test_every_number_of_boxes_gets_its_own_rows(encoder_folder: Path, batch_siz
 
 
 def test_several_frames_batched_together_agree_with_each_alone(encoder: AppearanceEncoder) -> None:
-    frames = [picture(), picture()[::-1], picture(90, 70), picture()]
+    frames = [image(), image()[::-1], image(90, 70), image()]
     boxes = [random_boxes(3), random_boxes(20), np.zeros((0, 4)), [[5, 5, 5, 50], [0, 0, 30, 60]]]
     together = encoder.encode_batch(frames, boxes)
     assert [len(rows) for rows in together] == [3, 20, 0, 2]
@@ -109,7 +109,7 @@ def test_several_frames_batched_together_agree_with_each_alone(encoder: Appearan
 
 
 def test_boxes_beyond_the_frame_are_cut_off(encoder: AppearanceEncoder) -> None:
-    frame = picture()
+    frame = image()
     outside = [[-50, -1e300, 30, 40], [150, 80, 1e300, 500], [-9, -9, 999, 999]]
     inside = [[0, 0, 30, 40], [150, 80, 200, 120], [0, 0, 200, 120]]
     np.testing.assert_array_equal(encoder(frame, outside), encoder(frame, inside))
@@ -118,7 +118,7 @@ def test_boxes_beyond_the_frame_are_cut_off(encoder: AppearanceEncoder) -> None:
 def test_boxes_without_a_pixel_get_zero_rows_and_leave_the_others_alone(
     encoder: AppearanceEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame = picture()
+    frame = image()
     empty = [[10, 10, 10, 50], [10, 50, 40, 20], [300, 10, 340, 60], [-40, 0, -1, 30], [7.1, 3, 7.4, 60]]
     rows = encoder(frame, [*empty, [20, 20, 50, 90]])
     np.testing.assert_array_equal(rows[:-1], 0)
@@ -134,7 +134,7 @@ def test_boxes_without_a_pixel_get_zero_rows_and_leave_the_others_alone(
 
 
 def test_a_box_of_one_pixel_is_embedded(encoder: AppearanceEncoder) -> None:
-    rows = encoder(picture(), [[199, 119, 200, 120], [198.6, 118.7, 250, 250]])
+    rows = encoder(image(), [[199, 119, 200, 120], [198.6, 118.7, 250, 250]])
     assert (np.linalg.norm(rows, axis=1) > 0.99).all()
     np.testing.assert_array_equal(rows[0], rows[1])
 
@@ -147,7 +147,7 @@ def test_edges_round_to_the_nearest_pixel_edge() -> None:
 
 
 def test_views_of_any_strides_embed_like_copies(encoder: AppearanceEncoder) -> None:
-    base = picture(240, 400)
+    base = image(240, 400)
     views = [base[::2, ::2], base[::-1, ::-1], base[..., ::-1], base[30:150, 40:240], np.asfortranarray(base)]
     boxes = random_boxes(4)
     for view in views:
@@ -158,9 +158,9 @@ def test_views_of_any_strides_embed_like_copies(encoder: AppearanceEncoder) -> N
 
 
 def test_neither_frame_nor_boxes_are_modified(encoder: AppearanceEncoder) -> None:
-    frame, boxes = picture(), random_boxes(5)
+    frame, boxes = image(), random_boxes(5)
     encoder(frame, boxes)
-    np.testing.assert_array_equal(frame, picture())
+    np.testing.assert_array_equal(frame, image())
     np.testing.assert_array_equal(boxes, random_boxes(5))
 
 
@@ -181,13 +181,13 @@ def test_frames_of_other_kinds_are_refused(encoder: AppearanceEncoder, frame: An
 
 def test_boxes_of_other_shapes_or_with_nan_are_refused(encoder: AppearanceEncoder) -> None:
     with pytest.raises(ValueError, match=r"boxes must be \(N, 4\), got \(1, 3\)"):
-        encoder(picture(), [[0, 0, 10]])
+        encoder(image(), [[0, 0, 10]])
     with pytest.raises(ValueError, match="boxes must be finite, row 1 is not"):
-        encoder(picture(), [[0, 0, 10, 10], [0, np.nan, 10, 10]])
+        encoder(image(), [[0, 0, 10, 10], [0, np.nan, 10, 10]])
 
 
 def test_eight_threads_get_the_rows_of_their_own_boxes(encoder: AppearanceEncoder) -> None:
-    frame = picture()
+    frame = image()
     want = [encoder(frame, random_boxes(n)) for n in range(1, 9)]
 
     def agrees(n: int) -> bool:
@@ -199,7 +199,7 @@ def test_eight_threads_get_the_rows_of_their_own_boxes(encoder: AppearanceEncode
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65])  # 64 crops are handed over at a time
 def test_crops_that_are_ready_embed_like_their_boxes(encoder: AppearanceEncoder, count: int) -> None:
-    frame, boxes = picture(), random_boxes(count)
+    frame, boxes = image(), random_boxes(count)
     crops = crop_boxes(frame, boxes, encoder.spec.height, encoder.spec.width)
     rows = encoder.embed_crops(crops)
     assert rows.shape == (count, encoder.embedding_size)
@@ -213,7 +213,7 @@ def test_crops_of_another_size_are_refused(encoder: AppearanceEncoder) -> None:
 
 
 def test_crops_are_what_the_network_sees(encoder: AppearanceEncoder) -> None:
-    frame, boxes = picture(), [*random_boxes(4), [0, 0, 0, 0]]
+    frame, boxes = image(), [*random_boxes(4), [0, 0, 0, 0]]
     crops = crop_boxes(frame, boxes, HEIGHT, WIDTH)
     assert crops.shape == (5, HEIGHT, WIDTH, 3)
     assert not crops[-1].any()
@@ -227,7 +227,7 @@ def test_crops_are_what_the_network_sees(encoder: AppearanceEncoder) -> None:
 
 @pytest.mark.parametrize("box", [[3, 5, 43, 17], [3, 5, 15, 45], [1, 1, 8, 8], [0, 0, 1, 40]])
 def test_short_side_crop_keeps_the_shape_and_cuts_the_centre_out(box: list[int]) -> None:
-    frame = picture()
+    frame = image()
     x1, y1, x2, y2 = box
     scale = max(HEIGHT / (y2 - y1), WIDTH / (x2 - x1))
     full_height, full_width = round((y2 - y1) * scale), round((x2 - x1) * scale)
@@ -247,8 +247,8 @@ def test_the_resize_mode_of_the_spec_is_followed(folder: Path, seal: Callable[[P
     encoder = AppearanceEncoder(folder, device="cpu", threads=1)
     assert encoder.spec.resize_mode == "short_side_crop"
     boxes = [[3, 5, 43, 17]]
-    (crop,) = crop_boxes(picture(), boxes, HEIGHT, WIDTH, resize_mode="short_side_crop")
-    np.testing.assert_allclose(encoder(picture(), boxes), grid_embedding(crop)[None], atol=1e-5)
+    (crop,) = crop_boxes(image(), boxes, HEIGHT, WIDTH, resize_mode="short_side_crop")
+    np.testing.assert_allclose(encoder(image(), boxes), grid_embedding(crop)[None], atol=1e-5)
 
 
 def test_load_is_the_same_as_the_constructor(encoder_folder: Path, encoder: AppearanceEncoder) -> None:
@@ -256,7 +256,7 @@ def test_load_is_the_same_as_the_constructor(encoder_folder: Path, encoder: Appe
     assert loaded.spec == encoder.spec
     assert (loaded.embedding_size, loaded.max_cosine_distance) == (SIZE, 0.25)
     boxes = random_boxes(5)
-    np.testing.assert_allclose(loaded(picture(), boxes), encoder(picture(), boxes), atol=1e-6)
+    np.testing.assert_allclose(loaded(image(), boxes), encoder(image(), boxes), atol=1e-6)
 
 
 def test_an_onnx_export_works_alike(folder: Path, seal: Callable[[Path], None]) -> None:
@@ -401,15 +401,15 @@ def test_no_warning_escapes_when_an_encoder_opens(encoder_folder: Path) -> None:
 def test_other_libraries_give_the_same_embeddings(onnx_copy_folder: Path, backend: str) -> None:
     pytest.importorskip(backend)
     boxes = random_boxes(21)
-    wanted = AppearanceEncoder(onnx_copy_folder, device="cpu", backend="paddle")(picture(), boxes)
+    wanted = AppearanceEncoder(onnx_copy_folder, device="cpu", backend="paddle")(image(), boxes)
     encoder = AppearanceEncoder(onnx_copy_folder, device="cpu", threads=1, backend=backend, batch_size=8)
-    rows = encoder(picture(), boxes)
+    rows = encoder(image(), boxes)
     seen = wanted.any(axis=1)
     assert seen.sum() > 10
     assert (rows[seen] * wanted[seen]).sum(axis=1).min() >= 0.999
     np.testing.assert_allclose(rows, wanted, atol=1e-5)
     with ThreadPoolExecutor(4) as pool:
-        for again in pool.map(lambda _: encoder(picture(), boxes), range(12)):
+        for again in pool.map(lambda _: encoder(image(), boxes), range(12)):
             np.testing.assert_allclose(again, rows, atol=1e-6)
 
 

@@ -49,8 +49,8 @@ paddle.jit.save(
 """
 
 
-def picture() -> NDArray[np.uint8]:
-    """A picture without any symmetry, its three channels unlike each other."""
+def make_image() -> NDArray[np.uint8]:
+    """An image without any symmetry, its three channels unlike each other."""
     y, x = np.mgrid[:120, :160]
     noise = np.random.default_rng(3).integers(0, 30, (120, 160, 3))
     ramps = np.stack([200 * x / 160, 150 * y / 120, 20 + 60 * x / 160 + 90 * y / 120], axis=2)
@@ -59,7 +59,7 @@ def picture() -> NDArray[np.uint8]:
 
 def expected(channels: str = "RGB", *, normalised: bool = True) -> NDArray[np.float64]:
     """Means of 8 x 8 cells, channel by channel, of the normalised crops; unit rows."""
-    crops = crop_boxes(picture(), BOXES, HEIGHT, WIDTH).astype(np.float64)
+    crops = crop_boxes(make_image(), BOXES, HEIGHT, WIDTH).astype(np.float64)
     if channels == "RGB":
         crops = crops[..., ::-1]
     if normalised:
@@ -71,7 +71,7 @@ def expected(channels: str = "RGB", *, normalised: bool = True) -> NDArray[np.fl
 
 def check(path: Path, want: NDArray[np.float64]) -> AppearanceEncoder:
     encoder = AppearanceEncoder(path, device="cpu", threads=1)
-    got = encoder(picture(), BOXES)
+    got = encoder(make_image(), BOXES)
     np.testing.assert_allclose(got, want, atol=2e-5)
     assert encoder.embedding_size == 24
     return encoder

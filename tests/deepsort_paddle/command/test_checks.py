@@ -15,7 +15,7 @@ from deepsort_paddle.output import lettering
 CORNERS = np.array([[300.0, 200.0, 340.0, 300.0], [20.0, 30.0, 60.0, 130.0], [400.0, 250.0, 440.0, 350.0]])
 
 
-def test_boxes_in_pixels_of_the_picture_raise_no_doubt() -> None:
+def test_boxes_in_pixels_of_the_image_raise_no_doubt() -> None:
     assert box_warnings(CORNERS, 0.3, 480, 360) == []
     cut = np.vstack([CORNERS, [[440, 250, 600, 500]]])  # one of four reaches beyond the edge
     assert box_warnings(cut, 0.3, 480, 360) == []
@@ -43,13 +43,13 @@ def test_a_threshold_that_nothing_reaches_is_said() -> None:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> SimpleNamespace:
-    """Four frames, as video and as pictures, with a box in each."""
-    (tmp_path / "pictures").mkdir()
+    """Four frames, as video and as images, with a box in each."""
+    (tmp_path / "images").mkdir()
     with VideoWriter(tmp_path / "clip.mp4", fps=10) as video:
         for number in range(4):
             image = np.full((48, 96, 3), 40 * number, np.uint8)
             video.write(image)
-            cv2.imwrite(str(tmp_path / "pictures" / f"{number}.png"), image)
+            cv2.imwrite(str(tmp_path / "images" / f"{number}.png"), image)
     (tmp_path / "det.txt").write_text("".join(f"{number},-1,9,9,10,20,0.05\n" for number in range(1, 5)))
     return SimpleNamespace(folder=tmp_path, video=str(tmp_path / "clip.mp4"), det=str(tmp_path / "det.txt"))
 
@@ -74,7 +74,7 @@ def test_a_run_says_what_looks_wrong(
     assert "note: zone '大门' shows as #2 on the video: no font here has all its characters" in told
     assert "gate" not in told
     assert f"note: {scene.det}: no detection reaches the threshold of 0.1 (--min-confidence)\n" in told
-    told = notes_of(capsys, str(scene.folder / "pictures"), *arguments, "--min-confidence", "0.01")
+    told = notes_of(capsys, str(scene.folder / "images"), *arguments, "--min-confidence", "0.01")
     assert "--fps" not in told
     assert scene.det not in told
     assert "is shown as" not in told  # there is no video to show it

@@ -14,7 +14,7 @@ from deepsort_paddle.tracking.presets import PRESETS
 
 @pytest.fixture
 def sequence(tmp_path: Path) -> Path:
-    """A sequence without pictures: a sure person and one whose confidence falls to 0.2."""
+    """A sequence without images: a sure person and one whose confidence falls to 0.2."""
     (tmp_path / "det").mkdir()
     (tmp_path / "seqinfo.ini").write_text("[Sequence]\nseqLength=8\n")
     lines = []
@@ -41,7 +41,7 @@ def settings(document: dict[str, object]) -> dict[str, object]:
     return document["meta"]["settings"]  # type: ignore[index,no-any-return]
 
 
-def test_without_preset_a_sequence_without_pictures_is_tracked_with_motion(
+def test_without_preset_a_sequence_without_images_is_tracked_with_motion(
     sequence: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = settings(run(sequence))

@@ -14,7 +14,7 @@ from deepsort_paddle.motchallenge.text import read_tracks
 
 
 def endless(folder: Path) -> Path:
-    """A sequence of a million frames without pictures, with a detection in each of the first 2000."""
+    """A sequence of a million frames without images, with a detection in each of the first 2000."""
     folder.mkdir()
     (folder / "seqinfo.ini").write_text("[Sequence]\nseqLength=1000000\n")
     (folder / "det").mkdir()

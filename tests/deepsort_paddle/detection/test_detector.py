@@ -56,11 +56,11 @@ def pets_frames(numbers: range) -> Iterator[tuple[NDArray[np.uint8], Truth]]:
 
 
 def mini_frames() -> Iterator[tuple[NDArray[np.uint8], Truth]]:
-    """The first annotated picture of each sequence."""
+    """The first annotated image of each sequence."""
     for folder in sorted(MINI.iterdir()):
         truth = ground_truth(folder / "gt" / "gt.txt")
-        picture = next(path for path in sorted((folder / "img1").iterdir()) if int(path.stem) in truth)
-        yield np.asarray(cv2.imread(str(picture)), np.uint8), truth[int(picture.stem)]
+        image = next(path for path in sorted((folder / "img1").iterdir()) if int(path.stem) in truth)
+        yield np.asarray(cv2.imread(str(image)), np.uint8), truth[int(image.stem)]
 
 
 def recall_and_precision(
@@ -134,7 +134,7 @@ def test_detections_are_valid_and_lie_in_the_frame(spec: str | Path) -> None:
 
 @needs_data
 @pytest.mark.parametrize("spec", ["hog", YOLOX, NANODET], ids=["hog", "yolox", "nanodet"])
-def test_pictures_of_any_shape_without_people_are_empty(spec: str | Path) -> None:
+def test_images_of_any_shape_without_people_are_empty(spec: str | Path) -> None:
     detector = make_detector(spec, device="cpu", threads=1)
     for shape in ((50, 40), (1, 1), (7, 900), (900, 7)):
         found = detector(1, np.full((*shape, 3), 90, np.uint8))
@@ -248,12 +248,12 @@ def test_hog_options_are_checked() -> None:
 
 def drawn_person(height: int = 300, width: int = 200) -> Any:
     """A plain figure: head, body and legs, bright on dark."""
-    picture = np.full((height, width, 3), 60, np.uint8)
-    cv2.circle(picture, (100, 75), 13, (200, 200, 200), -1)
-    cv2.ellipse(picture, (100, 130), (25, 45), 0, 0, 360, (200, 200, 200), -1)
-    cv2.line(picture, (92, 165), (86, 240), (200, 200, 200), 15)
-    cv2.line(picture, (108, 165), (116, 240), (200, 200, 200), 15)
-    return picture
+    image = np.full((height, width, 3), 60, np.uint8)
+    cv2.circle(image, (100, 75), 13, (200, 200, 200), -1)
+    cv2.ellipse(image, (100, 130), (25, 45), 0, 0, 360, (200, 200, 200), -1)
+    cv2.line(image, (92, 165), (86, 240), (200, 200, 200), 15)
+    cv2.line(image, (108, 165), (116, 240), (200, 200, 200), 15)
+    return image
 
 
 def test_hog_puts_its_box_on_a_drawn_figure() -> None:

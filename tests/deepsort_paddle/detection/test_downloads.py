@@ -123,6 +123,18 @@ def test_a_file_is_downloaded_once(server: Server, asset: Asset, path: Path) -> 
     assert not path.with_name("net.onnx.part").exists()
 
 
+@pytest.mark.parametrize("chunk", [2**16, 2**20])  # copied, hashed
+@pytest.mark.parametrize("difference", [-1, 0, 1])
+def test_a_file_of_about_a_chunk_is_complete(
+    server: Server, asset: Asset, path: Path, chunk: int, difference: int
+) -> None:
+    server.content = np.random.default_rng(1).bytes(chunk + difference)
+    server.send_at_most = len(server.content)
+    digest = hashlib.sha256(server.content).hexdigest()
+    fetch(replace(asset, size=len(server.content), sha256=digest), path)
+    assert path.read_bytes() == server.content
+
+
 def test_a_broken_download_is_resumed_where_it_broke(server: Server, asset: Asset, path: Path) -> None:
     server.send_at_most = 120_000
     fetch(asset, path)

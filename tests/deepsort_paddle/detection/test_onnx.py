@@ -114,7 +114,7 @@ def test_heads_are_recognised_by_the_shapes_of_their_outputs() -> None:
             recognise(named(*wrong), HEIGHT, WIDTH)
 
 
-def test_boxes_come_back_in_pixels_of_a_picture_of_another_shape(
+def test_boxes_come_back_in_pixels_of_a_image_of_another_shape(
     save_constant: Callable[..., Path], tmp_path: Path
 ) -> None:
     # 256 x 192 fits into 64 x 96 at a quarter: 64 x 48, beside it 48 columns of padding, 24 on each side.
@@ -125,11 +125,11 @@ def test_boxes_come_back_in_pixels_of_a_picture_of_another_shape(
     output[0, :4, 3], output[0, 4, 3] = [24 + 11, 20, 10, 30], 0.6  # overlaps the first
     output[0, :4, 4], output[0, 6, 4] = [24 + 11, 20, 10, 30], 0.6  # so does it, of class 2
     path = save_constant(tmp_path / "yolov8.onnx", [output])
-    picture = np.zeros((256, 192, 3), np.uint8)
-    found = OnnxDetector(path, device="cpu")(1, picture)
+    frame = np.zeros((256, 192, 3), np.uint8)
+    found = OnnxDetector(path, device="cpu")(1, frame)
     np.testing.assert_allclose(found.boxes, [[20, 20, 60, 140], [108, 180, 192, 256]], atol=1e-4)
     np.testing.assert_allclose(found.confidence, [0.9, 0.8], rtol=1e-6)
-    both = OnnxDetector(path, device="cpu", classes=[0, 2])(1, picture)
+    both = OnnxDetector(path, device="cpu", classes=[0, 2])(1, frame)
     np.testing.assert_array_equal(both.class_id, [0, 0, 2])
 
 

@@ -93,7 +93,7 @@ def configure(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def picture() -> NDArray[np.uint8]:
+def make_image() -> NDArray[np.uint8]:
     """288 x 256 BGR: red above on the left, blue below on the right."""
     frame = np.full((288, 256, 3), 40, np.uint8)
     frame[30:90, 20:50] = (0, 0, 255)
@@ -101,9 +101,9 @@ def picture() -> NDArray[np.uint8]:
     return frame
 
 
-def test_boxes_come_back_in_pixels_of_the_picture(exported_detector: Path) -> None:
+def test_boxes_come_back_in_pixels_of_the_image(exported_detector: Path) -> None:
     detector = PaddleDetector(exported_detector, device="cpu", classes=[0, 1])
-    found = detector(1, picture())
+    found = detector(1, make_image())
     np.testing.assert_allclose(found.boxes, [[20, 30, 50, 90], [160, 180, 220, 270]], atol=0.01)
     np.testing.assert_array_equal(found.class_id, [1, 0])
     np.testing.assert_allclose(found.confidence, [0.9, 0.8])
@@ -114,8 +114,8 @@ def test_people_are_the_default_class_wherever_the_list_has_them(exported_detect
     detector = make_detector(exported_detector, device="cpu")
     assert isinstance(detector, PaddleDetector)
     assert detector.classes == [1]
-    np.testing.assert_array_equal(detector(1, picture()).class_id, [1])
-    assert len(make_detector(exported_detector, device="cpu", confidence=0.95)(1, picture())) == 0
+    np.testing.assert_array_equal(detector(1, make_image()).class_id, [1])
+    assert len(make_detector(exported_detector, device="cpu", confidence=0.95)(1, make_image())) == 0
 
 
 def fed(detector: PaddleDetector, frame: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -225,4 +225,4 @@ def test_outputs_without_boxes_are_refused(exported_detector: Path, monkeypatch:
     detector = PaddleDetector(exported_detector, device="cpu")
     monkeypatch.setattr(detector._predictor, "run_feeds", lambda feeds: [np.zeros((1, 80))])
     with pytest.raises(ValueError, match=r"expected an output \(N, 6\), got \(1, 80\)"):
-        detector(1, picture())
+        detector(1, make_image())

@@ -27,7 +27,7 @@ MAGIC = (
 
 
 def encoded(suffix: str, image: object, *parameters: int) -> bytes:
-    """A picture file as OpenCV writes it."""
+    """An image file as OpenCV writes it."""
     return bytes(cv2.imencode(suffix, np.asarray(image, np.uint8), parameters)[1].tobytes())
 
 
@@ -59,7 +59,7 @@ def bigtiff(side: int) -> bytes:
 
 
 def webp(side: int, *, moving: bool = True) -> bytes:
-    """An animation of one picture of 16 x 16 pixels on a canvas, or the canvas alone."""
+    """An animation of one frame of 16 x 16 pixels on a canvas, or the canvas alone."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
@@ -67,9 +67,9 @@ def webp(side: int, *, moving: bool = True) -> bytes:
     canvas = bytes([2 * moving, 0, 0, 0]) + 2 * (side - 1).to_bytes(3, "little")
     body = b"WEBP" + chunk(b"VP8X", canvas)
     if moving:
-        picture = encoded(".webp", np.full((16, 16, 3), 90), cv2.IMWRITE_WEBP_QUALITY, 80)[12:]
+        still = encoded(".webp", np.full((16, 16, 3), 90), cv2.IMWRITE_WEBP_QUALITY, 80)[12:]
         place = bytes(6) + 2 * (15).to_bytes(3, "little") + b"\x64\0\0\0"
-        body += chunk(b"ANIM", bytes(6)) + chunk(b"ANMF", place + picture)
+        body += chunk(b"ANIM", bytes(6)) + chunk(b"ANMF", place + still)
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
@@ -168,7 +168,7 @@ def test_a_still_webp_is_judged_by_its_own_size(quality: int) -> None:
     ],
 )
 @pytest.mark.parametrize("sides", [(1, 1), (40, 50), (1, 3000), (3000, 2000)])
-def test_whole_pictures_are_decoded_plain_ones_too(
+def test_whole_images_are_decoded_plain_ones_too(
     suffix: str, parameters: tuple[int, ...], sides: tuple[int, int]
 ) -> None:
     for shape in (sides, (*sides, 3)):
@@ -178,7 +178,7 @@ def test_whole_pictures_are_decoded_plain_ones_too(
 
 
 def test_other_kinds_are_not_decoded_whatever_their_name(tmp_path: Path) -> None:
-    """OpenCV knows pictures by their bytes: a GIF of 35 bytes filled 7 GB and took more than a minute."""
+    """OpenCV knows images by their bytes: a GIF of 35 bytes filled 7 GB and took more than a minute."""
     image = np.full((40, 50, 3), 90, np.uint8)
     cv2.imwrite(str(tmp_path / "1.jpg"), image)
     kinds = [

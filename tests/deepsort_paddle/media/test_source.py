@@ -18,7 +18,7 @@ DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 VTEST = DATA / "mot" / "PETS09-S2L1" / "vtest.avi"
 
 
-def picture(number: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
+def make_image(number: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]:
     """A frame that shows its number as a bar, asymmetric in every direction."""
     image = np.full((height, width, 3), (40, 90, 160), np.uint8)
     image[4:12, 2 : 2 + number] = 255
@@ -27,21 +27,21 @@ def picture(number: int, height: int = 64, width: int = 96) -> NDArray[np.uint8]
 
 
 def number_of(image: NDArray[np.uint8]) -> int:
-    """The number that `picture` drew."""
+    """The number that `make_image` drew."""
     return int((image[8, 2:] > 200).all(axis=1).sum())
 
 
 def make_video(path: Path, count: int = 30, fps: float = 10, size: tuple[int, int] = (64, 96)) -> Path:
     with VideoWriter(path, fps=fps, crf=4) as writer:
         for number in range(1, count + 1):
-            writer.write(picture(number, *size))
+            writer.write(make_image(number, *size))
     return path
 
 
-def make_pictures(folder: Path, names: list[str]) -> Path:
+def make_images(folder: Path, names: list[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names, 1):
-        cv2.imwrite(str(folder / name), picture(number))
+        cv2.imwrite(str(folder / name), make_image(number))
     return folder
 
 
@@ -115,7 +115,7 @@ def test_variable_frame_rate_keeps_its_timestamps(tmp_path: Path) -> None:
     stamps = [0.0, 0.04, 0.1, 0.13, 0.5, 0.51, 1.7, 1.8, 1.81, 2.0]
     with VideoWriter(tmp_path / "vfr.mp4", fps=30, crf=4) as writer:
         for number, stamp in enumerate(stamps, 1):
-            writer.write(picture(number), stamp)
+            writer.write(make_image(number), stamp)
     frames = list(open_source(tmp_path / "vfr.mp4"))
     np.testing.assert_allclose([frame.timestamp for frame in frames], stamps, atol=1e-4)
     assert [number_of(frame.image) for frame in frames] == list(range(1, 11))
@@ -124,7 +124,7 @@ def test_variable_frame_rate_keeps_its_timestamps(tmp_path: Path) -> None:
 def test_timestamps_that_do_not_rise_lose_no_frame(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "odd.mp4", fps=30) as writer:
         for number, stamp in enumerate([0.0, 0.5, 0.5, 0.2, 0.6, None], 1):
-            writer.write(picture(number), stamp)
+            writer.write(make_image(number), stamp)
     stamps = [frame.timestamp for frame in open_source(tmp_path / "odd.mp4")]
     assert len(stamps) == 6
     assert all(later > earlier for earlier, later in pairwise(stamps))
@@ -132,7 +132,7 @@ def test_timestamps_that_do_not_rise_lose_no_frame(tmp_path: Path) -> None:
 
 def test_a_frame_of_another_size_is_fitted(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "mixed.mp4", fps=10, crf=4) as writer:
-        writer.write(picture(1))
+        writer.write(make_image(1))
         writer.write(np.full((200, 100, 3), 255, np.uint8))
     last = list(open_source(tmp_path / "mixed.mp4"))[-1].image
     assert last.shape == (64, 96, 3)
@@ -143,7 +143,7 @@ def test_a_frame_of_another_size_is_fitted(tmp_path: Path) -> None:
 def test_a_killed_run_leaves_a_part_that_plays(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "clip.mp4", fps=10)
     for number in range(1, 91):
-        writer.write(picture(number))
+        writer.write(make_image(number))
     part = tmp_path / "killed.mp4"
     part.write_bytes((tmp_path / "clip.mp4.part").read_bytes())
     assert sum(1 for _ in open_source(part)) >= 20
@@ -230,8 +230,8 @@ def test_empty_and_missing_files_are_named(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
-    make_pictures(tmp_path, ["img1.png", "img2.png", "IMG9.PNG", "img10.png", "img100.png"])
+def test_images_come_in_natural_order(tmp_path: Path) -> None:
+    make_images(tmp_path, ["img1.png", "img2.png", "IMG9.PNG", "img10.png", "img100.png"])
     (tmp_path / "notes.txt").touch()
     (tmp_path / "._img1.png").touch()
     source = open_source(tmp_path, fps=4)
@@ -242,9 +242,9 @@ def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
     assert open_source(tmp_path).fps is None
 
 
-def test_a_broken_picture_keeps_its_place(tmp_path: Path) -> None:
-    make_pictures(tmp_path, ["1.png", "2.png", "3.png"])
-    (tmp_path / "2.png").write_bytes(b"no picture")
+def test_a_broken_image_keeps_its_place(tmp_path: Path) -> None:
+    make_images(tmp_path, ["1.png", "2.png", "3.png"])
+    (tmp_path / "2.png").write_bytes(b"not an image")
     source = open_source(tmp_path)
     assert [frame.image is None for frame in source] == [False, True, False]
     assert source.broken == 1
@@ -254,8 +254,8 @@ def test_a_broken_picture_keeps_its_place(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_a_missing_picture_of_a_sequence_keeps_its_place(tmp_path: Path) -> None:
-    make_pictures(tmp_path / "img1", ["000001.png", "000002.png", "000004.png"])
+def test_a_missing_image_of_a_sequence_keeps_its_place(tmp_path: Path) -> None:
+    make_images(tmp_path / "img1", ["000001.png", "000002.png", "000004.png"])
     (tmp_path / "seqinfo.ini").write_text("[Sequence]\nname=street\nframeRate=5\nseqLength=9\n")
     source = open_source(tmp_path)
     frames = list(source)
@@ -266,7 +266,7 @@ def test_a_missing_picture_of_a_sequence_keeps_its_place(tmp_path: Path) -> None
     assert source.note == "seqinfo.ini promises 9 frames, the images end at 4"
 
 
-def test_a_sequence_without_pictures_counts_its_frames(tmp_path: Path) -> None:
+def test_a_sequence_without_images_counts_its_frames(tmp_path: Path) -> None:
     ini = tmp_path / "seqinfo.ini"
     ini.write_text("[Sequence]\nname=street\nframeRate=5\nseqLength=3\nimWidth=64\nimHeight=48\n")
     source = open_source(tmp_path)
@@ -292,7 +292,7 @@ def test_an_absent_camera_is_an_error() -> None:
 
 
 class MotionJpeg(BaseHTTPRequestHandler):
-    """Serves five pictures a connection as a camera does, then hangs up."""
+    """Serves five images a connection as a camera does, then hangs up."""
 
     served = 0
 
@@ -302,7 +302,7 @@ class MotionJpeg(BaseHTTPRequestHandler):
         self.end_headers()
         for _ in range(5):
             type(self).served += 1
-            content = cv2.imencode(".jpg", picture(type(self).served))[1].tobytes()
+            content = cv2.imencode(".jpg", make_image(type(self).served))[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
             self.wfile.write(head.encode() + content + b"\r\n")
 

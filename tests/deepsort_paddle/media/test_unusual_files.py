@@ -15,7 +15,7 @@ from deepsort_paddle.cli import track
 from deepsort_paddle.media.source import VideoWriter, open_source
 
 
-def picture(number: int = 20) -> NDArray[np.uint8]:
+def make_image(number: int = 20) -> NDArray[np.uint8]:
     """A frame that differs in all eight orientations."""
     image = np.full((64, 96, 3), (40, 90, 160), np.uint8)
     image[4:12, 2 : 2 + number] = 255
@@ -26,7 +26,7 @@ def picture(number: int = 20) -> NDArray[np.uint8]:
 def write_clip(path: Path, frames: int = 3, pixel_aspect: Fraction = Fraction(1)) -> Path:
     with VideoWriter(path, fps=10, crf=4, pixel_aspect=pixel_aspect) as video:
         for number in range(frames):
-            video.write(picture(20 + number))
+            video.write(make_image(20 + number))
     return path
 
 
@@ -84,7 +84,7 @@ def write_raw(path: Path, codec: str) -> Path:
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.thread_count = 1
         for number in range(12):
-            frame = av.VideoFrame.from_ndarray(picture(20 + number), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(make_image(20 + number), format="bgr24")
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -125,7 +125,7 @@ def test_the_command_sets_the_rate_of_a_raw_stream(
 @pytest.mark.parametrize("rate", ["0", "0.0", ""])
 def test_a_frame_rate_of_zero_is_unknown(tmp_path: Path, rate: str) -> None:
     (tmp_path / "img1").mkdir()
-    cv2.imwrite(str(tmp_path / "img1" / "000001.png"), picture())
+    cv2.imwrite(str(tmp_path / "img1" / "000001.png"), make_image())
     (tmp_path / "seqinfo.ini").write_text(f"[Sequence]\nname=street\nframeRate={rate}\nseqLength=1\n")
     with open_source(tmp_path) as source:
         assert source.fps is None
@@ -136,7 +136,7 @@ def test_files_of_macos_and_windows_are_no_frames(tmp_path: Path) -> None:
     folder = tmp_path / "seq" / "img1"
     folder.mkdir(parents=True)
     for number in (1, 2):
-        cv2.imwrite(str(folder / f"{number:06d}.JPG"), picture())
+        cv2.imwrite(str(folder / f"{number:06d}.JPG"), make_image())
     for name in ("._000001.JPG", ".DS_Store", "Thumbs.db", "desktop.ini", "._000003.jpg"):
         (folder / name).write_bytes(b"\0\5\x16\7")
     (folder / "@eaDir").mkdir()

@@ -62,5 +62,18 @@ def test_one_sequence_is_resampled_by_blocks() -> None:
     counts = [count_frames(made_up(1))]
     low, high = interval(counts, draws=100)
     assert low[0] < high[0]
-    low, high = interval(counts, draws=100, block=1000)  # one block: nothing to draw
-    np.testing.assert_array_equal(low, high)
+
+
+@pytest.mark.parametrize("block", [130, 131, 1000])
+def test_an_interval_of_one_block_has_no_width(block: int) -> None:
+    counts = [count_frames(made_up(1, frames=130))]
+    for bound in interval(counts, draws=20, block=block):
+        np.testing.assert_allclose(bound, total(counts))
+
+
+def test_the_last_block_may_be_a_single_frame() -> None:
+    counts = [count_frames(made_up(1, frames=130))]
+    ends = counts[0].sums[:129].sum(axis=0), counts[0].sums[129]  # drawn twice, once each, or twice
+    drawn = [figures(first * ends[0] + (2 - first) * ends[1]) for first in range(3)]
+    low, high = interval(counts, draws=100, block=129, level=1.0)
+    np.testing.assert_allclose([low, high], [np.min(drawn, axis=0), np.max(drawn, axis=0)])

@@ -101,7 +101,7 @@ def test_a_dense_group_has_readable_labels() -> None:
         assert (filled & ~edges).sum() > 0.3 * tag  # the digits and their soft edges take the rest
 
 
-def test_text_on_a_portrait_picture_is_as_large_as_on_the_same_one_lying() -> None:
+def test_text_on_a_portrait_image_is_as_large_as_on_the_same_one_lying() -> None:
     box = [[400.0, 400.0, 500.0, 700.0]]
     areas = []
     for size in ((1080, 1920), (1920, 1080)):

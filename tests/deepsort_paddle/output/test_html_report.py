@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
 
 def frame_of(number: int, boxes: dict[int, list[float]], *, confidence: float = 0.9) -> TrackedFrame:
-    """A frame whose tracks were all matched; the picture's grey rises with its number."""
+    """A frame whose tracks were all matched; the image's grey rises with its number."""
     count = len(boxes)
     array = np.array(list(boxes.values()), float).reshape(-1, 4)
     scores = np.full(count, confidence, np.float32)
@@ -172,7 +172,7 @@ def test_a_large_video_stays_beside_the_page(tmp_path: Path) -> None:
     assert "keep out.mp4 next to this page" in "".join(page.text)
 
 
-def test_a_run_without_video_pictures_or_tracks_has_a_page(tmp_path: Path) -> None:
+def test_a_run_without_video_images_or_tracks_has_a_page(tmp_path: Path) -> None:
     page = write_report(tmp_path, video=None)
     assert page.all("video") == []
     with HtmlReport(tmp_path / "none.html", {}):

@@ -84,7 +84,7 @@ def test_the_frame_around_the_chosen_person_is_where_the_person_is(page: Any) ->
     assert spot["width"] / scale == pytest.approx(24, abs=4)
 
 
-def test_pictures_are_of_one_height(page: Any) -> None:
+def test_images_are_of_one_height(page: Any) -> None:
     heights = {round(image.rect["height"]) for image in page.find_elements("css selector", "#cards img")}
     assert len(heights) == 1
 
@@ -116,8 +116,8 @@ def test_the_playhead_stops_above_the_times(page: Any) -> None:
     assert line["x"] + 1 == pytest.approx(bars[0]["x"] + shown * bars[0]["width"], abs=1.5)
 
 
-def test_pictures_in_a_row_of_cards_stand_side_by_side(page: Any) -> None:
-    """A card with more lines than its neighbour (time in a zone) must not move the neighbour's picture."""
+def test_images_in_a_row_of_cards_stand_side_by_side(page: Any) -> None:
+    """A card with more lines than its neighbour (time in a zone) must not move the neighbour's image."""
     cards = page.find_elements("css selector", "#cards button")
     lines = {card.text.count("\n") for card in cards}
     assert len(lines) > 1

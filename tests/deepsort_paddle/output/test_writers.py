@@ -15,9 +15,9 @@ from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 def tracked(
     number: int = 1, *, image: bool = True, count: int = 2, timestamp: float | None = 0.5
 ) -> TrackedFrame:
-    """Track 5 took detection 1, track 9 took none; the picture is blue left and red right."""
-    picture = np.full((40, 60, 3), (200, 30, 30), np.uint8)
-    picture[:, 30:] = (30, 30, 200)
+    """Track 5 took detection 1, track 9 took none; the image is blue left and red right."""
+    pixels = np.full((40, 60, 3), (200, 30, 30), np.uint8)
+    pixels[:, 30:] = (30, 30, 200)
     tracks = Tracks(
         np.array([5, 9]),
         np.array([[31.25, 2, 39, 20], [2, 2, 20, 30]]),
@@ -27,7 +27,7 @@ def tracked(
         np.array([0, 3]),
     )
     detections = Detections.of([[0, 0, 5, 5], [32, -5, 38.5, 20]], [0.25, 0.75])
-    frame = Frame(number, picture if image else None, timestamp)
+    frame = Frame(number, pixels if image else None, timestamp)
     return TrackedFrame(frame, detections, tracks[:count], StageSeconds(0, 0, 0, 0))
 
 
@@ -97,7 +97,7 @@ def test_crops_are_cut_at_the_clipped_detection(tmp_path: Path) -> None:
     np.testing.assert_allclose(crop.mean(axis=(0, 1)), [30, 30, 200], atol=6)
 
 
-def test_a_broken_frame_shows_the_last_picture(tmp_path: Path) -> None:
+def test_a_broken_frame_shows_the_last_image(tmp_path: Path) -> None:
     painter = TrackPainter(40, 60)
     assert (painter.paint(tracked(1, image=False, count=0)) == 0).all()
     drawn = painter.paint(tracked(2, count=0))

@@ -54,13 +54,13 @@ def test_embeddings_in_float16_keep_distances(
     np.testing.assert_allclose(read @ read.T, rows @ rows.T, atol=1e-3)
 
 
-def test_thumbnails_are_small_pictures(tmp_path: Path, write_run: Callable[..., TrackIndex]) -> None:
+def test_thumbnails_are_small_images(tmp_path: Path, write_run: Callable[..., TrackIndex]) -> None:
     index = write_run(tmp_path / "a.sqlite", {1: {1: (10.0, 0)}})
     found = index.thumbnails([(1, 1), (1, 2)])
     assert list(found) == [(1, 1)]
-    picture = cv2.imdecode(np.frombuffer(found[1, 1], np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
-    assert picture.shape == (80, 30, 3)
+    image = cv2.imdecode(np.frombuffer(found[1, 1], np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (80, 30, 3)
 
 
 def test_tracks_put_aside_and_read_back_are_the_same(

@@ -61,8 +61,11 @@ def test_centred_tracks_of_a_camera_have_a_mean_near_zero() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 7, 59, 60, 61])
-def test_likely_pairs_are_all_those_above_the_limit(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepsort_paddle.people.linking._BLOCK", block)
+@pytest.mark.parametrize("limit", ["_BLOCK", "_CELLS"])
+def test_likely_pairs_are_all_pairs_above_the_threshold(
+    block: int, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"deepsort_paddle.people.linking.{limit}", block * (60 if limit == "_CELLS" else 1))
     rows, owner, camera, _ = scene(20, 3, noise=0.3)
     links = TrackLinks(rows, owner, camera)
     pairs = np.column_stack(np.triu_indices(60, 1))
@@ -70,6 +73,17 @@ def test_likely_pairs_are_all_those_above_the_limit(block: int, monkeypatch: pyt
     found = links.likely(-3.0)
     assert sorted(found.pairs.tolist()) == sorted(pairs[odds >= -3.0].tolist())
     np.testing.assert_allclose(found.log_odds, links.log_odds(found.pairs))
+
+
+@pytest.mark.parametrize("chunk", [1, 149, 150, 151, 179, 180, 181])  # 150 pairs, 180 crops
+def test_chunks_of_pairs_and_crops_give_the_odds_of_one_chunk(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, owner, camera, _ = scene(20, 3, noise=0.3)
+    pairs = np.column_stack(np.triu_indices(60, 1))[:150]
+    whole = TrackLinks(rows, owner, camera).log_odds(pairs)
+    monkeypatch.setattr("deepsort_paddle.people.linking._PAIRS", chunk)
+    np.testing.assert_allclose(TrackLinks(rows, owner, camera).log_odds(pairs), whole, atol=1e-3)
 
 
 def test_a_track_with_very_many_likely_others_keeps_the_likeliest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_all_outputs_agree_and_the_gap_is_filled(clip: Path) -> None:
     with open_source(clip / "out.mp4") as video:
         images = [frame.image for frame in video]
     assert len(images) == FRAMES
-    # The person is in the picture of the second pass, with a box drawn around in the gap, too.
+    # The person is in the image of the second pass, with a box drawn around in the gap, too.
     gap = images[16]
     assert gap is not None
     blue, _, red = gap[50, 3 * 17 + 8].astype(int)

@@ -112,7 +112,7 @@ def test_detections_of_ones_own_have_thresholds_by_class() -> None:
     assert kept.class_id.tolist() == [2, 1, 0]
 
 
-@pytest.mark.parametrize("size", [2, 3, 100])
+@pytest.mark.parametrize("size", [2, 3, 9, 10, 11, 100])  # of 10 frames
 def test_batches_of_frames_give_the_same_tracks(size: int) -> None:
     def run(frames_per_batch: int) -> tuple[MeanColor, list[tuple[int, list[int], list[list[float]]]]]:
         encoder = MeanColor()
@@ -306,7 +306,7 @@ def test_what_is_needed_is_asked_between_two_updates() -> None:
         frames, lambda number, image: walk(number), MeanColor(), Tracker(), select=needed, read_ahead=2
     )
     assert len(list(results)) == 6
-    assert asked == [3, -3] * 3 + [0] + [-3] + [3, -3]  # nobody in frame 4, no picture of frame 5
+    assert asked == [3, -3] * 3 + [0] + [-3] + [3, -3]  # nobody in frame 4, no image of frame 5
 
 
 def test_the_motion_of_the_camera_reaches_tracker_and_choice_of_what_to_encode() -> None:

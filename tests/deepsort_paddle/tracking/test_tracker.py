@@ -267,7 +267,7 @@ def test_results_do_not_change_when_the_tracker_goes_on() -> None:
     np.testing.assert_array_equal(frames[19].boxes, boxes)
 
 
-def test_camera_motion_moves_the_tracks_with_the_picture() -> None:
+def test_camera_motion_moves_the_tracks_with_the_image() -> None:
     pan = np.array([[1.0, 0.0, 150.0], [0.0, 1.0, 0.0]])
     ids = {}
     for motion in (None, pan):

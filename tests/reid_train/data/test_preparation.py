@@ -83,7 +83,7 @@ def test_unreadable_images_are_skipped_on_request_and_listed(
     write_people: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = write_people(tmp_path / "bounding_box_train", ids=4, each=2)
-    (source / "0003_c1s1_000000_01.jpg").write_bytes(b"no picture")
+    (source / "0003_c1s1_000000_01.jpg").write_bytes(b"no image")
     arguments = (source, "--output", tmp_path / "data", "--held_out_ids", 0)
     assert run(*arguments) == 2
     assert "--skip_unreadable skips them" in capsys.readouterr().err

@@ -147,7 +147,7 @@ def test_several_dev_sets_are_judged_in_one_table_and_by_their_mean(tiny, train_
 @pytest.mark.parametrize("count", [255, 256, 257])
 def test_an_unreadable_image_is_found_wherever_it_stands(tiny, train_index, tmp_path, count):
     bad = tmp_path / "0009_c1s1_000001_01.jpg"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     rows = np.arange(count) % len(train_index)
     index = train_index[rows]
     index = ImageIndex((*index.paths[:-1], bad), index.pids, index.camids)
@@ -196,7 +196,7 @@ def test_an_unreadable_image_is_named_before_anything_is_written(
     tiny, train_index, dev_index, tmp_path, which
 ):
     bad = tmp_path / "0009_c1s1_000001_01.jpg"
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     sets = {"train": train_index, "dev": dev_index}
     index = sets[which]
     sets[which] = ImageIndex((*index.paths[:-1], bad), index.pids, index.camids)

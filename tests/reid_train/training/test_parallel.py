@@ -83,7 +83,7 @@ def test_what_one_process_fails_of_is_told_once(people, strangers, tmp_path, mod
     # Images of the dev set are dealt out in turn: the second process alone meets the bad one.
     bad = sorted(strangers.iterdir())[1]
     content = bad.read_bytes()
-    bad.write_bytes(b"no picture")
+    bad.write_bytes(b"no image")
     try:
         name = module(COMMAND.format(tests=str(Path(__file__).parents[1])))
         arguments = ["elem", "--train", str(people), "--dev", str(strangers), *SETTINGS.split()]

@@ -1,4 +1,4 @@
-"""The camera's motion from pictures of a made-up street, cut out along a known way."""
+"""The camera's motion from images of a made-up street, cut out along a known way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NONE = np.zeros((0, 4))
 
 
 def street(height: int = 400, width: int = 700) -> NDArray[np.uint8]:
-    """A picture with corners everywhere."""
+    """An image with corners everywhere."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 255, (height // 10, width // 10, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -42,7 +42,7 @@ CORNERS = np.array([[0.0, 0.0], [320.0, 0.0], [0.0, 240.0], [320.0, 240.0]])
 
 @pytest.mark.parametrize("zoom", [1.0, 4.0])
 def test_a_pan_with_a_turn_and_a_zoom_is_recovered(zoom: float) -> None:
-    # With zoom 4 the pictures are 1280x960 and looked at in half their size.
+    # With zoom 4 the images are 1280x960 and looked at in half their size.
     scene, find = street(), ImageMotion()
     way = []
     for step in range(6):
@@ -50,9 +50,9 @@ def test_a_pan_with_a_turn_and_a_zoom_is_recovered(zoom: float) -> None:
         linear = size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         way.append(np.column_stack([linear, [-100 - 7.0 * step, -60 + 3.0 * step]]))
     for number, motion in enumerate(way):
-        picture = window(scene, motion)
-        picture = np.asarray(cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC))
-        found = find(picture, NONE)
+        view = window(scene, motion)
+        view = np.asarray(cv2.resize(view, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC))
+        found = find(view, NONE)
         if number == 0:
             np.testing.assert_array_equal(found, np.eye(2, 3))
             continue
@@ -66,11 +66,11 @@ def test_a_still_camera_gives_the_identity_while_people_walk_by() -> None:
     person = rng.integers(0, 255, (160, 120, 3), np.uint8)
     still = window(scene, np.array([[1.0, 0, -100], [0, 1, -60]]))
     for step in range(6):
-        picture = still.copy()
+        view = still.copy()
         left = 20 + 9 * step
-        picture[40:200, left : left + 120] = person
-        picture = np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
-        found = find(picture, np.array([[left, 40.0, left + 120, 200.0]]))
+        view[40:200, left : left + 120] = person
+        view = np.clip(view + rng.normal(0, 3, view.shape), 0, 255).astype(np.uint8)
+        found = find(view, np.array([[left, 40.0, left + 120, 200.0]]))
         np.testing.assert_allclose(after(found, CORNERS), CORNERS, atol=0.25)
 
 
@@ -80,10 +80,10 @@ def test_what_can_not_be_followed_is_no_motion() -> None:
     there = window(scene, np.array([[1.0, 0, -107], [0, 1, -60]]))
     everything = np.array([[-5.0, -5, 1e12, 300]])
     grey = np.full_like(here, 128)
-    for picture, boxes in ((grey, NONE), (grey, NONE), (here, NONE), (None, NONE), (there, NONE)):
-        np.testing.assert_array_equal(find(picture, boxes), np.eye(2, 3))
-    for picture, boxes in ((there, everything), (here, NONE), (scene, NONE), (grey[:40, :40], NONE)):
-        np.testing.assert_array_equal(find(picture, boxes), np.eye(2, 3))
+    for view, boxes in ((grey, NONE), (grey, NONE), (here, NONE), (None, NONE), (there, NONE)):
+        np.testing.assert_array_equal(find(view, boxes), np.eye(2, 3))
+    for view, boxes in ((there, everything), (here, NONE), (scene, NONE), (grey[:40, :40], NONE)):
+        np.testing.assert_array_equal(find(view, boxes), np.eye(2, 3))
     unlike = ImageMotion()
     unlike(here, NONE)
     np.testing.assert_array_equal(unlike(window(street()[::-1].copy(), np.eye(2, 3)), NONE), np.eye(2, 3))
@@ -115,7 +115,7 @@ def test_a_jerking_camera_breaks_no_track_when_its_motion_is_seen() -> None:
     assert ids[True] == [[]] * 2 + [[1]] * 10
 
 
-def test_the_command_takes_the_motion_from_pictures(tmp_path: Path) -> None:
+def test_the_command_takes_the_motion_from_images(tmp_path: Path) -> None:
     frames, boxes = panned(18.0)
     with VideoWriter(tmp_path / "clip.mp4", fps=10) as writer:
         for frame in frames:
@@ -171,7 +171,7 @@ def test_camera_motion_from_boxes_is_on_as_the_preset_or_the_option_says(
     assert settings["min_camera_pairs"] == pairs
 
 
-def test_without_pictures_the_option_is_refused_in_one_line(
+def test_without_images_the_option_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "det").mkdir()
