@@ -11,15 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deepsort_paddle.yaml_file import parse_yaml
+from reid_train.argument_types import nearest, shown
 
 __all__ = [
     "AUGMENTATIONS",
@@ -31,7 +30,6 @@ __all__ = [
     "config_from_dict",
     "recipe",
     "resolve",
-    "shown",
 ]
 
 Stage = Literal["elem", "pair"]
@@ -201,13 +199,10 @@ class TrainConfig:
         self.input_size(0)
 
     def input_size(self, iteration: int) -> tuple[int, int]:
-        """Return height and width of the input at an iteration.
+        """Return height and width of the input at an iteration, in pixels.
 
         Args:
             iteration: from 0.
-
-        Returns:
-            Height and width in pixels.
 
         Raises:
             ValueError: ``resolutions`` is not ``HxW:share`` with rising shares, separated by commas.
@@ -274,13 +269,6 @@ def add_flags(
             metavar=item.name.split("_")[-1].upper(),
             help=item.metadata["help"] + (f" [{shown(defaults[item.name])}]" if stage else ""),
         )
-
-
-def shown(value: Any) -> str:
-    """Format the value of a setting as its flag expects it."""
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value) or "none"
 
 
 def recipe(name: str, stage: Stage) -> dict[str, Any]:
@@ -361,12 +349,6 @@ def resolve(
     return config
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint with the most similar known name; empty if none is similar."""
-    near = get_close_matches(name.replace("-", "_"), list(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
 def config_from_dict(settings: Mapping[str, Any], source: str) -> TrainConfig:
     """Read what `TrainConfig.as_dict` returned; missing settings take their defaults.
 
@@ -405,9 +387,7 @@ def _parse(kind: Any, name: str, text: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         if get_origin(kind) is tuple:
             values = tuple(int(item) for item in text.split(",") if item.strip())
-            arguments = [
-                item for item in get_args(kind) if item is not types.EllipsisType and item is not ...
-            ]
+            arguments = [item for item in get_args(kind) if item is not ...]
             if len(arguments) > 1 and len(values) != len(arguments):
                 raise ValueError(text)
             return values

@@ -13,10 +13,11 @@ import paddle
 
 from deepsort_paddle import AppearanceEncoder
 from deepsort_paddle.part_files import replacing
+from reid_train.argument_types import shown
 from reid_train.checkpoints.checkpoint import Checkpoint
 from reid_train.checkpoints.exported import describe_export, is_export, read_weights, weights_path
 from reid_train.checkpoints.run_files import best_hint
-from reid_train.config import config_from_dict, shown
+from reid_train.config import config_from_dict
 from reid_train.data.datasets import identities, recorded_identities, require_no_leak
 from reid_train.data.evaluation_sets import (
     EvaluationSet,

@@ -1,4 +1,4 @@
-"""What the tests of both packages share.
+"""Fixtures of all tests.
 
 Hypothesis runs the same examples each time, or FUZZ_EXAMPLES new ones for each test.
 """
@@ -10,17 +10,19 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Some tests import these libraries by themselves; they are to tell nobody of it either.
+# Some tests import these libraries directly; their telemetry must be off there, too.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-# No test downloads: nobody listens at the discard port, and the cache of detectors by name is empty.
+# No test downloads: no server listens at the discard port, and the cache of named detectors is empty.
 os.environ["DEEPSORT_PADDLE_MIRROR"] = "http://127.0.0.1:9"
 os.environ["DEEPSORT_PADDLE_CACHE"] = f"{tempfile.gettempdir()}/deepsort-paddle-no-cache"
 
@@ -77,3 +79,45 @@ def telephone(browser: Any) -> Iterator[Any]:
     yield browser
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.set_window_size(1100, 900)
+
+
+@pytest.fixture(scope="session")
+def save_yolox() -> Callable[[Path], None]:
+    """Return a function that writes a YOLOX of COCO's 80 classes, which finds one person in every image."""
+    onnx = pytest.importorskip("onnx")
+
+    def save(path: Path) -> None:
+        rows = np.zeros((1, 64 + 16 + 4, 85), np.float32)
+        rows[0, 25, :6] = [0.0, 0.0, np.log(2), np.log(4), 0.9, 1.0]
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("Constant", [], ["output"], value=onnx.numpy_helper.from_array(rows))],
+            "constant",
+            [onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1, 3, 64, 64])],
+            [onnx.helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, list(rows.shape))],
+        )
+        opset = onnx.helper.make_opsetid("", 13)
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def save_mean_color() -> Callable[[Path], None]:
+    """Return a function that writes a re-ID network whose embedding is the mean colour of a 16 x 8 crop."""
+    onnx = pytest.importorskip("onnx")
+
+    def save(path: Path) -> None:
+        graph = onnx.helper.make_graph(
+            [
+                onnx.helper.make_node("Cast", ["image"], ["pixels"], to=onnx.TensorProto.FLOAT),
+                onnx.helper.make_node("ReduceMean", ["pixels"], ["color"], axes=[1, 2], keepdims=0),
+            ],
+            "mean_color",
+            [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["n", 16, 8, 3])],
+            [onnx.helper.make_tensor_value_info("color", onnx.TensorProto.FLOAT, ["n", 3])],
+        )
+        opset = onnx.helper.make_opsetid("", 13)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+
+    return save

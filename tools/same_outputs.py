@@ -1,14 +1,14 @@
-"""Do two checkouts write the same bytes? For changes that must not change behaviour.
+"""Check that two checkouts write the same bytes, for changes that must not change behaviour.
 
 Runs deepsort-track (text, CSV, JSON, video, crops, report, explanation), deepsort-eval and reid-train eval
-in both checkouts, on the demo clip and on sequences of your own, and compares every file and all printed
-text. Paths of the checkouts, dates and durations are masked. The first checkout makes the demo clip.
+in both checkouts, on the demo clip and on given sequences, and compares every file and all printed text.
+Paths of the checkouts, dates and durations are masked. The first checkout renders the demo clip.
 
     python tools/same_outputs.py ../before . --python ../before/.venv/bin/python .venv/bin/python
     python tools/same_outputs.py ../before . --sequence PETS09-S2L1 MOT17-05
 
-A sequence is a folder with det/det.txt and, if it has them, a video or img1/, gt/gt.txt and seqinfo.ini;
-without frames it is tracked by motion alone. Exit code 1: something differs, or a command fails.
+A sequence is a folder with det/det.txt and optionally a video or img1/, gt/gt.txt and seqinfo.ini; without
+frames it is tracked by motion only. Exit code 1: a file differs, or a command fails.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Checkout:
     python: str
 
     def environment(self) -> dict[str, str]:
-        """Environment in which its packages are found first."""
+        """Return an environment in which its packages have precedence."""
         return {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def command(self, program: str) -> list[str]:
-        """Start of a command line, from the entry points in its setup.cfg."""
+        """Return the start of a command line, from the entry points in its setup.cfg."""
         config = configparser.ConfigParser()
         config.read(self.folder / "setup.cfg", encoding="utf-8")
         lines = config["options.entry_points"]["console_scripts"].strip().splitlines()
@@ -71,7 +71,7 @@ class Case:
     """One command to run in both checkouts.
 
     Attributes:
-        name: of the case; its outputs are in a folder of this name.
+        name: name of the case and of the folder of its outputs.
         program: the console script.
         arguments: relative to that folder.
     """
@@ -82,7 +82,7 @@ class Case:
 
 
 def prepare_sequence(source: Path, target: Path, length: int) -> bool:
-    """Copy at most ``length`` frames of a sequence, as PNG, and its texts; returns whether it has frames."""
+    """Copy at most ``length`` frames of a sequence and its text files; return whether it has frames."""
     import cv2
 
     for name in ("det", "gt"):
@@ -145,14 +145,14 @@ def prepare_people(clip: Path, truth: Path, folder: Path) -> None:
 
 
 def tracking(name: str, source: Path, detections: Path, *options: str) -> Case:
-    """A run of deepsort-track with every output that needs no frames."""
+    """Return a run of deepsort-track with every output that needs no frames."""
     outputs = ["--output", "tracks.txt", "--csv", "tracks.csv", "--json", "tracks.json"]
     outputs += ["--explain", "1,2", "--explain-csv", "explained.csv"]
     return Case(name, "deepsort-track", [str(source), "--detections", str(detections), *outputs, *options])
 
 
 def scoring(name: str, truth: Path, tracked: str, *options: str) -> Case:
-    """A run of deepsort-eval on the results of another case."""
+    """Return a run of deepsort-eval on the results of another case."""
     return Case(
         name,
         "deepsort-eval",
@@ -164,7 +164,7 @@ IMAGES = ("--save-video", "tracks.mp4", "--save-crops", "crops", "--report", "re
 
 
 def cases(inputs: Path, sequences: Sequence[Path], length: int, model: Path) -> Iterator[Case]:
-    """All commands; inputs that need preparing are prepared."""
+    """Yield all commands and prepare their inputs."""
     street = inputs / "street"
     people = inputs / "people"
     prepare_people(inputs / "street.mp4", street / "gt" / "gt.txt", people)
@@ -199,7 +199,7 @@ def cases(inputs: Path, sequences: Sequence[Path], length: int, model: Path) -> 
 
 
 def run(case: Case, checkout: Checkout, folder: Path) -> None:
-    """Run a case in ``folder``; what it prints and its exit code are files there, too."""
+    """Run a case in ``folder``; save its standard streams and exit code there."""
     folder.mkdir(parents=True)
     done = subprocess.run(
         [*checkout.command(case.program), *case.arguments],
@@ -214,7 +214,7 @@ def run(case: Case, checkout: Checkout, folder: Path) -> None:
 
 
 def masked(path: Path, checkout: Path) -> bytes:
-    """Content of an output without the checkout's path and, in text, without dates and durations."""
+    """Read an output without the checkout's path and, in text, without dates and durations."""
     content = path.read_bytes()
     if path.suffix not in TEXT:
         return content
@@ -222,7 +222,7 @@ def masked(path: Path, checkout: Path) -> bytes:
 
 
 def differences(folders: Sequence[Path], checkouts: Sequence[Path]) -> tuple[int, list[str]]:
-    """Number of files of a case, and those that differ or that one side lacks."""
+    """Return the number of files of a case, and the files that differ or exist only once."""
     names = [
         {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         for folder in folders
@@ -236,21 +236,21 @@ def differences(folders: Sequence[Path], checkouts: Sequence[Path]) -> tuple[int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; returns 1 where outputs differ or a command fails."""
+    """Print the table; return 1 if outputs differ or a command fails."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("before", type=Path, help="checkout that is right")
-    parser.add_argument("after", type=Path, help="checkout to compare with it")
+    parser.add_argument("before", type=Path, help="reference checkout")
+    parser.add_argument("after", type=Path, help="checkout to compare")
     parser.add_argument(
-        "--python", nargs=2, default=[sys.executable] * 2, metavar="PROGRAM", help="of each [this Python]"
+        "--python", nargs=2, default=[sys.executable] * 2, metavar="PROGRAM", help="Python of each [this one]"
     )
     parser.add_argument("--sequence", nargs="*", type=Path, default=[], metavar="FOLDER")
     parser.add_argument(
-        "--frames", type=int, default=60, help="of each sequence that has frames [%(default)s]"
+        "--frames", type=int, default=60, help="largest number of frames per sequence [%(default)s]"
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of the demo clip [%(default)s]")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="new folder; keep all outputs there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="new folder to keep all outputs in")
     options = parser.parse_args(arguments)
     checkouts = [
         Checkout(name, folder.resolve(), str(Path(shutil.which(python) or python).absolute()))
@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compare(checkouts: Sequence[Checkout], options: argparse.Namespace, folder: Path) -> int:
-    """Run everything below ``folder`` and print the table."""
+    """Run all cases in ``folder`` and print the table."""
     first = checkouts[0]
     script = first.folder / "demo" / "make_clip.py"
     words = [first.python, str(script), str(folder / "inputs"), "--seconds", str(options.seconds)]

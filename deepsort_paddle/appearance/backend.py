@@ -1,10 +1,10 @@
-"""Which file of an encoder's folder runs, by which library and in which precision.
+"""Choose the file, library and precision of an encoder.
 
-Measured on an AMD EPYC with AVX512-BF16 (benchmarks/encoder): OpenVINO in bfloat16 is the fastest for
-every network at every batch size. Without it small networks run 2 to 10 times as fast in ONNX Runtime as in
-Paddle, each of whose many small operators costs more, and a ResNet50 twice as fast in Paddle, in bfloat16, as
-in ONNX Runtime, which has none on CPUs. int8 is up to four times as fast as float32 for a ResNet50, at
-embeddings that differ visibly. So int8 is never chosen automatically.
+Measured on an AMD EPYC with AVX512-BF16 (benchmarks/encoder): OpenVINO in bfloat16 is the fastest for every
+network at every batch size. Without OpenVINO, small networks run 2 to 10 times as fast in ONNX Runtime as in
+Paddle, whose operators have more overhead, and a ResNet50 runs twice as fast in Paddle in bfloat16 as in ONNX
+Runtime, which has no bfloat16 on CPUs. int8 is up to four times as fast as float32 for a ResNet50, but its
+embeddings differ visibly. So int8 is never chosen automatically.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from typing_extensions import Self
+
 from deepsort_paddle.appearance.spec import EncoderSpec
 
-__all__ = ["BACKENDS", "PRECISIONS", "Choice", "choose"]
+__all__ = ["BACKENDS", "PRECISIONS", "Choice", "Machine", "choose"]
 
 BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -47,7 +49,40 @@ class Choice:
     bfloat16: bool
 
 
-def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, device: str) -> Choice:
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this machine offers to run a network.
+
+    Attributes:
+        libraries: which of paddle and openvino are installed.
+        gpu: whether Paddle's GPU build is installed.
+        bfloat16: whether the CPU has bfloat16 instructions.
+
+    Example:
+        >>> Machine(frozenset({"openvino"}), gpu=False, bfloat16=True).libraries
+        frozenset({'openvino'})
+    """
+
+    libraries: frozenset[str]
+    gpu: bool
+    bfloat16: bool
+
+    @classmethod
+    def detect(cls) -> Self:
+        """Return a description of this machine, without importing a library."""
+        libraries = frozenset(name for name in ("openvino", "paddle") if _is_installed(name))
+        return cls(libraries, _has_paddle_for_gpus(), _cpu_computes_bfloat16())
+
+
+def choose(
+    folder: Path,
+    spec: EncoderSpec,
+    *,
+    backend: str,
+    precision: str,
+    device: str,
+    machine: Machine | None = None,
+) -> Choice:
     """Choose what runs; ``auto`` is the fastest choice whose embeddings equal float32's within rounding.
 
     Args:
@@ -56,6 +91,7 @@ def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, dev
         backend: one of `BACKENDS`.
         precision: one of `PRECISIONS`.
         device: auto, cpu, gpu or gpu:N.
+        machine: the machine to choose for; None detects this one.
 
     Returns:
         The choice. Its backend is never ``auto``.
@@ -66,20 +102,21 @@ def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, dev
     for name, value, known in (("backend", backend, BACKENDS), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    machine = machine or Machine.detect()
     if precision == "int8":
-        return _int8(folder, spec, backend, device)
+        return _int8(folder, spec, backend, device, machine)
     onnx = spec.model if spec.model.endswith(".onnx") else spec.onnx
-    on_cpu = device == "cpu" or (device == "auto" and not _has_paddle_for_gpus())
+    on_cpu = device == "cpu" or (device == "auto" and not machine.gpu)
     if precision == "bfloat16":
         if not on_cpu or backend == "onnxruntime":
             raise ValueError(
                 f"precision bfloat16 is for backends paddle and openvino on a CPU, got {backend} on {device}"
             )
         if backend == "auto":
-            backend = "openvino" if onnx and _is_installed("openvino") else "paddle"
+            backend = "openvino" if onnx and "openvino" in machine.libraries else "paddle"
     bfloat16 = precision == "bfloat16" or (precision == "auto" and spec.bfloat16_allowed)
     if backend == "auto":
-        backend = _fastest(folder, spec, onnx, on_cpu=on_cpu, bfloat16=bfloat16)
+        backend = _fastest(folder, spec, onnx, machine, on_cpu=on_cpu, bfloat16=bfloat16)
     if backend == "paddle":
         if onnx == spec.model:
             raise ValueError(f"{folder / spec.model}: Paddle cannot run it; choose another backend")
@@ -92,20 +129,22 @@ def choose(folder: Path, spec: EncoderSpec, *, backend: str, precision: str, dev
     return Choice(onnx, backend, device, bfloat16)
 
 
-def _fastest(folder: Path, spec: EncoderSpec, onnx: str | None, *, on_cpu: bool, bfloat16: bool) -> str:
+def _fastest(
+    folder: Path, spec: EncoderSpec, onnx: str | None, machine: Machine, *, on_cpu: bool, bfloat16: bool
+) -> str:
     """Return the fastest backend that can run the network."""
     if onnx is None:
         return "paddle"
-    if on_cpu and bfloat16 and _cpu_computes_bfloat16():
-        if _is_installed("openvino"):
+    if on_cpu and bfloat16 and machine.bfloat16:
+        if "openvino" in machine.libraries:
             return "openvino"
         # ONNX Runtime computes in float32; for a large network that costs more than Paddle's overhead.
-        if onnx != spec.model and _is_large(folder / onnx) and _is_installed("paddle"):
+        if onnx != spec.model and _is_large(folder / onnx) and "paddle" in machine.libraries:
             return "paddle"
     return "onnxruntime" if onnx == spec.model or on_cpu else "paddle"
 
 
-def _int8(folder: Path, spec: EncoderSpec, backend: str, device: str) -> Choice:
+def _int8(folder: Path, spec: EncoderSpec, backend: str, device: str, machine: Machine) -> Choice:
     """Choose the int8 copy; it runs on the CPU, for which ONNX Runtime has the kernels."""
     if spec.int8 is None:
         raise ValueError(
@@ -117,12 +156,12 @@ def _int8(folder: Path, spec: EncoderSpec, backend: str, device: str) -> Choice:
             f"precision int8 is for backends onnxruntime and openvino on a CPU, got {backend} on {device}"
         )
     if backend == "auto":
-        backend = "openvino" if _is_installed("openvino") else "onnxruntime"
+        backend = "openvino" if "openvino" in machine.libraries else "onnxruntime"
     return Choice(spec.int8, backend, "cpu", bfloat16=False)
 
 
 def _has_paddle_for_gpus() -> bool:
-    """Whether Paddle's GPU build is installed; asks the package metadata, as importing takes seconds."""
+    """Return whether Paddle's GPU build is installed, from the metadata, as importing takes seconds."""
     try:
         version("paddlepaddle-gpu")
     except PackageNotFoundError:
@@ -138,12 +177,12 @@ def _is_installed(module: str) -> bool:
 
 
 def _is_large(network: Path) -> bool:
-    """Whether arithmetic, not overhead per operator, dominates the network's running time."""
+    """Return whether arithmetic, not the overhead of operators, dominates the running time."""
     return network.is_file() and network.stat().st_size > _LARGE_BYTES
 
 
 def _cpu_computes_bfloat16() -> bool:
-    """Whether this CPU has bfloat16 instructions; False outside Linux, where finding out needs a library."""
+    """Return whether this CPU has bfloat16 instructions; False outside Linux, where that needs a library."""
     if not sys.platform.startswith("linux"):
         return False
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from deepsort_paddle.media.source import open_source
 from deepsort_paddle.media.video_writer import VideoWriter
@@ -34,7 +32,7 @@ def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scene(tmp_path_factory: pytest.TempPathFactory, save_mean_color: Callable[[Path], None]) -> Path:
     """A folder of frames, its detections and a re-ID network of mean colours: two walkers, red and blue."""
     folder = tmp_path_factory.mktemp("scene")
     (folder / "frames").mkdir()
@@ -48,18 +46,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "frames" / f"{number:04}.png"), image)
     (folder / "det.txt").write_text("".join(lines))
     reid = folder / "reid"
-    reid.mkdir()
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMean", ["pixels"], ["colour"], axes=[1, 2], keepdims=0),
-        ],
-        "colours",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 16, 8, 3])],
-        [helper.make_tensor_value_info("colour", TensorProto.FLOAT, ["n", 3])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, reid / "colours.onnx")
+    save_mean_color(reid / "colours.onnx")
     spec = {
         "format": 1,
         "name": "colours",

@@ -7,17 +7,15 @@ import re
 import runpy
 import shlex
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 import yaml
-from onnx import TensorProto, helper, numpy_helper
 
 from deepsort_paddle import cli
 from deepsort_paddle.detection.named_models import NAMED_MODELS
@@ -62,49 +60,25 @@ def scene(number: int) -> np.ndarray:
     return image
 
 
-def save_detector(path: Path) -> None:
-    """A YOLOX network of COCO's 80 classes that finds a person in the same place of every image."""
-    rows = np.zeros((1, 64 + 16 + 4, 85), np.float32)
-    rows[0, 25, :6] = [0.0, 0.0, np.log(2), np.log(4), 0.9, 1.0]
-    graph = helper.make_graph(
-        [helper.make_node("Constant", [], ["rows"], value=numpy_helper.from_array(rows))],
-        "constant",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 64, 64])],
-        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, list(rows.shape))],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-
-
-def save_named_detectors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache in which every detector by name is that of `save_detector`."""
+def save_named_detectors(network: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill a cache in which every named detector is this network."""
     monkeypatch.setenv("DEEPSORT_PADDLE_CACHE", str(folder / "cache"))
     (folder / "cache" / "detectors").mkdir(parents=True)
     for name, asset in list(NAMED_MODELS.items()):
         path = folder / "cache" / "detectors" / asset.url.rpartition("/")[2]
-        save_detector(path)
-        content = path.read_bytes()
+        content = network.read_bytes()
+        path.write_bytes(content)
         pinned = replace(asset, size=len(content), sha256=hashlib.sha256(content).hexdigest())
         monkeypatch.setitem(NAMED_MODELS, name, pinned)
 
 
-def save_reid(folder: Path) -> None:
-    """A re-ID network of mean colours."""
-    folder.mkdir(parents=True)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMean", ["pixels"], ["colour"], axes=[1, 2], keepdims=0),
-        ],
-        "colours",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", 16, 8, 3])],
-        [helper.make_tensor_value_info("colour", TensorProto.FLOAT, ["n", 3])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, folder / "colours.onnx")
-
-
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    save_yolox: Callable[[Path], None],
+    save_mean_color: Callable[[Path], None],
+) -> Path:
     """A working directory with every file that the pages name, tiny."""
     monkeypatch.chdir(tmp_path)
     for name in ("video.mp4", "street.mp4"):
@@ -118,13 +92,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     for name, tail in (("gt.txt", "1,1,1"), ("tracks.txt", "0.9,-1,-1,-1"), ("det.txt", "0.9,-1,-1,-1")):
         (tmp_path / name).write_text("".join(f"{','.join(map(str, row))},{tail}\n" for row in rows))
-    save_detector(tmp_path / "yolox_nano.onnx")
-    save_named_detectors(tmp_path, monkeypatch)
+    save_yolox(tmp_path / "yolox_nano.onnx")
+    save_named_detectors(tmp_path / "yolox_nano.onnx", tmp_path, monkeypatch)
     (config,) = re.findall(
         r"^```yaml\n(source:.*?)^```", (ROOT / "docs" / "track.md").read_text("utf-8"), re.M | re.S
     )
     (tmp_path / "street.yaml").write_text(config)
-    save_reid(tmp_path / "weights" / "resnet50vd")
+    save_mean_color(tmp_path / "weights" / "resnet50vd" / "mean_color.onnx")
     embeddings = np.eye(3, dtype=np.float32)
     np.savez("features.npz", names=np.array(["a.jpg", "b.jpg", "c.jpg"]), embeddings=embeddings)
     return tmp_path

@@ -1,6 +1,6 @@
 """Build wheel and source distribution, install each into a fresh environment, track the demo clip there.
 
-Nothing of the checkout is in reach while tracking: another folder, no PYTHONPATH. Each environment tracks
+The checkout is not importable while tracking: another folder, no PYTHONPATH. Each environment tracks
 with opencv-python, then with opencv-python-headless in its place, as docs/install.md says.
 Every run must write the same tracks. Packages come from the index that pip is set up for.
 
@@ -39,7 +39,7 @@ FACTS = (
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    """Run a command without the checkout in its environment; its output. A failure ends the script."""
+    """Run a command without the checkout in its environment; return its output or end the script."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [str(part) for part in command], cwd=folder, env=clean, capture_output=True, text=True, check=False
@@ -50,7 +50,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 def environment(python: str, place: Path, *packages: str | Path) -> Path:
-    """A fresh virtual environment with some packages; the folder of its programs."""
+    """Create a virtual environment with some packages; return the folder of its programs."""
     run(python, "-m", "venv", place, folder=place.parent)
     programs = place / ("Scripts" if os.name == "nt" else "bin")
     run(programs / "python", "-m", "pip", "install", "--quiet", *packages, folder=place.parent)
@@ -58,7 +58,7 @@ def environment(python: str, place: Path, *packages: str | Path) -> Path:
 
 
 def tracked(programs: Path, folder: Path) -> str:
-    """Track the clip with every output; the hash of the tracks."""
+    """Track the clip with every output; return the hash of the tracks."""
     words = ["street.mp4", "--detections", "street/det/det.txt", "--quiet", "--output", "tracks.txt"]
     words += ["--save-video", "tracks.mp4", "--report", "report.html", "--json", "tracks.json"]
     run(programs / "deepsort-track", *words, folder=folder)
@@ -68,7 +68,7 @@ def tracked(programs: Path, folder: Path) -> str:
 
 
 def checks(pythons: list[str], folder: Path) -> Iterator[tuple[str, str, str]]:
-    """What was installed, the environment's versions and the hash of its tracks."""
+    """Yield the installed archive, the versions of the environment and the hash of its tracks."""
     tools = environment(sys.executable, folder / "build", "build")
     run(tools / "python", "-m", "build", ROOT, "--outdir", folder / "dist", folder=folder)
     for number, python in enumerate(pythons):
@@ -88,7 +88,7 @@ def checks(pythons: list[str], folder: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def main() -> int:
-    """Print the table; returns 1 where the tracks differ."""
+    """Print the table; return 1 if the tracks differ."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

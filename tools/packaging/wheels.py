@@ -1,7 +1,7 @@
-"""Which of the package's dependencies have wheels for which platform, asked of the package index.
+"""List which dependencies of the package have wheels for which platform.
 
-pip itself chooses, for each requirement of setup.cfg, as if it ran on the named platform; nothing is
-installed and nothing is downloaded but metadata. Dependencies of dependencies are not asked for.
+For each requirement of setup.cfg, pip resolves the version for the platform. Only metadata is downloaded, and
+nothing is installed. Indirect dependencies are not checked.
 
     python tools/packaging/wheels.py                        # the table of README.md
     python tools/packaging/wheels.py --python 3.13
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# The oldest systems that PaddlePaddle's wheels run on, and what pip takes them for.
+# The oldest systems that PaddlePaddle's wheels support, as pip's platform tags.
 PLATFORMS = {
     "Linux x86_64": (
         "manylinux_2_28_x86_64",
@@ -32,7 +32,7 @@ PLATFORMS = {
 
 
 def requirements(path: Path) -> Iterator[str]:
-    """The requirements of the package and of its extra ``cpu``."""
+    """Return the requirements of the package and of its extra ``cpu``."""
     config = configparser.ConfigParser()
     config.read_string(path.read_text(encoding="utf-8"))
     for section, key in (("options", "install_requires"), ("options.extras_require", "cpu")):
@@ -41,7 +41,7 @@ def requirements(path: Path) -> Iterator[str]:
 
 
 def chosen(requirement: str, python: str, platforms: tuple[str, ...]) -> str | None:
-    """The version whose wheel pip would install; None where there is none."""
+    """Return the version whose wheel pip would install; None if there is no wheel."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--report", "-"]
     command += ["--only-binary=:all:", "--ignore-installed", "--target", "unused", "--python-version", python]
     for platform in platforms:
@@ -53,7 +53,7 @@ def chosen(requirement: str, python: str, platforms: tuple[str, ...]) -> str | N
 
 
 def main() -> int:
-    """Print the table; returns 1 where a wheel is missing."""
+    """Print the table; return 1 if a wheel is missing."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

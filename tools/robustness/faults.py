@@ -1,12 +1,12 @@
-"""Kill tracking and training at random moments, many times: what is left must be readable and go on.
+"""Kill tracking and training at random moments: files must stay readable, and training must resume.
 
     python tools/robustness/faults.py --kills 50                 # the findings in README.md
     python tools/robustness/faults.py --kills 50 --only disk     # as root: disks that are too small
 
-Tracking is killed (SIGKILL) at a random size of its text file; every part file must hold whole
-frames, the video part must play, and no file may carry a final name. Training is killed and resumed over
-and over in one folder; each kill must leave checkpoints that can be read, and the last one must equal
-that of an undisturbed run. On a disk that is full both must end with one line that names the file.
+Tracking is killed (SIGKILL) at a random size of its text file; every part file must contain whole frames, the
+video part must play, and no file may have its final name. Training is killed and resumed repeatedly in one
+folder; each kill must leave readable checkpoints, and the last one must equal that of an uninterrupted run.
+On a full disk both must end with one line that names the file.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from deepsort_paddle.motchallenge.text import read_tracks
 
 
 def finish(command: list[str]) -> None:
-    """Run a command to its end."""
+    """Run a command and wait for it."""
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
 
 def kill_when(command: list[str], reached: Callable[[], bool], delay: float) -> bool:
-    """Run a command and kill it so many seconds after it got somewhere; whether it was still at work."""
+    """Run a command and kill it some seconds after a condition holds; return whether it was still running."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not reached():
         time.sleep(0.002)
@@ -70,7 +70,7 @@ def track_command(folder: Path, out: Path) -> list[str]:
 
 
 def train_command(folder: Path) -> list[str]:
-    """Train a small network on ten made-up people, made in ``folder``."""
+    """Train a small network on ten synthetic people, rendered into ``folder``."""
     people = folder / "people"
     people.mkdir()
     noise = np.random.default_rng(0)
@@ -84,14 +84,14 @@ def train_command(folder: Path) -> list[str]:
 
 
 def train_settings(iterations: int) -> list[str]:
-    """Options of a run of so many iterations, with a checkpoint after every second one."""
+    """Return the options of a run with a checkpoint after every second iteration."""
     settings = "--model MobileNetV3_small_x0_35 --embedding_size 16 --image_shape 3,64,32 --lr 0.01 "
     settings += f"--train_batch_size 10 --total_iter_num {iterations} --save_iter_step 2 "
     return [*settings.split(), "--test_iter_step", str(iterations)]
 
 
 def track_kills(kills: int, rng: random.Random, folder: Path) -> str:
-    """Kill ``deepsort-track`` so often; returns the figures."""
+    """Kill ``deepsort-track`` repeatedly; return the figures."""
     out = folder / "out"
     out.mkdir()
     command = track_command(folder, out)
@@ -124,7 +124,7 @@ def track_kills(kills: int, rng: random.Random, folder: Path) -> str:
 
 
 def train_kills(kills: int, rng: random.Random, folder: Path) -> str:
-    """Kill ``reid-train`` so often, resuming in between; returns the figures."""
+    """Kill and resume ``reid-train`` repeatedly; return the figures."""
     from reid_train.checkpoints.checkpoint import read_checkpoint
     from reid_train.checkpoints.run_files import newest_checkpoint, numbered_checkpoints
 
@@ -154,9 +154,9 @@ def train_kills(kills: int, rng: random.Random, folder: Path) -> str:
 
 
 def full_disks(count: int, rng: random.Random, folder: Path) -> str:
-    """Track and train on so many disks of random size, too small; returns the figures.
+    """Track and train on disks of random, insufficient size; return the figures.
 
-    Mounts them (tmpfs), so it wants Linux and root.
+    It mounts them (tmpfs), so it needs Linux and root.
     """
     from reid_train.checkpoints.checkpoint import read_checkpoint
     from reid_train.checkpoints.run_files import numbered_checkpoints
@@ -181,7 +181,7 @@ def full_disks(count: int, rng: random.Random, folder: Path) -> str:
                 known = numbered_checkpoints(disk / "run") if (disk / "run").is_dir() else []
                 checkpoints += sum(bool(read_checkpoint(path).arrays) for _, path in known)
                 continue
-            # What has its name is complete; the text of a run that broke off ends with a whole line.
+            # A file with its final name is complete; the text of an interrupted run ends with a whole line.
             text = next((disk / name for name in ("o.txt", "o.txt.part") if (disk / name).exists()), None)
             table = read_tracks(text) if text is not None and text.stat().st_size else ()
             assert not len(table) or table.frame.tolist() == list(range(3, 3 + len(table)))
@@ -192,12 +192,12 @@ def full_disks(count: int, rng: random.Random, folder: Path) -> str:
 
 
 def has_bytes(path: Path, count: int) -> bool:
-    """Whether a file has so many bytes."""
+    """Return whether a file has at least this many bytes."""
     return path.exists() and path.stat().st_size >= count
 
 
 def has_checkpoint(folder: Path, iteration: int) -> bool:
-    """Whether a run is at work and has a checkpoint of at least this iteration."""
+    """Return whether a run is training and has a checkpoint of at least this iteration."""
     paths = folder.glob("checkpoint_*.safetensors")
     return (folder / "config.json").exists() and (
         iteration == 0 or any(int(path.stem.partition("_")[2]) >= iteration for path in paths)
@@ -205,7 +205,7 @@ def has_checkpoint(folder: Path, iteration: int) -> bool:
 
 
 def main() -> None:
-    """Break tracking and training, and print what was found."""
+    """Interrupt tracking and training, and print the findings."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

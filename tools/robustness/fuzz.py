@@ -1,9 +1,8 @@
-"""Damaged and hostile files, thousands of them: each must end in a result or in one line of error.
+"""Read thousands of damaged and malicious files: each must give a result or a one-line error.
 
-A valid file of each kind is damaged at random (bits flipped, bytes cut, repeated, swapped against telling
-values) and handed to the reader that users reach it by. An error other than OSError or ValueError, an
-error of several lines, a warning that is none of the product's own, an input that takes longer than the
-limit, or memory that goes on growing is a finding; the input is kept.
+A valid file of each kind is damaged at random (bits flipped; bytes cut, repeated or replaced by boundary
+values) and passed to its reader. Findings are errors other than OSError or ValueError, errors of several
+lines, warnings of other packages, inputs that exceed the time limit, and growing memory; the input is kept.
 
     python tools/robustness/fuzz.py --count 2000                     # the findings in README.md
     python tools/robustness/fuzz.py --only checkpoint --seed 7       # one kind, other damages
@@ -50,7 +49,7 @@ from reid_train.config import recipe
 from reid_train.data.datasets import extract_archive, read_image, read_list_file
 
 WIDTH, HEIGHT = 96, 64
-# What has broken parsers before: ends of ranges, nesting, encodings, names that lead elsewhere.
+# Inputs that broke parsers before: boundary values, nesting, encodings, names outside of the folder.
 TELLING = (
     *(b"", b"\0", b"\n", b"\r", b",", b",,,,,,,,,,,", b"-", b"nan", b"inf", b"-inf", b"1e308", b"-1e308"),
     *(b"1e999", b"1e18", b"9223372036854775808", b"4294967296", b"2147483648", b"999999999", b"-1", b"0"),
@@ -70,7 +69,7 @@ class Kind:
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
-    """``content`` with one to eight damages."""
+    """Return ``content`` with one to eight damages."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 4, 8))):
         at = rng.randrange(len(data) + 1)
@@ -90,7 +89,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 
 
 def kinds(folder: Path) -> Iterator[Kind]:
-    """Every kind of file; ``folder`` takes what the seeds need beside them."""
+    """Yield every kind of file; ``folder`` receives the files that they need."""
     lines = [f"{n},-1,{2 + n},{5 + k},20,40,0.{9 - k}" for n in range(1, 15) for k in range(3)]
     detections = "\n".join(lines).encode()
     yield Kind("det.txt", detections, _track)
@@ -180,7 +179,7 @@ def _sequence(path: Path) -> None:
 
 
 def _folder(path: Path) -> None:
-    """Track a folder of odd images, whose content the file's bytes decide, with every output."""
+    """Track a folder of unusual images, seeded by the file's bytes, with every output."""
     rng = random.Random(path.read_bytes())
     folder, out = path.parent / "in", path.parent / "out"
     source = folder / rng.choice((".", ".", "img1"))
@@ -224,7 +223,7 @@ def _folder(path: Path) -> None:
 
 
 def _odd_image(place: Path, rng: random.Random) -> None:
-    """An image that is fine, damaged, another kind of file, or none."""
+    """Write an image that is valid, damaged or another kind of file, or nothing."""
     size = (rng.choice((1, 7, 64, 300)), rng.choice((1, 8, 96, 300)))
     image = cv2.resize(rng.choice(list(_images().values())), size)
     fine = cv2.imencode(rng.choice((".jpg", ".png", ".bmp", ".webp", ".tiff")), image)[1].tobytes()
@@ -252,14 +251,14 @@ def _odd_image(place: Path, rng: random.Random) -> None:
 
 
 def _huge(rng: random.Random) -> bytes:
-    """A small image whose header promises a large one."""
+    """Return a small image whose header claims a large one."""
     image = next(iter(_images().values()))
     side = rng.choice((5_000, 20_000, 32_000, 65_000))
     suffix = rng.choice((".jpg", ".png", ".bmp", ".gif", ".webp"))
     if suffix == ".gif":
         sides = side.to_bytes(2, "little") * 2
         return b"GIF89a" + sides + b"\x80" + bytes(8) + b"," + bytes(4) + sides + b"\0\2\2\x4c\1\0;"
-    if suffix == ".webp":  # a still image as the only one of a film on a large canvas
+    if suffix == ".webp":  # a still image as the only frame of an animation on a large canvas
         still = cv2.imencode(".webp", image)[1].tobytes()[12:]
         sides = (WIDTH - 1).to_bytes(3, "little") + (HEIGHT - 1).to_bytes(3, "little")
         film = (
@@ -356,7 +355,7 @@ def _zip() -> bytes:
 
 
 def _network() -> bytes:
-    """A YOLOX that sees the same in every image of 32 x 32 pixels."""
+    """Return a YOLOX with constant output for images of 32 x 32 pixels."""
     from onnx import TensorProto, helper, numpy_helper
 
     rows = numpy_helper.from_array(np.linspace(0, 1, 21 * 7, dtype=np.float32).reshape(1, 21, 7))
@@ -403,7 +402,7 @@ _CLAS_YAML = b"""PreProcess:
 
 @contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Raise inside what takes more seconds of CPU, or twenty times as many on the clock."""
+    """Raise in code that takes more CPU seconds, or twenty times as many wall-clock seconds."""
 
     def late(number: int, frame: FrameType | None) -> None:
         raise RuntimeError(f"took longer than {seconds} s")
@@ -420,14 +419,14 @@ def limited(seconds: int) -> Iterator[None]:
 
 
 def fault_of(kind: Kind, path: Path, seconds: int) -> str | None:
-    """What is wrong with how the product takes a file; None when nothing is."""
+    """Return what is wrong with the reading of a file; None if nothing is."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             with limited(seconds):
                 kind.open(path)
         except MemoryError:
-            return None  # one line at the command line as well
+            return None  # the command also prints one line
         except (OSError, ValueError) as error:
             if not str(error).strip() or "\n" in str(error).strip():
                 return f"message of {len(str(error).splitlines())} lines: {error!r}"
@@ -443,13 +442,13 @@ def fault_of(kind: Kind, path: Path, seconds: int) -> str | None:
 
 
 def peak_memory() -> float:
-    """The most this process has had in memory so far, in MB."""
+    """Return the peak memory of this process, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def main() -> int:
-    """Fuzz every kind; returns 1 when there was a finding."""
+    """Fuzz every kind; return 1 if there was a finding."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -469,7 +468,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=name) as folder:
                 path = Path(folder, kind.name)
                 path.write_bytes(kind.content)
-                kind.open(path)  # the undamaged file is fine; loads what is imported late
+                kind.open(path)  # the undamaged file is valid; this imports lazy modules
             rng = random.Random(f"{kind.name} {options.seed}")
             faults: dict[str, bytes] = {}
             slowest = grown = 0.0

@@ -1,12 +1,12 @@
-"""The kinds of files of `fuzz.py`, fuzzed by coverage: atheris keeps the damages that reach new code.
+"""Fuzz the kinds of files of `fuzz.py`, guided by coverage: atheris keeps damages that reach new code.
 
     pip install atheris        # Linux and macOS, in an environment that has this package
     python tools/robustness/fuzz_coverage.py --seconds 120 --keep findings
-    python tools/robustness/fuzz_coverage.py --only encoder.json --corpus corpus     # goes on where it was
+    python tools/robustness/fuzz_coverage.py --only encoder.json --corpus corpus     # continues
 
-Each kind runs in a process of its own, begins with the valid file and libFuzzer's dictionary made of
-the telling values of `fuzz.py`, and is judged as there: a result, or one line of error. A finding does not
-end the run; a crash of the process, or more than 2 GB of memory, ends that kind and is a finding too.
+Each kind runs in a separate process and starts from the valid file and a libFuzzer dictionary with the
+boundary values of `fuzz.py`. As there, each input must give a result or a one-line error. A finding does not
+end the run; a crash of the process, or more than 2 GB of memory, ends that kind and is also a finding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 def fuzz_one_kind(name: str, corpus: Path, keep: Path, limit: int, seconds: int, seed: int) -> None:
-    """Fuzz a kind in this process; never returns, as libFuzzer ends the process."""
+    """Fuzz a kind in this process; libFuzzer ends the process."""
     import atheris
 
     beside = Path(tempfile.mkdtemp(dir=keep))
@@ -56,17 +56,17 @@ def fuzz_one_kind(name: str, corpus: Path, keep: Path, limit: int, seconds: int,
 
 
 def escaped(word: bytes) -> str:
-    """A word as libFuzzer's dictionary wants it."""
+    """Format an entry of libFuzzer's dictionary."""
     return "".join(f"\\x{byte:02x}" for byte in word)
 
 
 def figure(pattern: str, output: str) -> int:
-    """The last number that a pattern finds in libFuzzer's messages; 0 where there is none."""
+    """Return the last number that a pattern finds in libFuzzer's messages; 0 if there is none."""
     return int((re.findall(pattern, output) or ["0"])[-1])
 
 
 def main() -> int:
-    """Fuzz every kind; returns 1 when there was a finding."""
+    """Fuzz every kind; return 1 if there was a finding."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

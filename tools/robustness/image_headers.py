@@ -1,9 +1,8 @@
-"""Headers that lie, changed at random: what passes the check must not fill the memory when it is decoded.
+"""Change image headers at random: images that pass the check must not exhaust memory when decoded.
 
-The hostile images of ``test_image_header.py`` and honest ones of each kind are damaged; those that
-`worth_decoding` lets through are decoded by OpenCV with a limit on the memory of this process. One that runs
-into the limit, comes out as more than 20 megapixels, or takes longer than three seconds is a finding; it is
-kept. Linux only.
+The malicious images of ``test_image_header.py`` and valid ones of each kind are damaged. OpenCV decodes those
+that `worth_decoding` accepts, with a limit on the memory of this process. Findings exceed the limit, have
+more than 20 megapixels, or take longer than three seconds; they are kept. Linux only.
 
     python tools/robustness/image_headers.py --seconds 150 --seed 2
 """
@@ -29,7 +28,7 @@ BYTES = (0, 1, 2, 3, 4, 8, 16, 0x7F, 0x80, 0xC0, 0xC2, 0xD8, 0xFF)
 
 
 def seeds() -> dict[str, bytes]:
-    """Hostile files of three sizes, and honest ones."""
+    """Return malicious files of three sizes, and valid ones."""
     place = ROOT / "tests" / "deepsort_paddle" / "media" / "test_image_header.py"
     spec = importlib.util.spec_from_file_location(place.stem, place)
     assert spec is not None
@@ -48,7 +47,7 @@ def seeds() -> dict[str, bytes]:
 
 
 def changed(content: bytes, rng: random.Random) -> bytes:
-    """One of the damages of `fuzz.py`, or one to three bytes of the header replaced."""
+    """Apply a damage of `fuzz.py`, or replace one to three bytes of the header."""
     if rng.random() < 0.5:
         return mutated(content, rng)
     data = bytearray(content)
@@ -58,7 +57,7 @@ def changed(content: bytes, rng: random.Random) -> bytes:
 
 
 def fault(content: bytes) -> str | None:
-    """What decoding brought to light."""
+    """The result of decoding an image."""
     began = time.process_time()
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -72,7 +71,7 @@ def fault(content: bytes) -> str | None:
 
 
 def main() -> int:
-    """Try images; returns 1 when there was a finding."""
+    """Try images; return 1 if there was a finding."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,13 +1,13 @@
-"""Track hours of video in one run, as fast as it goes: memory must stay flat, ids unique, outputs complete.
+"""Track hours of video in one run at full speed: memory must be constant, ids unique, outputs complete.
 
     python tools/robustness/soak.py video.mp4 --detections det.txt --minutes 120
     python tools/robustness/soak.py video.mp4 --detections det.txt --minutes 9 --reid osnet_ain_x0_5 --paint
 
-The video is played over and over as one endless source into one tracker, as a camera would be, with text, CSV
-and JSON outputs; ``--paint`` adds an annotated video, ``--report`` the page. Memory is read a hundred times;
-its growth is the slope of a line through the readings behind the first fifth, in which galleries fill. Where
-the C library is glibc, what is allocated is told from what lies free between allocations; with
-``PYTHONMALLOC=malloc`` Python's own objects are in these figures too. ``--readings`` writes all of them down.
+The video is repeated as one endless source for one tracker, like a camera, with text, CSV and JSON outputs;
+``--paint`` adds an annotated video, ``--report`` the page. Memory is read a hundred times; its growth is the
+slope of a line through the readings after the first fifth, in which galleries fill. With glibc, allocated
+memory is distinguished from free memory between allocations; with ``PYTHONMALLOC=malloc`` this includes
+Python's objects. ``--readings`` saves all readings.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_AGE = 70
 
 
 def resident() -> float:
-    """Megabytes of this process in memory; the most so far where the system does not say."""
+    """Return the megabytes of this process in memory; the peak if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
@@ -59,7 +59,7 @@ class _MallInfo(ctypes.Structure):
 
 
 def allocated() -> tuple[float, float]:
-    """Megabytes that are allocated, and that glibc keeps free for later; not a number elsewhere."""
+    """Return the megabytes that are allocated and that glibc keeps free; NaN on other systems."""
     try:
         ask = ctypes.CDLL(None).mallinfo2
     except (AttributeError, TypeError):
@@ -70,14 +70,14 @@ def allocated() -> tuple[float, float]:
 
 
 def slope(readings: NDArray[np.float64], column: int) -> float:
-    """Megabytes an hour of video, by a line through all readings."""
+    """Return the growth in megabytes per hour of video, by a line through all readings."""
     if len(readings) < 3:
         return float("nan")
     return float(np.polyfit(readings[:, 0], readings[:, column], 1)[0])
 
 
 def endless(path: Path, count: int, lengths: list[int]) -> Iterator[Frame]:
-    """``count`` frames of a video over and over, numbered on; ``lengths`` takes the length of each round."""
+    """Yield ``count`` frames of a repeated video; append the length of each round to ``lengths``."""
     number = 0
     while number < count:
         with open_source(path) as source:
@@ -91,7 +91,7 @@ def endless(path: Path, count: int, lengths: list[int]) -> Iterator[Frame]:
 
 
 def main() -> int:
-    """Soak and print the figures; returns 1 where something was wrong."""
+    """Run and print the figures; return 1 if something was wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

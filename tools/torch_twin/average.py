@@ -61,7 +61,7 @@ def take_statistics(network: TwinNetwork, images: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Average, judge and write."""
+    """Average, evaluate and write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Networks of checkpoints, and what they make of images."""
+"""Open networks of checkpoints and compute embeddings."""
 
 from __future__ import annotations
 

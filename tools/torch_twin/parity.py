@@ -1,10 +1,10 @@
-"""Whether Paddle gives the embeddings that PyTorch gave: the largest difference over a list of crops.
+"""Compare embeddings of Paddle and PyTorch: the largest difference over a list of crops.
 
     reid-train infer --pretrained_model weights/mine --data crops.txt --output crops.npz      # with Paddle
     export PYTHONPATH=.
     python tools/torch_twin/parity.py runs/mine/last.safetensors --data crops.txt --features crops.npz
 
-Exits with 1 where the difference is above --tolerance.
+Exit code 1: the difference exceeds --tolerance.
 """
 
 from __future__ import annotations

@@ -1,20 +1,19 @@
-"""Train with PyTorch what `reid-train elem` would train with Paddle, two to three times as fast on CPUs.
+"""Train with PyTorch what `reid-train elem` trains with Paddle, two to three times as fast on CPUs.
 
 The twin takes the same flags and recipes, draws the same batches and the same augmentation from
-the same seed, and writes the same checkpoint file, so `reid-train eval`, `export` and a further
-`reid-train elem --pretrained_model` work on what it leaves. Only the arithmetic is PyTorch's, so
-figures agree in kind and not to the digit. Losses: softmax and arcmargin, with a batch-hard triplet
-loss beside them, and distillation from an earlier checkpoint of the same embedding size, whose embeddings
-are computed once, of each training image as it is and at the teacher's size, and kept in the run's folder.
-A run that starts from other weights takes its class weights from the mean embeddings of each person, the
-teacher's if there is one. `--bf16` computes in bfloat16 where the CPU does (AVX512-BF16, AMX): 1.6 to 1.9
-times as fast for ResNet50_vd. In an environment of its own with torch, safetensors,
-opencv-python-headless, pyyaml, scipy and tqdm, no Paddle:
+the same seed, and writes the same checkpoint file, so `reid-train eval`, `export` and
+`reid-train elem --pretrained_model` accept its output. Only the arithmetic is PyTorch's, so metrics agree
+approximately. Losses: softmax and arcmargin, with an optional batch-hard triplet loss, and distillation from
+an earlier checkpoint of the same embedding size, whose embeddings of the unaltered training images at the
+teacher's size are computed once and kept in the folder of the run. A run that starts from other weights takes
+its class weights from the mean embeddings of each person, the teacher's if there is one. `--bf16` computes in
+bfloat16 where the CPU does (AVX512-BF16, AMX): 1.6 to 1.9 times as fast for ResNet50_vd. In an environment of
+its own with torch, safetensors, opencv-python-headless, pyyaml, scipy and tqdm, no Paddle:
 
     export PYTHONPATH=.
     python tools/torch_twin/train.py --data data/market --recipe small --model_save_dir runs/small
 
-A run that was interrupted goes on when the same command is given again.
+An interrupted run continues if the same command is run again.
 """
 
 from __future__ import annotations
@@ -96,12 +95,12 @@ def batch_hard(embeddings: Tensor, labels: Tensor, margin: float) -> Tensor:
 
 
 def without_folders(argument: str) -> str:
-    """Folders of this machine are nobody else's business."""
+    """Return the command line without the folders of this machine."""
     return re.sub(r"^(--[\w-]+=)?/(?:.*/)?", r"\1", argument)
 
 
 class Run:
-    """Everything that a run changes."""
+    """The state of a run."""
 
     def __init__(self, config: TrainConfig, classes: int, bf16: bool = False) -> None:
         torch.manual_seed(config.seed)
@@ -189,7 +188,7 @@ class Run:
         return value
 
     def state(self) -> dict[str, Any]:
-        """What an interrupted run needs to go on."""
+        """Return what an interrupted run needs to continue."""
         return {
             "network": self.network.state_dict(),
             "head": self.head.state_dict(),

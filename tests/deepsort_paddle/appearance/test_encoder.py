@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from deepsort_paddle.appearance.backend import Machine
 from deepsort_paddle.appearance.encoder import AppearanceEncoder
 from deepsort_paddle.appearance.preprocess import crop_boxes, pixel_regions
 from deepsort_paddle.appearance.spec import EncoderSpec
@@ -421,10 +423,11 @@ def test_other_libraries_give_the_same_embeddings(onnx_copy_folder: Path, backen
         ("auto", True, "inference.json"),
     ],
 )
-def test_the_onnx_copy_runs_where_no_gpu_may_be(
+def test_the_onnx_copy_runs_on_the_cpu(
     onnx_copy_folder: Path, monkeypatch: pytest.MonkeyPatch, device: str, gpu_build: bool, name: str
 ) -> None:
-    monkeypatch.setattr("deepsort_paddle.appearance.backend._has_paddle_for_gpus", lambda: gpu_build)
+    machine = replace(Machine.detect(), gpu=gpu_build)
+    monkeypatch.setattr(Machine, "detect", lambda: machine)
     assert AppearanceEncoder(onnx_copy_folder, device=device)._predictor.path.name == name
 
 

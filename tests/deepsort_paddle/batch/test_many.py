@@ -14,11 +14,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from deepsort_paddle.batch import executors, many
-from deepsort_paddle.batch.jobs import Job, Outcome
+from deepsort_paddle.batch import executors
 from deepsort_paddle.batch.many import STATUS_FILE, track_many, track_videos
 from deepsort_paddle.batch.status_file import StatusFile
-from deepsort_paddle.batch.worker import run_job
 from deepsort_paddle.cli import track
 from deepsort_paddle.command.track import track_video
 from deepsort_paddle.counting.places import Line
@@ -81,30 +79,6 @@ def desk(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Simple
     words = [*videos, "--detections", "det", "--reid", "none", "--output", "out/{name}.txt", "--save-crops"]
     words += ["crops/{name}", "--workers", "2", "--save-dir", "out"]
     return SimpleNamespace(folder=tmp_path, videos=videos, words=words)
-
-
-class InlineEngine:
-    """Runs jobs here and now: for what does not depend on processes."""
-
-    def __init__(self, workers: int, *, threads: int) -> None:
-        self.capacity = workers
-        self.jobs: list[Job] = []
-
-    def submit(self, job: Job) -> None:
-        self.jobs.append(job)
-
-    def result(self) -> tuple[Job, Outcome]:
-        job = self.jobs.pop()
-        return job, run_job(job)
-
-    def close(self) -> None:
-        assert not self.jobs
-
-
-@pytest.fixture
-def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let runs over many videos use no processes."""
-    monkeypatch.setattr(many, "ProcessEngine", InlineEngine)
 
 
 def strange(monkeypatch: pytest.MonkeyPatch, before: str) -> None:

@@ -13,10 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepsort_paddle import PersonIndex, TrackIndex, track_video, track_videos
-from deepsort_paddle.batch import many
-from deepsort_paddle.batch.jobs import Job, Outcome
 from deepsort_paddle.batch.video_result import VideoResult
-from deepsort_paddle.batch.worker import run_job
 from deepsort_paddle.cli import track
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.people.videos import join_videos
@@ -74,31 +71,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class InlineEngine:
-    """Runs jobs here and now."""
-
-    capacity = 1
-
-    def __init__(self, workers: int, *, threads: int) -> None:
-        self.jobs: list[Job] = []
-
-    def submit(self, job: Job) -> None:
-        self.jobs.append(Job.from_dict(json.loads(json.dumps(job.as_dict()))))
-
-    def result(self) -> tuple[Job, Outcome]:
-        job = self.jobs.pop()
-        return job, run_job(job)
-
-    def close(self) -> None:
-        assert not self.jobs
-
-
 @pytest.fixture
-def desk(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inline: None) -> Path:
     """A working directory with the videos, where runs over many videos use no processes."""
     shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(many, "ProcessEngine", InlineEngine)
     return tmp_path
 
 
@@ -252,13 +229,11 @@ def test_a_video_whose_outputs_cannot_be_written_again_has_failed(
     def fail(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("deepsort_paddle.batch.worker.rewrite_outputs", fail)
-    door, yard = run("door", "yard")
+    with monkeypatch.context() as patched:
+        patched.setattr("deepsort_paddle.batch.worker.rewrite_outputs", fail)
+        door, yard = run("door", "yard")
     assert door.status == "done"  # its numbers are the same with all videos
     assert (yard.status, yard.error) == ("failed", "no space left")
-    monkeypatch.undo()
-    monkeypatch.chdir(desk)
-    monkeypatch.setattr(many, "ProcessEngine", InlineEngine)
     assert [result.status for result in run("door", "yard")] == ["done before", "done before"]
     summary = json.loads(Path("out/yard.json").read_text())["summary"]
     assert set(summary["person_of_track"].values()) == {1, 4, 5}

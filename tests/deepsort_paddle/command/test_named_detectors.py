@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from deepsort_paddle.appearance.default_model import locate
 from deepsort_paddle.cli import track
@@ -35,22 +34,13 @@ def frames(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_yolox: Callable[[Path], None]) -> None:
     """A cache with a small YOLOX as yolox-nano, which finds one person in every image."""
-    rows = np.zeros((1, 64 + 16 + 4, 85), np.float32)
-    rows[0, 25, :6] = [0.0, 0.0, np.log(2), np.log(4), 0.9, 1.0]
-    graph = helper.make_graph(
-        [helper.make_node("Constant", [], ["output"], value=numpy_helper.from_array(rows))],
-        "constant",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 64, 64])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(rows.shape))],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    content = model.SerializeToString()
     monkeypatch.setenv("DEEPSORT_PADDLE_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache" / "detectors").mkdir(parents=True)
-    (tmp_path / "cache" / "detectors" / "yolox_nano.onnx").write_bytes(content)
-    onnx.checker.check_model(model)
+    path = tmp_path / "cache" / "detectors" / "yolox_nano.onnx"
+    save_yolox(path)
+    content = path.read_bytes()
     pinned = replace(
         NAMED_MODELS["yolox-nano"], size=len(content), sha256=hashlib.sha256(content).hexdigest()
     )
