@@ -1,13 +1,13 @@
-"""Accuracy of the presets, of each option and of other trackers, on the same detections and embeddings.
+"""Measure the presets, each option and other trackers on the same detections and embeddings.
 
 Sets of sequences, each one table:
 
 - ``yolox``: PETS09-S2L1 (frames 1 to 400), ADL-Rundle-6 and TUD-Stadtmitte with YOLOX-nano detections;
 - ``public``, ``nanodet``, ``hog``: the same with the public detections of 2015 or another detector;
-- ``moving``: the same seen through a window that wanders and shakes over the frames (YOLOX-nano);
+- ``moving``: the same seen through a window that moves and shakes over the frames (YOLOX-nano);
 - ``mot17``: MOT17 half-val 02, 05, 10, 13 with YOLOX-x detections, no frames and no embeddings;
 - ``mot17-05``: MOT17-05 with public FRCNN detections and real DeepSORT embeddings;
-- ``crowd``: made up, with known truth.
+- ``crowd``: synthetic, with known truth.
 
 All but the last are research data outside the repository (--data).
 
@@ -18,20 +18,20 @@ All but the last are research data outside the repository (--data).
     python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox mot17-05 --copies 4   # more sequences
     python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox crowd --needed        # --encode needed
 
-Measures are TrackEval's, over a set's sequences together (`motchallenge.frame_sums`). ms: CPU milliseconds a
-frame of the tracker alone, on one thread. The last columns are the differences in HOTA and IDF1 to the first
-row, with their 95 % bootstrap intervals over sequences and blocks of 50 frames.
+Metrics are TrackEval's, over all sequences of a set (`motchallenge.frame_sums`). ms: CPU milliseconds per
+frame of the tracker alone, on one thread. The last columns are the differences in HOTA and IDF1 from the
+first row, with 95 % bootstrap intervals over sequences and blocks of 50 frames.
 
-A sequence of few people is a matter of few events: a switch more or less moves IDF1 by points. --copies
-tracks variants of it, half of them from the last frame to the first, all but the first two with 5 % of the
-detections missing, and counts them together.
+With few people, one more switch changes IDF1 by points. --copies tracks variants of each sequence, half of
+them from the last frame to the first, all but the first two with 5 % of the detections missing, and evaluates
+them together.
 """
 
 from __future__ import annotations
 
 import os
 
-# Before numpy is imported: the figures are those of one thread.
+# Set before NumPy is imported: all figures are for one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -63,10 +63,10 @@ from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
-# The published runs' lowest confidence; below, the faithful tracker would follow noise.
+# The lowest confidence of the published runs; below it, the published tracker would follow noise.
 FAITHFUL = {"min_confidence": 0.3}
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-# What is put on or off one at a time, from each preset.
+# Options to change one at a time, by preset.
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "motion": {
         "without camera from boxes": {"min_camera_pairs": 0},
@@ -255,7 +255,7 @@ def peers(table: Table, scenes: Sequence[Scene], python: Path) -> None:
             np.savez(source, **as_arrays(scene))  # type: ignore[arg-type]
             script = Path(__file__).with_name("accuracy_peers.py")
             done = subprocess.run([python, script, source, target], capture_output=True, text=True)
-            notes = [line for line in done.stderr.splitlines() if "left out" in line]
+            notes = [line for line in done.stderr.splitlines() if "skipped" in line]
             sys.stderr.write("".join(f"{note}\n" for note in notes))
             if done.returncode:
                 raise OSError(f"{script.name} failed in {python}: {done.stderr[-500:]}")
@@ -326,7 +326,7 @@ def main() -> None:
             try:
                 scenes = scenes_of(name, arguments.data, reid, arguments.cache)
             except (OSError, ValueError) as error:
-                print(f"{name}: left out, {error}")
+                print(f"{name}: skipped, {error}")
                 continue
             scenes = [copy for scene in scenes for copy in variants(scene, arguments.copies)]
             table = Table(

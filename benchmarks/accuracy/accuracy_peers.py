@@ -1,11 +1,11 @@
-"""Runs other trackers on a file of detections; `accuracy.py` starts it in their own environment.
+"""Run other trackers on a file of detections; `accuracy.py` starts this script in their environment.
 
     PEERS_PYTHON benchmarks/accuracy/accuracy_peers.py INPUT.npz OUTPUT.npz
 
-Needs numpy and whichever of deep-sort-realtime, norfair, trackers (with supervision) and boxmot are
-installed there; the others are skipped with a line that says why. Every tracker runs with the defaults of its
-class, but for this: camera motion from images is off, because no tracker here gets images; and where a
-threshold on the cosine distance means the same as ours (deep-sort-realtime, norfair), it is the data set's.
+It needs numpy and any of deep-sort-realtime, norfair, trackers (with supervision) and boxmot; the others are
+skipped with a note. Every tracker runs with the defaults of its class, with two exceptions: camera motion
+from images is off, because no tracker receives images, and a threshold on the cosine distance with the same
+meaning as ours (deep-sort-realtime, norfair) is that of the data set.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import numpy as np
 
 warnings.simplefilter("ignore")
 
-# Boxes, confidence and embeddings (or None) of one frame to ids and boxes.
+# From boxes, confidence and embeddings (or None) of one frame to ids and boxes.
 Update = Callable[[Any, Any, Any], "tuple[Any, Any]"]
 
 
 def nothing() -> tuple[Any, Any]:
-    """No tracks."""
+    """Return no tracks."""
     return np.zeros(0, int), np.zeros((0, 4))
 
 
 def deep_sort_realtime(meta: dict[str, Any]) -> Update:
-    """The classic code."""
+    """Run deep-sort-realtime."""
     from deep_sort_realtime.deepsort_tracker import DeepSort
 
     if not meta["appearance"]:
@@ -56,7 +56,7 @@ def deep_sort_realtime(meta: dict[str, Any]) -> Update:
 
 
 def norfair(meta: dict[str, Any], reid: bool) -> Update:
-    """Norfair, by IoU as its documentation advises for boxes; with re-ID its rows of ``past_detections``."""
+    """Run norfair, by IoU as its documentation advises; with re-ID it compares ``past_detections``."""
     import norfair as package
 
     if reid and not meta["appearance"]:
@@ -94,7 +94,7 @@ def norfair(meta: dict[str, Any], reid: bool) -> Update:
 
 
 def roboflow(meta: dict[str, Any], name: str, **options: Any) -> Update:
-    """One of trackers' trackers."""
+    """Run a tracker of trackers."""
     import supervision
     import trackers
 
@@ -113,41 +113,41 @@ def roboflow(meta: dict[str, Any], name: str, **options: Any) -> Update:
     return update
 
 
-class Looks:
-    """Stands where boxmot wants a network: gives the embeddings of known boxes."""
+class KnownEmbeddings:
+    """Replace boxmot's network: return the embeddings of known boxes."""
 
     def __init__(self) -> None:
         self.boxes, self.embeddings = np.zeros((0, 4)), np.zeros((0, 1), np.float32)
 
     def get_features(self, boxes: Any, _: Any = None) -> Any:
-        """Embeddings of ``(N, 4)`` boxes of this frame."""
+        """Return the embeddings of ``(N, 4)`` boxes of this frame."""
         boxes = np.asarray(boxes)[:, :4]
         nearest = np.abs(boxes[:, None] - self.boxes[None]).sum(axis=2).argmin(axis=1)
         return self.embeddings[nearest]
 
 
-class Still:
-    """A camera that stands still."""
+class StaticCamera:
+    """Replace boxmot's camera motion by none."""
 
     enabled = False
 
     def apply(self, *_: Any, **__: Any) -> Any:
-        """No motion."""
+        """Return no motion."""
         return np.eye(2, 3)
 
 
 def boxmot(meta: dict[str, Any], module: str, name: str, reid: bool, **options: Any) -> Update:
-    """One of boxmot's trackers."""
+    """Run a tracker of boxmot."""
     from importlib import import_module
 
     if reid and not meta["appearance"]:
         raise ImportError("it needs embeddings")
-    looks = Looks()
+    looks = KnownEmbeddings()
     if reid:
         options["reid_model"] = looks
     tracker = getattr(import_module(f"boxmot.trackers.box.{module}.tracker"), name)(**options)
     if getattr(tracker, "cmc", None) is not None:
-        tracker.cmc = Still()
+        tracker.cmc = StaticCamera()
     height, width = meta["size"]
     image = np.zeros((height, width, 3), np.uint8)
 
@@ -184,7 +184,7 @@ PEERS: dict[str, Callable[[dict[str, Any]], Update]] = {
 
 
 def run(update: Update, columns: dict[str, Any], length: int) -> tuple[Any, float]:
-    """Rows frame, id, x1, y1, x2, y2 of all frames, and CPU milliseconds a frame."""
+    """Return rows frame, id, x1, y1, x2, y2 of all frames, and CPU milliseconds per frame."""
     rows, spent = [], 0.0
     embeddings = columns.get("embeddings")
     for number in range(1, length + 1):
@@ -199,7 +199,7 @@ def run(update: Update, columns: dict[str, Any], length: int) -> tuple[Any, floa
 
 
 def main(source: str, target: str) -> None:
-    """Run every peer that is there on one sequence."""
+    """Run every installed peer on one sequence."""
     with np.load(source) as archive:
         columns = {name: archive[name] for name in archive.files}
     meta = json.loads(str(columns.pop("meta")))
@@ -208,7 +208,7 @@ def main(source: str, target: str) -> None:
         try:
             rows, milliseconds = run(make(meta), columns, meta["length"])
         except Exception as error:
-            sys.stderr.write(f"{meta['name']}: {name} left out: {type(error).__name__}: {error}\n")
+            sys.stderr.write(f"{meta['name']}: {name} skipped: {type(error).__name__}: {error}\n")
             continue
         results[name] = rows
         results[f"{name} ms"] = np.array(milliseconds)

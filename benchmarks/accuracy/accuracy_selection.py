@@ -1,19 +1,19 @@
-"""How the presets' settings were chosen: one setting for all sequences, judged on sequences left out.
+"""Select the presets' settings: one setting for all sequences, with leave-one-out scores.
 
     python benchmarks/accuracy/accuracy_selection.py strong --cache CACHE
     python benchmarks/accuracy/accuracy_selection.py motion
 
-Every combination of the values in `GRIDS` tracks every sequence. A combination's score is the mean of HOTA
-and IDF1, each over the sequences of a set together, averaged over the sets. `fitted` is the best combination
-on everything, measured on the same sequences, which flatters it. `left out`: for each video, the combination
-that is best without it (in whatever set) tracks it. That predicts what new videos will give.
+Every combination of the values in `GRIDS` tracks every sequence. The score is the mean of HOTA and IDF1, each
+over all sequences of a set, averaged over the sets. `fitted` is the best combination on all sequences,
+evaluated on the same, which is biased upwards. `left out`: for each video, the combination that is best
+without it (in any set) tracks it. That estimates the score on new videos.
 """
 
 from __future__ import annotations
 
 import os
 
-# Before numpy is imported: one thread.
+# Set before NumPy is imported: one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_frames, figures
 
-# Options that are chosen together, and their values.
+# Options that are selected together, and their values.
 GRIDS: Mapping[str, Mapping[tuple[str, ...], Sequence[tuple[Any, ...]]]] = {
     "strong": {
         ("appearance_weight", "max_iou_distance"): [(0.5, 0.7), (0.6, 0.8)],

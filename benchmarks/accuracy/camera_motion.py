@@ -1,22 +1,22 @@
-"""What it brings to know the camera's motion, and what finding it in the images costs.
+"""Measure the gain of camera motion, and the cost of estimating it from images.
 
-PETS09-S2L1, frames 1 to 400, its camera still; and the same seen through a window of 480x360 that moves over
-the images: `pan` along a slow figure of eight, `shake` with jerks of 6 pixels (standard deviation) besides.
-Boxes of detections and truth move along; those whose centre leaves the window are dropped. Then the few
-images of MOT17 that are at hand: how far true boxes overlap those of the frame before, and do when these
-are carried along by the motion found.
+PETS09-S2L1, frames 1 to 400, with its static camera, and seen through a window of 480x360 that moves over the
+images: `pan` along a slow figure of eight, `shake` with additional jerks of 6 pixels (standard deviation).
+Boxes of detections and truth move accordingly; those whose centre leaves the window are dropped. Then the
+available images of MOT17: IoU of true boxes with those of the previous frame, without and with the estimated
+motion.
 
     python benchmarks/accuracy/camera_motion.py --data DATA
 
-`wrong`: how far off the corners of the image are after the motion found, mean, in pixels. ms: CPU
-milliseconds a frame of finding the motion in the images, one thread, images decoded before.
+`wrong`: mean error of the image corners under the estimated motion, in pixels. ms: CPU milliseconds per frame
+of the estimation, on one thread, with decoded images.
 """
 
 from __future__ import annotations
 
 import os
 
-# Before numpy is imported: the figures are those of one thread.
+# Set before NumPy is imported: all figures are for one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -41,7 +41,7 @@ LENGTH, HEIGHT, WIDTH = 400, 360, 480
 
 
 def images(video: Path) -> list[NDArray[np.uint8]]:
-    """The first frames of a video."""
+    """Read the first frames of a video."""
     capture = cv2.VideoCapture(str(video))
     frames = [np.asarray(capture.read()[1], np.uint8) for _ in range(LENGTH)]
     capture.release()
@@ -49,7 +49,7 @@ def images(video: Path) -> list[NDArray[np.uint8]]:
 
 
 def ways() -> dict[str, NDArray[np.int64] | None]:
-    """Upper left corners of the window, ``(LENGTH, 2)``, by name; None is the whole image."""
+    """Return the upper left corners of the window, ``(LENGTH, 2)``, by name; None is the whole image."""
     time_ = np.arange(LENGTH)
     pan = np.column_stack(
         [144 + 140 * np.sin(2 * np.pi * time_ / 160), 108 + 100 * np.sin(2 * np.pi * time_ / 80)]
@@ -64,7 +64,7 @@ def ways() -> dict[str, NDArray[np.int64] | None]:
 
 
 def seen_through(scene: Sequence, way: NDArray[np.int64]) -> Sequence:
-    """The sequence in the coordinates of the window."""
+    """Return the sequence in window coordinates."""
 
     def inside(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
         centre = 0.5 * (boxes[:, :2] + boxes[:, 2:])
@@ -84,7 +84,7 @@ def seen_through(scene: Sequence, way: NDArray[np.int64]) -> Sequence:
 def motions(
     frames: list[NDArray[np.uint8]], scene: Sequence, way: NDArray[np.int64] | None
 ) -> tuple[list[NDArray[np.float64]], float, float]:
-    """The motion found in each frame, CPU milliseconds a frame, and how far off the corners are."""
+    """Return the motion of each frame, CPU milliseconds per frame, and the error of the corners."""
     find, found, wrong, spent = ImageMotion(), [], [], 0.0
     height, width = scene.size
     corners = np.array([[0.0, 0.0], [width, 0], [0, height], [width, height]])
@@ -104,7 +104,7 @@ def motions(
 
 
 def tracked(scene: Sequence, pairs: int, moves: list[NDArray[np.float64]] | None) -> Run:
-    """The sequence by preset `motion`."""
+    """Track the sequence with preset `motion`."""
     tracker = DeepSort.from_preset("motion", min_camera_pairs=pairs, frame_rate=scene.frame_rate)
     rows, spent = [], 0.0
     for number, detections in enumerate(scene.frames, 1):
@@ -116,7 +116,7 @@ def tracked(scene: Sequence, pairs: int, moves: list[NDArray[np.float64]] | None
 
 
 def carried(folder: Path) -> tuple[float, float, float]:
-    """Mean IoU of people with themselves a frame earlier, as they were and carried along; CPU ms."""
+    """Return the mean IoU with the previous frame, without and with motion, and CPU milliseconds."""
     truth = read_ground_truth(folder / "gt" / "gt.txt")
     truth = truth[truth.class_id == 1]
     find, before, plain, moved, spent = ImageMotion(), truth[:0], [], [], []
@@ -136,7 +136,7 @@ def carried(folder: Path) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print a table for each way of the camera."""
+    """Print a table for each path of the camera."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,8 @@
-"""CPU time of evaluating MOT17: deepsort-eval beside motmetrics' own script and TrackEval's evaluator.
+"""Compare the CPU time of evaluating MOT17: deepsort-eval, motmetrics' script and TrackEval's evaluator.
 
-Each is a whole process, from its start to its table, on the same tracks: ours of preset motion on the public
-detections. They do not do the same work: motmetrics' script has no HOTA and does not know MOTChallenge's
-distractors, TrackEval is asked for HOTA, CLEAR and Identity. All take turns; medians, one thread.
+Each is a whole process, from its start to its table, on the same tracks: those of preset motion on the public
+detections. The work differs: motmetrics' script has no HOTA and ignores MOTChallenge's distractors, TrackEval
+computes HOTA, CLEAR and Identity. They take turns; medians, one thread.
 
     python benchmarks/accuracy/eval_speed.py MOT17-half-val
 """
@@ -57,7 +57,7 @@ trackeval.Evaluator(settings).evaluate([trackeval.datasets.MotChallenge2DBox(dat
 
 
 def track(sequence: Path, output: Path) -> int:
-    """Write our tracks of a sequence; returns how many frames it has."""
+    """Write our tracks of a sequence; return its number of frames."""
     found = read_detections(sequence / "det" / "det.txt")
     info = (sequence / "seqinfo.ini").read_text(encoding="utf-8").splitlines()
     length = next(int(line.split("=")[1]) for line in info if line.lower().startswith("seqlength"))
@@ -70,7 +70,7 @@ def track(sequence: Path, output: Path) -> int:
 
 
 def clocked(script: str) -> tuple[float, float]:
-    """CPU and wall seconds of a process."""
+    """Return CPU and wall-clock seconds of a process."""
     environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(

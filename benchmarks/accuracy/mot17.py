@@ -1,14 +1,13 @@
-"""Our row on MOT17, from a copy of the data set: cut, track, evaluate; and the time of each experiment.
+"""Reproduce our row on MOT17 from a copy of the data set, with the time of each experiment.
 
     python benchmarks/accuracy/mot17.py MOT17/train --work WORK                     # its public FRCNN boxes
     python benchmarks/accuracy/mot17.py MOT17/train --work WORK --detections YOLOX  # YOLOX/MOT17-02.txt...
     python benchmarks/accuracy/mot17.py HALVES --work WORK --whole                  # halves already
 
-The sequences are the second halves of the training sequences, as papers validate on them: of N frames those
-from N // 2 + 2 on, counted from 1. Detections given with ``--detections`` are of these halves. The first run
-saves its detections; each further experiment tracks from the files with another option and compares all
-results. Where the copy has images, ``strong`` describes people by the model of the package; without images,
-or with ``--motion``, only motion is used.
+The sequences are the second halves of the training sequences, as in papers: of N frames those from N // 2 + 2
+on, counted from 1. ``--detections`` are detections of these halves. The first run saves its detections; each
+further experiment tracks from the files with another option and compares all results. If the copy has images,
+``strong`` uses the included appearance network; without images, or with ``--motion``, only motion is used.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from deepsort_paddle.cli import track
 from deepsort_paddle.research.evaluate import main as evaluate
 
 SEQUENCES = ("MOT17-02", "MOT17-05", "MOT17-10", "MOT17-13")
-# Options of the experiments after the first; each is compared with what the preset gives.
+# Options of the experiments after the first; each is compared with the preset.
 EXPERIMENTS = (
     *("n_init=3", "detection_weight=0.3", "velocity_noise=1.5", "high_confidence=0.5", "coast=0"),
     *("max_iou_distance=0.75", "new_track_confidence=0.65", "direction_weight=0.2", "height_weight=0.5"),
@@ -56,7 +55,7 @@ def cut(folder: Path, target: Path) -> None:
 
 
 def halves(source: Path, work: Path) -> Path:
-    """The folder with the second halves, made of the copy of MOT17."""
+    """Write the second halves of the copy of MOT17; return their folder."""
     root = work / "half-val"
     if root.exists():
         shutil.rmtree(root)
@@ -69,7 +68,7 @@ def halves(source: Path, work: Path) -> Path:
 
 
 def run(words: list[str]) -> float:
-    """Track, and return the seconds it took."""
+    """Track; return the duration in seconds."""
     print("deepsort-track", " ".join(words), flush=True)
     began = time.perf_counter()
     if track([*words, "--quiet"]):

@@ -1,12 +1,12 @@
-"""PETS09-S2L1, public detections: our faithful DeepSORT beside deep-sort-realtime on the same embeddings.
+"""Compare DeepSORT as published with deep-sort-realtime on PETS09-S2L1, public detections.
 
-Every detection is embedded once; both trackers then get the same boxes, scores and embeddings and the same
-settings. Only frames 1 to 400 have ground truth here.
+Every detection is embedded once; both trackers receive the same boxes, scores, embeddings and settings. Only
+frames 1 to 400 have ground truth.
 
     python benchmarks/accuracy/pets09.py PETS09-S2L1 --reid weights/resnet50vd
     python benchmarks/accuracy/pets09.py PETS09-S2L1 --reid weights/osnet_ain_x0_5 --precision float32 int8
 
-With --precision: what the encoder's precision does to our tracker, one row each.
+With --precision: scores of our tracker by precision of the encoder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SETTINGS = {"max_age": 30, "n_init": 3, "max_iou_distance": 0.7}
 
 
 def embedded(sequence: Path, encoder: AppearanceEncoder, min_confidence: float) -> Iterator[Detections]:
-    """Detections of each frame, with embeddings."""
+    """Yield the detections of each frame, with embeddings."""
     found = read_detections(sequence / "det" / "det.txt")
     with open_source(sequence / "vtest.avi") as frames:
         for frame in frames:
@@ -51,14 +51,14 @@ def embedded(sequence: Path, encoder: AppearanceEncoder, min_confidence: float) 
 
 
 def ours(frames: list[Detections], max_cosine_distance: float, coast: int) -> Iterator[Tracks]:
-    """Our tracker's answers."""
+    """Yield our tracks."""
     tracker = DeepSort(max_cosine_distance=max_cosine_distance, coast=coast, **SETTINGS)  # type: ignore[arg-type]
     for detections in frames:
         yield tracker.update(detections)
 
 
 def classic(frames: list[Detections], max_cosine_distance: float, coast: int) -> Iterator[Tracks]:
-    """deep-sort-realtime's answers."""
+    """Yield deep-sort-realtime's tracks."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from deep_sort_realtime.deepsort_tracker import DeepSort as Classic
@@ -87,7 +87,7 @@ def classic(frames: list[Detections], max_cosine_distance: float, coast: int) ->
 
 
 def scores(name: str, sequence: Path, answers: Iterator[Tracks], folder: Path) -> Scores:
-    """Scores of one tracker's answers, through a results file as a user would have it."""
+    """Evaluate tracks through a results file, as a user does."""
     results = folder / f"{name.replace(' ', '_')}.txt"
     with TrackWriter(results) as writer:
         for number, tracks in enumerate(answers, 1):
@@ -97,7 +97,7 @@ def scores(name: str, sequence: Path, answers: Iterator[Tracks], folder: Path) -
 
 
 def compare_precisions(options: argparse.Namespace) -> None:
-    """Print a row for each precision, ours alone, every one with the same threshold."""
+    """Print a row for each precision, with the same threshold for all."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for precision in options.precision:

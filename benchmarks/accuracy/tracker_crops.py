@@ -1,11 +1,11 @@
-"""How well appearance models tell people apart in a tracker's crops, not in a re-ID data set's.
+"""Measure how well appearance models separate people in a tracker's crops.
 
-PETS09-S2L1, frames 1 to 400, public detections: pairs of crops some frames apart, of the same person and of
-different ones by the ground truth (a detection is the person whose box it overlaps by more than half). And
-the real frames of MOT17-mini, the sides of whose true boxes are moved by 8 % of width and height (standard
-deviation, at most twice that): pairs from different frames of a sequence. Area under the ROC curve, and how
-many pairs of one person are nearer than the nearest 5 or 1 % (PETS), 1 or 0.1 % (MOT17) of pairs of different
-people.
+PETS09-S2L1, frames 1 to 400, public detections: pairs of crops some frames apart, of the same and of
+different persons by the ground truth (a detection belongs to the person whose box it overlaps by more than
+half). And the frames of MOT17-mini, with the sides of true boxes moved by 8 % of width and height (standard
+deviation, clipped at twice that): pairs from different frames of a sequence. Area under the ROC curve, and
+the share of same-person pairs that are closer than the closest 5 or 1 % (PETS), 1 or 0.1 % (MOT17) of
+different-person pairs.
 
     python benchmarks/accuracy/tracker_crops.py --reid weights/osnet_ain_x0_5 weights/resnet50vd
 """

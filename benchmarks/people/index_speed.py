@@ -1,8 +1,9 @@
-"""Time, memory and disk of track indexes with 1,000 and 100,000 tracks.
+"""Measure time, memory and disk of track indexes with 1,000 and 100,000 tracks.
 
     python benchmarks/people/index_speed.py [--tracks 1000 100000] [--dimensions 128]
 
-Each track has 8 random embeddings and no thumbnails. A search is by 1 and by 8 crops, exact, over all tracks.
+Each track has 8 random embeddings and no thumbnails. Searches use 1 and 8 crops and are exact over all
+tracks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PER_TRACK = 8
 
 
 def write(path: Path, tracks: int, dimensions: int) -> None:
-    """An index of random tracks, each 10 seconds long, 20 at a time."""
+    """Write an index of random tracks, each 10 seconds long, 20 at a time."""
     generator = np.random.default_rng(0)
     with sqlite3.connect(path) as database:
         database.executescript(

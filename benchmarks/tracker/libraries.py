@@ -1,4 +1,4 @@
-"""Hand-written pieces beside the libraries that could do the same: are the results equal, what do they cost?
+"""Compare own code with libraries that could replace it: results and time.
 
     python benchmarks/tracker/libraries.py                      # the table of README.md
 
@@ -27,7 +27,7 @@ Pair = tuple[str, str, Callable[[], Any], Callable[[], Any], float]
 
 
 def pairs(rng: np.random.Generator, count: int, folder: Path) -> Iterator[Pair]:
-    """Piece, library, ours, theirs, largest difference allowed."""
+    """Yield piece, library, our function, the library's, and the largest allowed difference."""
     corner = rng.uniform(0, 1800, (count, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(30, 200, (count, 2))], axis=1)
     others = boxes + rng.normal(0, 5, boxes.shape)
@@ -47,7 +47,7 @@ def pairs(rng: np.random.Generator, count: int, folder: Path) -> Iterator[Pair]:
 
 
 def _filters(boxes: Any, others: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """One frame after two others: predict and update all."""
+    """Predict and update all tracks in the third frame."""
     from filterpy.kalman import KalmanFilter
 
     first, second = box_ops.xyah_from_xyxy(boxes), box_ops.xyah_from_xyxy(others)
@@ -85,7 +85,7 @@ def _filters(boxes: Any, others: Any) -> tuple[Callable[[], Any], Callable[[], A
 
 
 def _galleries(rng: np.random.Generator, count: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """The nearest of 100 embeddings of each track for three candidates each."""
+    """Compare three candidates per track with its 100 embeddings."""
     from scipy.spatial.distance import cdist
 
     size, dimension, few = 100, 128, min(3, count)
@@ -136,7 +136,7 @@ def _texts(rng: np.random.Generator, folder: Path) -> tuple[Callable[[], Any], C
 
 
 def main() -> int:
-    """Print the table; returns 1 where results differ."""
+    """Print the table; return 1 if results differ."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -164,7 +164,7 @@ def main() -> int:
 
 
 def cpu_ms(call: Callable[[], Any]) -> float:
-    """Milliseconds of CPU of one call, the mean over as many as take a fiftieth of a second."""
+    """Return the CPU milliseconds of one call, averaged over a fiftieth of a second."""
     began = time.process_time()
     calls = 0
     while calls == 0 or time.process_time() - began < 0.02:

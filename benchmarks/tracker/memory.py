@@ -1,4 +1,4 @@
-"""Memory of a long run: a crowd that comes and goes, tracked, drawn as trails and written as text.
+"""Measure the memory of a long run: a changing crowd is tracked, drawn as trails and written as text.
 
 Resident memory is read after frame 1,000 and then ten times up to the end; it must not grow. Then the memory
 that a number of live tracks takes, in a process of its own.
@@ -26,12 +26,12 @@ from deepsort_paddle.output.draw import Trails
 
 MIB = 1 << 20
 DIMENSION = 128
-# Growth beyond this part of the memory at frame 1,000 is an error: the allocator's own play is below it.
+# Larger growth, as a share of the memory at frame 1,000, is an error; the allocator varies by less.
 ALLOWED = 0.05
 
 
 def resident() -> float:
-    """Memory of this process in MiB; Linux tells it, other systems only the largest so far."""
+    """Return the memory of this process in MiB; systems other than Linux only report the peak."""
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / MIB
@@ -41,7 +41,7 @@ def resident() -> float:
 
 
 def long_run(frames: int, people: int) -> int:
-    """Print memory on the way; 1 when it grew."""
+    """Print the memory during the run; return 1 if it grew."""
     tracker, trails = DeepSort(max_age=30), Trails()
     scene = crowd(people, DIMENSION, leave=0.02)
     first = last = 0.0
@@ -63,7 +63,7 @@ def long_run(frames: int, people: int) -> int:
 
 
 def live_tracks(count: int) -> None:
-    """Print the memory that ``count`` live tracks with full galleries add, and what the galleries hold."""
+    """Print the memory of ``count`` live tracks with full galleries, and the share of the galleries."""
     tracker = DeepSort(max_age=30)
     scene = crowd(count, DIMENSION)
     next(scene)
@@ -75,7 +75,7 @@ def live_tracks(count: int) -> None:
 
 
 def main() -> int:
-    """Parse the command line, print the tables; 1 when memory grew."""
+    """Parse the command line and print the tables; return 1 if memory grew."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""CPU time of one tracker update, beside deep-sort-realtime's classic code on the same input.
+"""Compare the CPU time of one tracker update with deep-sort-realtime's on the same input.
 
 A synthetic crowd walks over a 1920 x 1080 frame; one person in twenty is missed in each frame, so that
 births, deaths and the cascade take part. Galleries are full before the clock starts. The two

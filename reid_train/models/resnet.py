@@ -67,7 +67,7 @@ class Block(nn.Layer):
 
     The last batch norm starts at zero, so a fresh block is the identity (Goyal et al., arXiv 1706.02677,
     section 5.1). With it, ResNet50_vd from scratch reaches mAP 43 instead of 25 after 9,600 images
-    (docs/training_notes.md).
+    (benchmarks/reid/README.md, lessons).
     """
 
     def __init__(

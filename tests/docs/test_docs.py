@@ -206,7 +206,7 @@ def test_every_reid_train_command_of_the_pages_is_understood() -> None:
 @pytest.mark.parametrize("page", EVERYTHING, ids=name_of)
 def test_code_does_not_scroll_sideways(page: Path) -> None:
     """78 characters fit beside the two columns of the site, 100 on pages whose lines are folded there."""
-    if "benchmarks" in page.parts or page.stem in ("explain", "speed", "training_notes"):
+    if "benchmarks" in page.parts or page.stem in ("explain", "speed"):
         return  # output as it comes, commands of the laboratory
     width, fenced, code = 78 if page.stem.startswith("README") else 100, False, []
     for line in page.read_text("utf-8").splitlines():
