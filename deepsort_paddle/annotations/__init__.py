@@ -1,1 +1,1 @@
-"""Annotations of annotation tools: CVAT XML and MOTChallenge ground truth."""
+"""Read and write annotations: CVAT XML and MOTChallenge ground truth."""

@@ -1,4 +1,4 @@
-"""The boxes of annotated persons, from a file of any known format."""
+"""Read the boxes of annotated persons from any known format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deepsort_paddle.motchallenge.text import read_ground_truth
 __all__ = ["SUFFIXES", "Annotation", "read_annotation"]
 
 SUFFIXES = (".xml", ".zip", ".txt")
-# What CVAT and MOTChallenge call the file in an archive.
+# Names of the file in an archive of CVAT or MOTChallenge.
 _IN_ARCHIVES = ("annotations.xml", "gt/gt.txt")
 _LARGEST = 1 << 30  # bytes of a file in an archive
 
@@ -27,12 +27,12 @@ class Annotation:
     """Annotated persons in the frames of a run.
 
     Attributes:
-        path: of the file, for errors.
+        path: path of the file, for errors.
         frame: ``(N,)`` int64 frame numbers, ascending.
-        ids: ``(N,)`` int64 annotated person of each box; the numbers mean nothing outside the file.
+        ids: ``(N,)`` int64 annotated person of each box, numbered within the file.
         boxes: ``(N, 4)`` float64 xyxy pixels.
-        labels: class name by id; of persons whose class the file does not give there is none.
-        size: width and height of the frames in pixels; None when unknown.
+        labels: class name by id; persons without a class in the file are missing.
+        size: width and height of the frames in pixels; None if unknown.
 
     Example:
         >>> annotation = read_annotation("annotations.xml", np.arange(1, 796))  # doctest: +SKIP
@@ -55,10 +55,13 @@ def read_annotation(
 
     Args:
         path: ``.xml``, ``.txt`` or ``.zip``.
-        numbers: ``(F,)`` frame numbers of the run, ascending; boxes in other frames are left out.
-        by_place: CVAT counts the frames of the run, as for a folder of images; else it counts those of the
-            whole video.
-        whole: the run is over the whole video, so no frame comes after its last one.
+        numbers: ``(F,)`` frame numbers of the run, ascending; boxes in other frames are ignored.
+        by_place: whether CVAT counts the frames of the run, as for a folder of images, instead of those of
+            the whole video.
+        whole: whether the run covers the whole video, so that its last frame is the last of the video.
+
+    Returns:
+        The annotated boxes.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -76,7 +79,7 @@ def read_annotation(
 
 
 def _from_archive(path: Path, numbers: NDArray[np.int64], *, by_place: bool, whole: bool) -> Annotation:
-    """Annotations of an archive, as CVAT exports them."""
+    """Read the annotations in an archive that CVAT exported."""
     try:
         with zipfile.ZipFile(path) as archive:
             found = [name for name in _IN_ARCHIVES if name in archive.namelist()]
@@ -96,7 +99,7 @@ def _from_archive(path: Path, numbers: NDArray[np.int64], *, by_place: bool, who
 def _from_cvat(
     shown: str, file: IO[bytes], numbers: NDArray[np.int64], *, by_place: bool, whole: bool
 ) -> Annotation:
-    """Annotations of CVAT XML."""
+    """Read CVAT XML."""
     known = read_cvat(file, shown)
     counted = np.arange(len(numbers)) if by_place else numbers - 1  # CVAT's frames of the run
     last = int(counted[-1]) if len(counted) else -1
@@ -119,7 +122,7 @@ def _from_cvat(
 
 
 def _from_text(shown: str, file: Path | IO[bytes], numbers: NDArray[np.int64], *, whole: bool) -> Annotation:
-    """Annotations of MOTChallenge text; rows that are to be ignored are left out."""
+    """Read MOTChallenge text without the rows to ignore."""
     if isinstance(file, Path):
         records = read_ground_truth(file)
     else:

@@ -1,14 +1,14 @@
 """CVAT's XML for videos, version 1.1.
 
 A track is one object: boxes at key frames, linear in between, and a box marked ``outside`` where the object
-disappears. Frames count from 0, pixels too, and coordinates are continuous. Only key frames are written,
-since CVAT reads no others. Attributes are left out: a task whose label does not declare them could not be
-loaded. So CVAT numbers the tracks anew, and who is who is found again by the boxes.
+disappears. Frames and pixels start at 0, and coordinates are continuous. Only key frames are written, as CVAT
+reads no others. No attributes are written: a task whose label does not declare them could not be loaded. So
+CVAT renumbers the tracks, and persons are identified by their boxes afterwards.
 
 Source: https://docs.cvat.ai/docs/other/xml_format
 
-XML may declare entities that grow without bounds or read other files. No annotation needs a document type,
-so every file with one is refused before anything in it is read.
+XML may declare entities that expand without bounds or read other files. Annotations need no document type, so
+a file with one is refused before its content is read.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class CvatTrack:
         frames: ``(K,)`` int64 from 0, ascending.
         boxes: ``(K, 4)`` float64 xyxy pixels.
         outside: ``(K,)`` whether the object is not visible from this frame on.
-        occluded: ``(K,)`` whether something hides it in part.
+        occluded: ``(K,)`` whether it is partly hidden.
 
     Example:
         >>> track = CvatTrack("0", "person", np.array([0, 10]), np.array([[0, 0, 9, 9], [20, 0, 29, 9.0]]),
@@ -64,20 +64,20 @@ class CvatTrack:
         return int(self.frames[~self.outside].max(initial=-1))
 
     def at(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The boxes in some frames.
+        """Interpolate the boxes in some frames.
 
         Args:
             frames: ``(F,)`` frames from 0, ascending.
 
         Returns:
-            ``(V,)`` places of the frames in which the object is visible, and ``(V, 4)`` its boxes there.
+            ``(V,)`` indices of the frames in which the object is visible, and ``(V, 4)`` its boxes there.
         """
         before = np.searchsorted(self.frames, frames, side="right") - 1
         places = np.flatnonzero((before >= 0) & (frames <= self.last))
         places = places[~self.outside[before[places]]]
         here = before[places]
         after = np.minimum(here + 1, len(self.frames) - 1)
-        after = np.where(self.outside[after], here, after)  # it stands still until it disappears
+        after = np.where(self.outside[after], here, after)  # the box is constant until the object disappears
         span = np.maximum(self.frames[after] - self.frames[here], 1)
         share = ((frames[places] - self.frames[here]) / span)[:, None]
         share = np.where((after == here)[:, None], 0.0, share)
@@ -89,8 +89,8 @@ class CvatFile:
     """The content of a file.
 
     Attributes:
-        tracks: in the order of the file.
-        size: width and height of the frames in pixels; None when the file does not say.
+        tracks: tracks in the order of the file.
+        size: width and height of the frames in pixels; None if unknown.
     """
 
     tracks: tuple[CvatTrack, ...]
@@ -101,11 +101,14 @@ def read_cvat(file: IO[bytes], shown: str) -> CvatFile:
     """Read the tracks of a file.
 
     Args:
-        file: opened for reading bytes.
+        file: file opened for reading bytes.
         shown: its name, for errors.
 
+    Returns:
+        The content.
+
     Raises:
-        ValueError: it is no CVAT annotation of a video with boxes, or damaged; one line says why.
+        ValueError: it is damaged, or not a CVAT annotation of a video with boxes; the message has the reason.
     """
     reader = _Reader(shown)
     parser = expat.ParserCreate()
@@ -122,7 +125,7 @@ def read_cvat(file: IO[bytes], shown: str) -> CvatFile:
 
 
 class _Reader:
-    """Takes the events of the parser."""
+    """Handle the events of the parser."""
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
@@ -185,7 +188,7 @@ class _Reader:
         return (self._track or {}).get("id", str(len(self._tracks)))[:40]
 
     def _box(self, attributes: dict[str, str]) -> tuple[float, ...]:
-        """Frame, coordinates, outside, occluded."""
+        """Parse frame, coordinates, outside and occluded."""
         where = f"{self._shown}: track {self._name()}"
         try:
             frame = int(attributes["frame"])
@@ -239,11 +242,11 @@ def write_cvat(
     """Write a file.
 
     Args:
-        file: opened for writing text in UTF-8.
-        tracks: in any order.
-        name: of the video.
+        file: file opened for writing UTF-8 text.
+        tracks: tracks in any order.
+        name: name of the video.
         frames: number of frames.
-        size: width and height of the frames in pixels; None when unknown.
+        size: width and height of the frames in pixels; None if unknown.
         labels: class names.
     """
     file.write(
@@ -268,10 +271,10 @@ def write_cvat(
 
 
 def _text(words: str) -> str:
-    """Text of an element."""
+    """Escape the text of an element."""
     return escape(_plain(words))
 
 
 def _plain(words: str) -> str:
-    """Text without control characters and halves of characters, which XML can't hold."""
+    """Remove control characters and surrogates, which XML cannot represent."""
     return "".join(one for one in words if one.isprintable())

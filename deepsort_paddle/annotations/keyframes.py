@@ -1,7 +1,7 @@
-"""Which boxes of a track to keep as key frames, where an annotation tool interpolates the others.
+"""Select the key frames of a track, between which an annotation tool interpolates.
 
-A box in every frame could only be corrected frame by frame. So a frame becomes a key frame only where the
-line between its neighbours is off by more than a tolerance (Douglas and Peucker, Cartographica 1973).
+Boxes in every frame would have to be corrected frame by frame. So a frame only becomes a key frame if the
+line between its neighbours deviates by more than a tolerance (Douglas and Peucker, Cartographica 1973).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _SHARE, _LEAST = 0.02, 1.0
 
 
 def tolerance(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far a corner may be off, in pixels, ``(N,)``."""
+    """Return the tolerance of a corner in pixels, ``(N,)``."""
     allowed: NDArray[np.float64] = np.maximum(_SHARE * (boxes[:, 3] - boxes[:, 1]), _LEAST)
     return allowed
 
 
 def key_frames(frames: NDArray[np.int64], boxes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows that are key frames; the first and the last one always are.
+    """Return the rows of the key frames; the first and the last are always included.
 
     Args:
         frames: ``(N,)`` ascending, N at least 1.

@@ -1,4 +1,4 @@
-"""``--apply``: corrects the track index of a run and writes the run's outputs once more."""
+"""``--apply``: correct the track index of a run and write its outputs again."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from deepsort_paddle.plan.run_plan import OUTPUTS, RunPlan
 
 __all__ = ["correct_run"]
 
-# What may be asked anew of a run that was tracked before.
+# Options that may change when outputs are written again.
 _ASKED = ("lines", "zones", "count_every", "start_time", "loiter", "output_ids", "report_inline")
 _OTHERS = ("apply", "index", "overwrite", "quiet", "save_dir", "save_crops", *REWRITTEN)
 
 
 def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence[int] = ()) -> RunResult:
-    """Correct the index of a run, and write its outputs once more, or those that the plan names.
+    """Correct the index of a run, and write its outputs again, or those of the plan.
 
     Args:
-        plan: source, corrections, and maybe index, outputs, lines and zones.
-        note: takes what is worth knowing, a line each.
-        signals: those that end the run between two frames; the index is corrected then.
+        plan: source, corrections, and optionally index, outputs, lines and zones.
+        note: called with each note, one line.
+        signals: signals that end the run between two frames; the index is corrected by then.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
-        ValueError: a file or an option is wrong; index and outputs stay as they were.
+        ValueError: a file or an option is invalid; index and outputs are unchanged.
     """
     said = str(plan.apply)
     is_annotation = Path(said).suffix.lower() in SUFFIXES
@@ -112,11 +112,11 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
 
 
 def _annotation(plan: RunPlan, path: Path) -> Annotation:
-    """The annotations of a plan, in the frames of an index.
+    """Read the annotations of a plan, in the frames of an index.
 
     Args:
-        plan: of the run, with ``apply``.
-        path: of the index.
+        plan: plan of the run, with ``apply``.
+        path: the index.
     """
     if plan.mirror:
         raise ValueError(f"{path}: of a run with --mirror, whose frames annotations do not fit")
@@ -131,7 +131,7 @@ def _annotation(plan: RunPlan, path: Path) -> Annotation:
 def _tracked_together(
     path: Path, meta: IndexMeta, note: Callable[[str], None]
 ) -> tuple[Path | None, dict[str, Path]]:
-    """The file that says who is who in all videos of the run, and their indexes by name; None for one."""
+    """Return the file with the persons of all videos of the run, and their indexes; None for one video."""
     if meta.people_file is None:
         return None, {}
     people_file = Path(os.path.normpath(real_path(path).parent / meta.people_file))
@@ -146,14 +146,14 @@ def _tracked_together(
 def _rewrite_others(
     joined: JoinedPeople, path: Path, people_file: Path, note: Callable[[str], None], signals: Sequence[int]
 ) -> int:
-    """Write the outputs of the other videos whose persons have changed; returns the signal of a stop, or 0.
+    """Write the outputs of other videos whose persons changed; return the signal of a stop, or 0.
 
     Args:
         joined: the people of all videos.
-        path: of the index whose outputs are written.
-        people_file: who is who in all videos.
-        note: takes what is worth knowing.
-        signals: those that end it between two frames.
+        path: the index whose outputs are already written.
+        people_file: the file with the persons of all videos.
+        note: called with each note.
+        signals: signals that end it between two frames.
     """
     written = []
     for name, video in joined.videos.items():
@@ -177,15 +177,15 @@ def _rewrite_others(
 
 
 def _ignore(line: str) -> None:
-    """Take a note that was given when the video was tracked."""
+    """Ignore a note that was already given when the video was tracked."""
 
 
 def _beside(corrections: Corrections) -> str:
-    """The index that corrections name: beside them, or seen from the working directory.
+    """Return the index named by corrections: next to them, or in the working directory.
 
     Raises:
-        ValueError: they name none.
-        FileNotFoundError: there is none.
+        ValueError: they name no index.
+        FileNotFoundError: the index does not exist.
     """
     if corrections.index is None:
         raise ValueError(f"{corrections.path} names no index: name it with --index FILE.sqlite")
@@ -196,10 +196,10 @@ def _beside(corrections: Corrections) -> str:
 
 
 def _asked(plan: RunPlan) -> dict[str, Any]:
-    """What a plan asks for by field, beside the defaults.
+    """Return the fields of a plan that differ from the defaults.
 
     Raises:
-        ValueError: it asks for something that only tracking can give.
+        ValueError: an option needs tracking.
     """
     default, asked = RunPlan(source=""), {}
     for name, known in options(RunPlan).items():

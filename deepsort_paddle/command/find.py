@@ -21,7 +21,7 @@ PROGRAM = "deepsort-find"
 _EXAMPLES = """\
 examples:
   deepsort-find person.jpg cameras/                     search all indexes of a folder
-  deepsort-find front.jpg back.jpg cam1.sqlite          several images find more
+  deepsort-find front.jpg back.jpg cam1.sqlite          several images of the person
   deepsort-find cam1.sqlite:7 cameras/ --report hits.html
                                                         find track 7 of camera 1 elsewhere
 

@@ -25,7 +25,7 @@ __all__ = ["IndexOutput"]
 
 
 class IndexOutput:
-    """Writes the index; when it is complete, groups the tracks of one person."""
+    """Write the index; when it is complete, group the tracks of each person."""
 
     def __init__(
         self,
@@ -41,13 +41,13 @@ class IndexOutput:
         """Start the index.
 
         Args:
-            path: of the index.
-            plan: of the run.
-            source: what is tracked.
-            components: of the run.
-            progress: learns which track is which person.
-            about: the run, as the JSON output describes it.
-            complete: False when the run was stopped before its tracks are written.
+            path: the index file.
+            plan: plan of the run.
+            source: source of the run.
+            components: components of the run.
+            progress: receives the person of each track.
+            about: description of the run, as in the JSON output.
+            complete: False if the run was stopped before its tracks are written.
         """
         self._path, self._join, self._progress, self._complete = path, plan.identities, progress, complete
         self._named = None if source.live else plan.index
@@ -69,11 +69,11 @@ class IndexOutput:
         self._writer.write(tracked)
 
     def close(self) -> None:
-        """Complete the index, then group the tracks of one person."""
+        """Complete the index, then group the tracks of each person."""
         self._finish(complete=self._complete)
 
     def _finish(self, *, complete: bool) -> None:
-        clock = self._progress.clock()  # of a live source only now
+        clock = self._progress.clock()  # for a live source only known now
         start_time = None if clock is None else clock.iso(0.0)
         self._writer.close(finished=complete, broken=self._progress.broken, start_time=start_time)
         if self._join:
@@ -99,10 +99,10 @@ class IndexOutput:
 
 
 def _taught(path: str | None, model: ReidModel) -> float:
-    """The shift of links that corrections of an earlier video of the camera have taught; 0 without one.
+    """Return the shift of links from corrections of an earlier video of the camera; 0 without one.
 
     Raises:
-        ValueError: its index is of another model.
+        ValueError: its index belongs to another model.
     """
     if path is None:
         return 0.0

@@ -1,6 +1,6 @@
-"""Hands the frames of a run to its outputs, also a second time from its track index.
+"""Write the frames of a run to its outputs, also a second time from its track index.
 
-The second time nothing is detected or encoded; the video is read where an output needs its images.
+The second time nothing is detected or encoded; the video is only read if an output needs its images.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["blurred", "can_be_read_again", "progress_bar", "replayed", "rewrite_outputs", "write_frames"]
 
-_BAR_FRAMES = 5  # between two changes of the bar's text
-# At 80 columns they fit, and of the bar some 10 columns are left.
+_BAR_FRAMES = 5  # between two updates of the bar's text
+# They fit into 80 columns and leave about 10 columns for the bar.
 _BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}, {remaining} left, {rate_noinv_fmt}{postfix}"
 _OPEN_END = "{n_fmt} frames in {elapsed}{postfix}"
 
@@ -58,17 +58,17 @@ def write_frames(
     again: bool = False,
     whole: bool = False,
 ) -> int:
-    """Hand each frame to all outputs; returns the signal that ended it early, or 0.
+    """Write each frame to all outputs; return the signal that ended it early, or 0.
 
     Args:
-        frames: in order.
+        frames: the frames in order.
         open_all: opens the outputs, which the stack closes.
         progress: counts the frames.
-        notes: what is worth knowing.
-        bar: shows how far it is.
-        signals: those that end the run between two frames.
-        again: the frames were counted before.
-        whole: outputs that would lack frames are not completed, so that what they replace stays.
+        notes: the notes of the run.
+        bar: the progress bar.
+        signals: signals that end the run between two frames.
+        again: whether the frames were already counted.
+        whole: whether incomplete outputs are discarded, so that the files they replace are kept.
     """
     stop = Stop(signals)
     try:
@@ -97,7 +97,7 @@ def write_frames(
 
 
 class _AbandonedError(Exception):
-    """A stop that is to leave outputs incomplete, unlike KeyboardInterrupt."""
+    """A stop after which outputs stay incomplete, unlike KeyboardInterrupt."""
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _abandoning() -> Iterator[None]:
 
 
 def _wants_no_more(output: Output, tracked: TrackedFrame) -> bool:
-    """Let an output take a frame; returns whether it is to be the last one."""
+    """Write a frame to an output; return whether it should be the last one."""
     try:
         output.write(tracked)
     except StopTracking:
@@ -119,20 +119,20 @@ def _wants_no_more(output: Output, tracked: TrackedFrame) -> bool:
 
 
 def can_be_read_again(plan: RunPlan, source: FrameSource) -> bool:
-    """Whether a second pass gives the same frames: of files, not of cameras, streams and pipes."""
+    """Return whether a second pass gives the same frames: for files, not for cameras, streams and pipes."""
     return not source.live and (Path(plan.source).is_file() or Path(plan.source).is_dir())
 
 
 def replayed(
     plan: RunPlan, source: FrameSource, index: str | Path, stack: ExitStack
 ) -> Iterator[TrackedFrame]:
-    """The frames of an index; the source's images are read once more where an output of the plan needs them.
+    """Return the frames of an index; the source is read again if an output of the plan needs images.
 
     Args:
-        plan: whose outputs take the frames.
-        source: of the plan; it is not read here.
+        plan: plan with the outputs.
+        source: source of the plan; it is not read here.
         index: path of the track index.
-        stack: closes what is opened.
+        stack: closes the opened files.
     """
     images = None
     if source.has_images and (plan.save_video or plan.save_crops or plan.report):
@@ -141,18 +141,18 @@ def replayed(
 
 
 def progress_bar(plan: RunPlan, frames: int | None) -> tqdm[NoReturn]:
-    """A progress bar over so many frames, on a terminal only."""
+    """Return a progress bar for a number of frames, shown on a terminal only."""
     form = _BAR if frames else _OPEN_END
     hidden = True if plan.quiet else None
     return tqdm(total=frames, unit=" f", bar_format=form, disable=hidden, file=sys.stderr)
 
 
 def blurred(frames: Iterable[TrackedFrame], plan: RunPlan, labels: Sequence[str]) -> Iterable[TrackedFrame]:
-    """The frames as outputs are to see them.
+    """Blur people in the frames for the outputs, if the plan says so.
 
     Args:
-        frames: of the run.
-        plan: whose ``blur`` says what of people is to be hidden.
+        frames: frames of the run.
+        plan: plan with ``blur``.
         labels: class names by number.
     """
     if plan.blur is None:
@@ -171,20 +171,21 @@ def rewrite_outputs(
     review: Review | None = None,
     signals: Sequence[int] = (),
 ) -> RunResult:
-    """Write the text, CSV, JSON, video, report and counts of a run in place of what it wrote.
+    """Write the text, CSV, JSON, video, report and counts of a run again.
 
     Args:
-        path: of the run's index.
-        persons: who is who, of all tracks.
-        note: takes what is worth knowing, a line each.
-        interval: fewest and most people.
-        plan: what to write; None: what the run wrote.
+        path: index of the run.
+        persons: the person of each track.
+        note: called with each note, one line.
+        interval: smallest and largest number of people.
+        plan: outputs to write; None: those of the run.
         review: questions for the report page; None: those of the index.
-        signals: those that end it between two frames.
+        signals: signals that end it between two frames.
 
     Raises:
         OSError: a file is missing or cannot be read or written.
-        ValueError: the index is of another version, or of a live source, which has no outputs to write again.
+        ValueError: the index is of another version, or of a live source, whose outputs cannot be written
+            again.
     """
     meta = IndexMeta.read(path, unfinished=True)
     if not meta.run:

@@ -1,1 +1,1 @@
-"""Lines and zones, and how many people cross or visit them."""
+"""Count people who cross lines and visit zones."""

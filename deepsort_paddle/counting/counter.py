@@ -42,8 +42,8 @@ class _Place:
         flows: crossings in both directions by class id.
         dwell: seconds inside by track id.
         visit: seconds inside since the latest entry.
-        loitered: whether the present visit was reported as too long.
-        loiters: number of visits that were.
+        loitered: whether the current visit was reported as too long.
+        loiters: number of such visits.
         occupancy: tracks inside.
         peak: the largest occupancy.
     """
@@ -73,7 +73,7 @@ class _Place:
 
 
 class TrackCounter:
-    """Counts tracks at lines and in zones; call `update` on every frame.
+    """Count tracks at lines and in zones; call `update` on every frame.
 
     Example:
         >>> from deepsort_paddle import Detections, DeepSort
@@ -105,7 +105,7 @@ class TrackCounter:
             hysteresis: distance from a line or edge at which a side is certain, as a fraction of the box's
                 height: 0.05 is about 9 cm for a person. 0 counts every change of side.
             fps: frames per second if `update` gets no timestamps, for dwell times.
-            loiter: seconds in a zone from which a visit is an event of its own; None: never.
+            loiter: seconds in a zone after which a visit is reported as loitering; None: never.
 
         Raises:
             ValueError: a name is used twice, or an option is out of range.
@@ -180,7 +180,7 @@ class TrackCounter:
         return self._now or 0.0
 
     def occupancy(self) -> dict[str, int]:
-        """Return how many are in each zone in the latest frame, by its name."""
+        """Return the number of tracks in each zone in the latest frame, by name."""
         return {zone.name: self._places[zone.name].occupancy for zone in self.zones}
 
     def counts(self) -> Counts:
@@ -289,11 +289,11 @@ def _count(
 
     Args:
         place: the line or zone.
-        kind: which of the two it is.
-        name: of it.
-        tracks: those that cross.
-        side: ``(M,)`` where they come to.
-        stays: of a zone, ``(M,)`` seconds inside before; only exits have them.
+        kind: line or zone.
+        name: its name.
+        tracks: the tracks that cross.
+        side: ``(M,)`` the side they cross to.
+        stays: ``(M,)`` seconds inside a zone before; only for exits.
     """
     directions: tuple[Direction, Direction] = ("to_right", "to_left") if kind == "line" else ("entry", "exit")
     events = []

@@ -11,14 +11,14 @@ __all__ = ["IntervalCounts", "PlaceCounts"]
 
 @dataclass(frozen=True, slots=True)
 class PlaceCounts:
-    """What one line or zone counted in an interval.
+    """The counts of one line or zone in an interval.
 
     Attributes:
         kind: line or zone.
         name: of the line or zone.
-        counts: number of events by direction: the two names of a line; entry, exit and, where asked for,
-            loiter of a zone.
-        people: different people by direction, each counted once; None where nobody knows who is who.
+        counts: number of events by direction: the two names of a line; entry, exit and optionally loiter of a
+            zone.
+        people: number of different people by direction; None if persons are unknown.
         mean_inside: mean number of tracks in a zone; None for a line.
         peak_inside: the largest number; None for a line.
     """
@@ -42,11 +42,11 @@ class PlaceCounts:
 
 @dataclass(frozen=True, slots=True)
 class IntervalCounts:
-    """What all lines and zones counted from ``start`` to ``end``.
+    """The counts of all lines and zones from ``start`` to ``end``.
 
     Attributes:
-        start: seconds of the video; of the first interval the first frame.
-        end: seconds of the video; of the last interval the last frame.
+        start: seconds of the video; in the first interval the time of the first frame.
+        end: seconds of the video; in the last interval the time of the last frame.
         places: lines first, in the given order.
 
     Example:

@@ -1,4 +1,4 @@
-"""Lines and zones to count at, and their counts."""
+"""Lines and zones, and their counts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Line:
         name: of the line.
         start: its first end.
         end: its second end.
-        directions: names of a crossing to the right and of one to the left.
+        directions: names of crossings to the right and to the left.
 
     Raises:
         ValueError: the name is empty, a coordinate is not finite, the length is 0, or the directions are not
@@ -67,7 +67,7 @@ class Line:
 
     @property
     def is_named(self) -> bool:
-        """Whether its directions have names of their own."""
+        """Whether its directions were named."""
         return self.directions != _DIRECTIONS
 
     @classmethod
@@ -175,7 +175,7 @@ class LineCount:
         to_right: crossings to its right.
         to_left: crossings to its left.
         by_class: both by class id.
-        people: different people in each direction; None where nobody knows who is who.
+        people: different people in each direction; None if persons are unknown.
     """
 
     line: Line
@@ -216,7 +216,7 @@ class ZoneCount:
             frame of exit (or the track's last frame).
         by_class: entries and exits by class id.
         loiters: visits that lasted longer than the counter's ``loiter``; None without.
-        people: different people by direction; None where nobody knows who is who.
+        people: different people by direction; None if persons are unknown.
     """
 
     zone: Zone
@@ -253,9 +253,9 @@ class Counts:
     """Counts of all lines and zones of a `TrackCounter`, in the given order.
 
     Attributes:
-        lines: of the whole run.
-        zones: of the whole run.
-        intervals: the same for each interval of time; empty where none were asked for.
+        lines: counts of the whole run.
+        zones: counts of the whole run.
+        intervals: counts of each interval; empty without intervals.
     """
 
     lines: tuple[LineCount, ...] = ()
@@ -273,7 +273,7 @@ class Counts:
 
 
 def in_pixels(points: tuple[Point, ...], width: int, height: int) -> tuple[Point, ...]:
-    """Points in pixels of a frame. Those that all lie from 0 to 1 are fractions of its sides."""
+    """Convert points to pixels of a frame: if all are between 0 and 1, they are fractions of its sides."""
     if any(not 0 <= value <= 1 for point in points for value in point):
         return points
     return tuple((x * width, y * height) for x, y in points)

@@ -1,1 +1,1 @@
-"""What a run writes: text, CSV, JSON, video, crops, and the report page."""
+"""The outputs of a run: text, CSV, JSON, video, crops, and the report page."""

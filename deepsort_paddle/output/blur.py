@@ -1,9 +1,8 @@
 """Blur people in frames before any output gets them.
 
-All boxes of a frame are blurred: tracks, and detections that no track has taken, such as people who were seen
-for the first time. A box that is missed stays blurred at its place for some frames, as detectors blink.
-Pixels are replaced by means over large cells, so nothing can be sharpened again. What the detector never
-sees is not blurred.
+All boxes of a frame are blurred: tracks, and unmatched detections, such as people in their first frame. A
+missed box stays blurred for some frames, as detections flicker. Pixels are replaced by means over large
+cells, so nothing can be sharpened again. Undetected people are not blurred.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from deepsort_paddle.tracked_frame import TrackedFrame
 __all__ = ["BLUR_PARTS", "PersonBlur"]
 
 BLUR_PARTS = ("head", "person")
-# The head with neck takes the upper quarter of a person who stands; of one who is cut off below or sits, as
-# much as of a person twice as high as wide. Boxes are a little off, so more is blurred on each side.
+# Head and neck are the upper quarter of a standing person; of a person who sits or is cut off below, as much
+# as of a person twice as high as wide. Boxes are inaccurate, so a margin is blurred on each side.
 _HEAD, _HEIGHT, _MARGIN = 0.25, 2.0, 0.08
-_CELLS = 5  # along the shorter side of what is blurred
-_KEPT_FRAMES = 12  # of a box that is missed
-_SAME = 0.3  # overlap with a box of this frame that takes its place
+_CELLS = 5  # along the shorter side of the blurred area
+_KEPT_FRAMES = 12  # in which a missed box stays blurred
+_SAME = 0.3  # IoU with a box of this frame that replaces it
 
 
 class PersonBlur:
-    """Blurs the people of one frame after the other; frames are copied, not modified.
+    """Blur the people of successive frames; frames are copied, not modified.
 
     Example:
         >>> from deepsort_paddle import DeepSort, Detections, Frame, track_frames
@@ -46,7 +45,7 @@ class PersonBlur:
         """Start without boxes.
 
         Args:
-            part: what is blurred of a person: the head, or the whole box.
+            part: what to blur: the head, or the whole person.
             classes: class numbers of people; None: all boxes are people.
 
         Raises:
@@ -59,7 +58,7 @@ class PersonBlur:
         self._missed = np.zeros(0, np.int64)
 
     def __call__(self, tracked: TrackedFrame) -> TrackedFrame:
-        """The frame with its people blurred."""
+        """Return the frame with its people blurred."""
         image = tracked.frame.image
         boxes = self._update(tracked)
         if image is None or not len(boxes):
@@ -74,11 +73,11 @@ class PersonBlur:
         return replace(tracked, frame=replace(tracked.frame, image=hidden))
 
     def of(self, frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
-        """All frames, blurred one by one."""
+        """Yield all frames blurred."""
         return map(self, frames)
 
     def _update(self, tracked: TrackedFrame) -> NDArray[np.float64]:
-        """The boxes to blur, ``(N, 4)``: those of this frame, and those missed for a short time."""
+        """Return the boxes to blur, ``(N, 4)``: those of this frame, and recently missed ones."""
         parts = (tracked.detections, tracked.tracks)
         boxes = np.concatenate([part.boxes for part in parts])
         if self._classes is not None:
@@ -94,20 +93,20 @@ class PersonBlur:
 
 
 def _heads(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The upper part of each box, ``(N, 4)``."""
+    """Return the head of each box, ``(N, 4)``."""
     size = boxes[:, 2:] - boxes[:, :2]
     height = np.minimum(_HEAD * np.maximum(size[:, 1], _HEIGHT * size[:, 0]), size[:, 1])
     return np.column_stack([boxes[:, :3], boxes[:, 1] + height])
 
 
 def _blur(area: NDArray[np.uint8]) -> None:
-    """Replace an area, in place, by a smooth surface through the means of a few cells."""
+    """Replace an area in place by a smooth surface through the means of a few cells."""
     height, width = area.shape[:2]
     if not area.size:
         return
     cell = max(min(height, width) / _CELLS, 1.0)
     cells = (max(1, round(width / cell)), max(1, round(height / cell)))
-    if min(height, width) <= _CELLS:  # a few pixels say little, their mean nothing
+    if min(height, width) <= _CELLS:  # of a few pixels only the mean remains
         cells = (1, 1)
     means = cv2.resize(area, cells, interpolation=cv2.INTER_AREA)
     area[:] = cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR).reshape(area.shape)

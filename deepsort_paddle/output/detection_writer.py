@@ -1,4 +1,4 @@
-"""Writes detections and embeddings of a run, for ``--detections`` of a later one."""
+"""Write detections and embeddings of a run, for ``--detections`` of a later run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["DetectionWriter"]
 
 
 class DetectionWriter(CompletedOnExit):
-    """Collects the detections of a run and writes them when closed; see `SavedDetections`.
+    """Collect the detections of a run and write them when closed; see `SavedDetections`.
 
     Embeddings are written to a temporary file next to the result, so memory does not grow with them.
     """

@@ -30,7 +30,7 @@ _SHADES = ((0.9, 1.0), (0.9, 0.65), (0.5, 0.75), (0.45, 1.0), (0.7, 0.85), (0.3,
 
 
 class Trails:
-    """Keeps the recent positions of each track (the bottom centres of its boxes).
+    """Keep the recent positions of each track (the bottom centres of its boxes).
 
     Example:
         >>> from deepsort_paddle import DeepSort, Detections

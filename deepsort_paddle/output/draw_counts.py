@@ -22,7 +22,7 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
     """Draw all lines and zones with their counts.
 
     A line has an arrow for each direction, with the count at the tip. Names avoid counts and each other.
-    A name of which no font here has every character becomes #1, #2..., its number among the lines or zones.
+    A name without a suitable font becomes #1, #2..., its number among the lines or zones.
 
     Args:
         image: ``(H, W, 3)`` uint8 BGR; not modified.
@@ -48,7 +48,7 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
 
 
 def shown_name(name: str, number: int) -> str:
-    """Return the text to draw for a name: the name, or its number (from 1) where it cannot be drawn."""
+    """Return the text to draw for a name: the name, or its number (from 1) if no font has its characters."""
     return name if can_draw(name) else f"#{number}"
 
 

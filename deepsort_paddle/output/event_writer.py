@@ -1,4 +1,4 @@
-"""What lines and zones counted, as tables: every event with its time, and the counts of each interval."""
+"""Write counts as tables: every event with its time, and the counts of each interval."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ COUNT_COLUMNS = ("start_time", "end_time", "start", "end", "kind", "name", "meas
 
 
 class EventWriter(TextFile):
-    """A row for each event: CSV with a header in a file ``NAME.csv``, JSON lines in any other.
+    """Write a row per event: CSV with a header for a file ``NAME.csv``, else JSON lines.
 
-    Rows are written as the events happen. Which track is which person is known at the end; the column of
-    the persons is filled in when the file is closed.
+    Rows are written as the events happen. Persons are only known at the end, so their column is filled in
+    when the file is closed.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class EventWriter(TextFile):
         """Open the file.
 
         Args:
-            path: of the file.
-            history: has the events of each frame before this writer gets it.
-            clock: the wall clock; None where nobody knows it.
-            persons: person of each track, asked when the file is closed; None where nobody knows.
+            path: the file.
+            history: has the events of each frame before this writer receives it.
+            clock: the wall clock; None if unknown.
+            persons: returns the person of each track; called when the file is closed; None if unknown.
 
         Raises:
             OSError: the file cannot be written.
@@ -102,7 +102,7 @@ class EventWriter(TextFile):
 
 
 class CountWriter(TextFile):
-    """Counts of each interval, or of the whole run, as CSV: a row for each line or zone and direction."""
+    """Write the counts of each interval, or of the run, as CSV: a row per line or zone and direction."""
 
     def __init__(
         self,
@@ -111,12 +111,12 @@ class CountWriter(TextFile):
         *,
         clock: Callable[[], WallClock | None] = lambda: None,
     ) -> None:
-        """Open the file; the callables are asked when it is closed.
+        """Open the file; the callables are called when it is closed.
 
         Args:
-            path: of the table.
-            intervals: of the run.
-            clock: the wall clock; None where nobody knows it.
+            path: the file.
+            intervals: returns the intervals of the run.
+            clock: returns the wall clock; None if unknown.
 
         Raises:
             OSError: the file cannot be written.
@@ -125,7 +125,7 @@ class CountWriter(TextFile):
         self._intervals, self._clock = intervals, clock
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Nothing is written before the end."""
+        """Do nothing: the counts are written at the end."""
 
     def _finish(self) -> None:
         clock = self._clock()
@@ -146,7 +146,7 @@ class CountWriter(TextFile):
 
 
 def _csv_row(values: Any) -> str:
-    """A line of CSV; None is empty."""
+    """Return a line of CSV; None is empty."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(values)
     return line.getvalue()

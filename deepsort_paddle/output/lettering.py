@@ -1,8 +1,7 @@
-"""Text on frames: ASCII by OpenCV, any other script by Pillow with a font of this machine.
+"""Draw text on frames: ASCII by OpenCV, other scripts by Pillow with an installed font.
 
-OpenCV's letters are the same on every machine, but there are only those of ASCII. For any other text the
-installed fonts are looked through, once for each set of characters: a font serves when it has a glyph for
-every character.
+OpenCV's letters are the same on every machine, but only cover ASCII. For any other text the installed fonts
+are searched, once per set of characters, for a font with a glyph for every character.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FONT_PACKAGES", "can_draw", "draw_text", "text_scale", "text_size"]
 
-# Packages of Debian and Ubuntu that have every script; named where a character cannot be drawn.
+# Packages of Debian and Ubuntu for all scripts; a note names them if a character cannot be drawn.
 FONT_PACKAGES = "fonts-noto-cjk for Chinese, Japanese and Korean, fonts-noto-core for other scripts"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Pixels of a font's size at scale 1, where OpenCV's capitals are 21 pixels high; Chinese characters of less
-# than 15 cannot be read.
+# Font size in pixels at scale 1, where OpenCV's capitals are 21 pixels high; Chinese characters below 15 are
+# not legible.
 _POINTS, _LEAST_POINTS = 32, 15
-# Plain faces that have many characters, the best first; other fonts are tried after them.
+# Plain fonts with many characters, the best first; other fonts are tried after them.
 _FIRST = (
     *("notosanscjk", "sourcehansans", "wqy-microhei", "wqy-zenhei", "droidsansfallback", "msyh", "simhei"),
     *("pingfang", "hiragino", "yugoth", "meiryo", "malgun", "applesdgothic", "arialuni", "arial unicode"),
@@ -38,22 +37,22 @@ _STYLED = ("bold", "italic", "oblique", "light", "thin", "black", "mono")
 
 
 def text_scale(height: int, width: int) -> tuple[float, int]:
-    """Scale and line width of text on a frame of this size."""
+    """Return scale and line width of text on a frame of this size."""
     scale = max(0.35, min(height, width) / 1100)
     return scale, max(1, round(scale * 1.6))
 
 
 def can_draw(text: str) -> bool:
-    """Whether every character of a text has a glyph: of OpenCV, or of a font that is installed."""
+    """Return whether OpenCV or an installed font has a glyph for every character of a text."""
     return _is_plain(text) or (text.isprintable() and _font_of(text) is not None)
 
 
 def text_size(text: str, scale: float, weight: int) -> tuple[int, int]:
-    """Width and height of a text in pixels.
+    """Return width and height of a text in pixels.
 
     Args:
         text: one line.
-        scale: of `text_scale`.
+        scale: from `text_scale`.
         weight: line width.
     """
     if _is_plain(text) or _font_of(text) is None:
@@ -76,9 +75,9 @@ def draw_text(
 
     Args:
         canvas: ``(H, W, 3)`` uint8 BGR to draw on.
-        text: one line; a character that nothing here can draw becomes a question mark.
+        text: one line; a character without a glyph becomes a question mark.
         corner: its upper left corner, x and y.
-        scale: of `text_scale`.
+        scale: from `text_scale`.
         weight: line width.
         color: BGR.
     """
@@ -95,7 +94,7 @@ def draw_text(
 
 @lru_cache(maxsize=512)
 def _ink(path: str, points: int, text: str) -> NDArray[np.float32]:
-    """How much of each pixel a text covers, ``(height, width)`` in [0, 1]."""
+    """Return the coverage of each pixel by a text, ``(height, width)`` in [0, 1]."""
     from PIL import Image, ImageDraw
 
     font = _loaded(path, points)
@@ -110,7 +109,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _ascii(text: str) -> str:
-    """The text with question marks for what OpenCV cannot draw."""
+    """Replace characters that OpenCV cannot draw by question marks."""
     return "".join(one if _is_plain(one) else "?" for one in text)
 
 
@@ -119,7 +118,7 @@ def _points(scale: float) -> int:
 
 
 def _font_of(text: str) -> str | None:
-    """A font with a glyph for every character of the text; None where there is none."""
+    """Return a font with a glyph for every character of the text; None if there is none."""
     return _font_with("".join(sorted(set(text) - set(map(chr, range(32, 127))))))
 
 
@@ -129,10 +128,10 @@ def _font_with(characters: str) -> str | None:
 
 
 def _has(path: str, characters: str) -> bool:
-    """Whether a font has a glyph of its own for each character."""
+    """Return whether a font has a glyph for each character."""
     try:
         font = _loaded(path, _LEAST_POINTS)
-        missing = _glyph(font, "\U0010ffff")  # no font has this one: the box that stands for others
+        missing = _glyph(font, "\U0010ffff")  # no font has this one: the placeholder box
         return all(_glyph(font, one) != missing for one in characters)
     except (OSError, ValueError):
         return False
@@ -145,14 +144,14 @@ def _glyph(font: FreeTypeFont, character: str) -> tuple[bytes, tuple[int, int]]:
 
 @lru_cache(maxsize=32)
 def _loaded(path: str, points: int) -> FreeTypeFont:
-    from PIL import ImageFont  # most runs need none
+    from PIL import ImageFont  # most runs do not need it
 
     return ImageFont.truetype(path, points)
 
 
 @cache
 def _fonts() -> tuple[str, ...]:
-    """The fonts of this machine, those likely to serve first."""
+    """Return the fonts of this machine, the most suitable first."""
     home = Path.home()
     if sys.platform == "win32":
         folders = [Path(os.environ.get("WINDIR", "C:/Windows"), "Fonts")]

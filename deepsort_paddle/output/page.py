@@ -16,11 +16,11 @@ _FOLDER = ("deepsort_paddle.output", "report_page")
 
 
 class PageTemplate:
-    """A template ``page.html`` with its ``page.css`` and ``page.js``, put into one page.
+    """A template ``page.html`` with its ``page.css`` and ``page.js``, combined into one page.
 
-    Every value is escaped. The page's policy forbids connections, and all scripts and styles but the
-    template's own, by their hashes; the template gets it as ``policy``, and the two files as ``style`` and
-    ``script``.
+    Every value is escaped. The content security policy forbids connections, and all scripts and styles except
+    the template's, by their hashes; the template receives it as ``policy``, and the two files as ``style``
+    and ``script``.
 
     Example:
         >>> page = PageTemplate("deepsort_paddle.output", "report_page")
@@ -31,10 +31,10 @@ class PageTemplate:
         """Open a template.
 
         Args:
-            package: that holds the folder, such as ``deepsort_paddle.output``.
-            folder: with ``page.html``, ``page.css`` and maybe ``page.js``; ``macros.html`` of
-                `deepsort_paddle.output` can be imported by every template.
-            sources: what the page may show, in the words of a content security policy.
+            package: package that contains the folder, such as ``deepsort_paddle.output``.
+            folder: folder with ``page.html``, ``page.css`` and optionally ``page.js``; every template can
+                import ``macros.html`` of `deepsort_paddle.output`.
+            sources: additional directives of the content security policy, for what the page shows.
 
         Raises:
             ImportError: Jinja2 is not installed.
@@ -66,20 +66,20 @@ class PageTemplate:
         """Fill in the template.
 
         Args:
-            values: what the template names; markup in texts is escaped.
+            values: values of the template; markup in texts is escaped.
 
         Returns:
-            the page's HTML.
+            HTML.
         """
         return self._template.render(**self._own, **values)
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """The address of content inside the page.
+    """Return a data URI that embeds content in the page.
 
     Args:
-        kind: such as ``image/jpeg``.
-        content: of the file.
+        kind: media type, such as ``image/jpeg``.
+        content: content of the file.
     """
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 

@@ -1,4 +1,4 @@
-"""Which person each track is, for the outputs of a run."""
+"""The person of each track, for the outputs of a run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Persons:
     """The persons of a run.
 
     Attributes:
-        of_track: person by track id; a person is called by the id of its first track.
-        names: by person; those that were given one.
+        of_track: person by track id; the id of a person is that of its first track.
+        names: names by person.
 
     Example:
         >>> persons = Persons({3: 3, 29: 3, 4: 4}, names={4: "Anna"})
@@ -30,15 +30,15 @@ class Persons:
     names: Mapping[int, str] = field(default_factory=dict)
 
     def of(self, track: int) -> int:
-        """Person of a track; one that is unknown is a person of its own."""
+        """Return the person of a track; an unknown track is a separate person."""
         return self.of_track.get(track, track)
 
     def label(self, track: int) -> str:
-        """Person and, where it says more, the track."""
+        """Return the label of a track: person and, if different, track."""
         person = self.of(track)
         name = self.names.get(person, str(person))
         return name if name == str(track) else f"{name} ({track})"
 
     def relabelled(self, tracks: Tracks) -> Tracks:
-        """The tracks of a frame under the ids of their persons."""
+        """Return the tracks of a frame with the ids of their persons."""
         return replace(tracks, ids=np.array([self.of(track) for track in tracks.ids.tolist()], np.int64))

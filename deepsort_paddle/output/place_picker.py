@@ -1,4 +1,4 @@
-"""The page of ``--pick``: draw lines and zones on a frame, and copy the options that mean them."""
+"""The page of ``--pick``: draw lines and zones on a frame, and copy the matching options."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def write_pick_page(
     zones: Sequence[Zone] = (),
     pixel_aspect: Fraction | float = 1,
 ) -> None:
-    """Write a page that needs no other file and no network.
+    """Write a self-contained page.
 
     Args:
-        path: of the page.
+        path: the page.
         image: ``(H, W, 3)`` uint8 BGR, the frame to draw on.
         title: name of the video.
-        lines: lines to begin with, in pixels of the frame.
-        zones: zones to begin with, likewise.
+        lines: initial lines, in pixels of the frame.
+        zones: initial zones, in pixels of the frame.
         pixel_aspect: displayed width / height of a stored pixel.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the report page asks about who is who."""
+"""The questions of the report page about persons."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Review:
     """Questions about the people of a run, for the report page.
 
     Attributes:
-        corrections: the file of corrections as it is now, which the page adds to; None: the run keeps no
-            index, so nothing can be corrected.
-        questions: two tracks, the probability that they are one person, and whether they were joined.
+        corrections: the current file of corrections, which the page extends; None: the run keeps no index, so
+            corrections are impossible.
+        questions: two tracks, the probability that they are one person, and whether they are joined.
         thumbnails: JPEGs of each track, best first.
 
     Example:

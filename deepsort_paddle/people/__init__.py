@@ -1,1 +1,1 @@
-"""People: tracks kept with their best moments, joined to persons, and found again in other videos."""
+"""People: store the best moments of tracks, join tracks to persons, and search them in other videos."""

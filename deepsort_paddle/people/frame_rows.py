@@ -1,8 +1,8 @@
-"""The tracked boxes of every frame, as a track index keeps them: enough to write every output once more.
+"""Store the tracked boxes of every frame in a track index, so that every output can be written again.
 
-A frame is one row of the table ``frames``; its tracks are one blob of fixed records, with boxes in full
-precision, so that an output written from the index equals the one that the run would have written.
-Detections without a track are rows of id 0: ``--blur`` hides them too.
+A frame is one row of the table ``frames``; its tracks are one blob of fixed records with boxes in full
+precision, so that an output written from the index equals that of the run. Detections without a track have id
+0, as ``--blur`` also hides them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
 
 __all__ = ["ROW", "frame_numbers", "frame_rows", "replay"]
 
-# One track of one frame; ``detection`` is NaN where the track had no detection in it. Id 0: no track.
+# One track of one frame; ``detection`` is NaN if the track had no detection. Id 0: no track.
 ROW = np.dtype(
     [
         ("id", "<i4"),
@@ -39,7 +39,7 @@ _NO_TIME = StageSeconds(0.0, 0.0, 0.0, 0.0)
 
 
 def frame_rows(tracked: TrackedFrame) -> bytes:
-    """The tracks of a frame, and its other detections, as the blob of the table ``frames``."""
+    """Return the tracks and other detections of a frame as the blob of the table ``frames``."""
     tracks, found = tracked.tracks, tracked.detections
     rows = np.zeros(len(tracks), ROW)
     rows["id"], rows["class_id"] = tracks.ids, tracks.class_id
@@ -56,11 +56,11 @@ def frame_rows(tracked: TrackedFrame) -> bytes:
 
 
 def frame_numbers(path: str | Path) -> NDArray[np.int64]:
-    """Numbers of the frames of a run in order, ``(F,)``.
+    """Return the frame numbers of a run in order, ``(F,)``.
 
     Raises:
         FileNotFoundError: there is no such index.
-        ValueError: it is no track index.
+        ValueError: it is not a track index.
     """
     with closing(connect(Path(path))) as database:
         try:
@@ -71,10 +71,10 @@ def frame_numbers(path: str | Path) -> NDArray[np.int64]:
 
 
 def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Generator[TrackedFrame, None, None]:
-    """The frames of a run in order, as an output takes them.
+    """Yield the tracked frames of a run in order, for outputs.
 
     Args:
-        path: of the track index.
+        path: the track index.
         images: the frames of the same source, read again for their images; None: frames have no images.
 
     Yields:
@@ -82,7 +82,7 @@ def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Generator
 
     Raises:
         FileNotFoundError: there is no such index.
-        ValueError: it is no track index, it holds no frames, or ``images`` are of another source.
+        ValueError: it is not a track index, has no frames, or ``images`` are from another source.
     """
     database = connect(Path(path))
     try:
@@ -105,7 +105,7 @@ def replay(path: str | Path, images: Iterable[Frame] | None = None) -> Generator
 
 
 def _tracked(frame: Frame, rows: np.ndarray) -> TrackedFrame:
-    """A frame of its rows."""
+    """Convert rows to a frame."""
     detected = ~np.isnan(rows["detection"][:, 0])
     index = np.where(detected, np.cumsum(detected) - 1, -1)
     own = rows[detected]

@@ -1,9 +1,9 @@
-"""How many people there are, as an interval, from the joins of a clustering.
+"""Estimate an interval of the number of people from the joins of a clustering.
 
-Each join is right with its own probability, so the number of right ones has a Poisson binomial
-distribution. The joins are not independent, though: in another light, all probabilities are too high or too
-low together. So all log odds share one normal shift of unknown size, whose standard deviation is how far the
-calibration is off between data sets (`_SHIFT`, measured by ``benchmarks/people/across_cameras.py``).
+Each join is correct with a known probability, so the number of correct joins has a Poisson binomial
+distribution. But joins are not independent: in another light, all probabilities are too high or too low
+together. So all log odds share one normal shift of unknown size, whose standard deviation is the error of the
+calibration between data sets (`_SHIFT`, measured by ``benchmarks/people/across_cameras.py``).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ __all__ = ["people_interval", "people_words"]
 # 1.25 PKU-Reid has 86 %.
 _SHIFT = 1.5
 _NODES = 15
-# With more joins the distribution is normal, but for the shift.
+# With more joins a normal distribution is used, apart from the shift.
 _EXACT = 500
 
 
 def people_interval(
     join_log_odds: Sequence[float], tracks: int, people: int, *, brief: int = 0, level: float = 0.9
 ) -> tuple[int, int]:
-    """Fewest and most people.
+    """Return the smallest and largest plausible number of people.
 
     Args:
-        join_log_odds: of all joins of tracks, those that were made and those that were not.
+        join_log_odds: log odds of all joins, made or not.
         tracks: number of tracks.
-        people: number of people that was found; the interval holds it.
-        brief: how many of them are people of their own with a probability of one half only.
-        level: probability that the interval holds the number of people.
+        people: number of people found; the interval contains it.
+        brief: number of them who are separate people only with probability one half.
+        level: probability that the interval contains the number of people.
 
     Returns:
-        the interval, both ends included.
+        The interval, both ends included.
 
     Example:
         >>> people_interval([9.0, 9.0, 0.0], tracks=5, people=3)
@@ -49,7 +49,7 @@ def people_interval(
     shifts, weights = hermegauss(_NODES)
     odds = np.asarray(join_log_odds, np.float64)
     count = len(odds)
-    pmf = np.zeros(count + 1)  # of the number of right joins
+    pmf = np.zeros(count + 1)  # of the number of correct joins
     for shift, weight in zip(shifts.tolist(), (weights / weights.sum()).tolist(), strict=True):
         pmf += weight * _right_joins(1.0 / (1.0 + np.exp(-odds - _SHIFT * shift)))
     below = np.cumsum(np.convolve(pmf, _right_joins(np.full(brief, 0.5))))
@@ -60,7 +60,7 @@ def people_interval(
 
 
 def _right_joins(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distribution of the number of right joins, ``(J + 1,)``."""
+    """Return the distribution of the number of correct joins, ``(J + 1,)``."""
     count = len(probability)
     if count > _EXACT:
         spread = np.sqrt(np.maximum((probability * (1 - probability)).sum(), 1e-6))
@@ -74,7 +74,7 @@ def _right_joins(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def people_words(people: int, interval: tuple[int, int] | None) -> str:
-    """Number of people, and how low and how high it may be where that is another number."""
+    """Format the number of people, and its interval if that is wider."""
     if interval is None or interval == (people, people):
         return f"{people} people"
     return f"{people} people ({interval[0]} to {interval[1]})"

@@ -1,4 +1,4 @@
-"""The hits of a search: as one page without script or connection, in a sentence, and when they were."""
+"""Format the hits of a search: as one page without scripts or connections, as a sentence, and as times."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def write_find_page(
     """Write the page.
 
     Args:
-        path: of the page; an older file is replaced when this one is complete.
-        hits: of a search.
-        indexes: that were searched; they hold the thumbnails.
+        path: the page; an older file is replaced when this one is complete.
+        hits: the hits.
+        indexes: the searched indexes, which contain the thumbnails.
         query: JPEGs of the query.
 
     Raises:
-        OSError: it can't be written.
+        OSError: it cannot be written.
         ImportError: Jinja2 is not installed.
     """
     by_path = {index.path: index for index in indexes}
@@ -42,7 +42,7 @@ def write_find_page(
 
 
 def _shown(hit: Hit, index: TrackIndex) -> dict[str, object]:
-    """What the page shows of a hit."""
+    """Return the template's values of a hit."""
     wanted = [(hit.track, frame) for frame in hit.moments[:_CROPS]]
     seconds = dict(zip(index.moment_frames.tolist(), index.moment_seconds.tolist(), strict=True))
     return {
@@ -63,7 +63,7 @@ def _shown(hit: Hit, index: TrackIndex) -> dict[str, object]:
 
 
 def hits_summary(hits: Hits, videos: int) -> str:
-    """How many were found and left out, in one sentence."""
+    """Return the number of hits and of excluded tracks as one sentence."""
     found = len(hits.hits)
     text = f"{found} {'track' if found == 1 else 'tracks'} in {videos} {'video' if videos == 1 else 'videos'}"
     if hits.cut:
@@ -72,7 +72,7 @@ def hits_summary(hits: Hits, videos: int) -> str:
 
 
 def when(hit: Hit) -> str:
-    """When a track was seen: times of day where the video's start is known, else times in the video."""
+    """Format when a track was seen: times of day if the video's start is known, else times in the video."""
     begin, end = hit.seconds
     if hit.start_time is None:
         return f"{clock(begin)} to {clock(end)}"
@@ -82,7 +82,7 @@ def when(hit: Hit) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time in a video as a player shows it: 0:06, 1:02:03."""
+    """Format a time in a video as a player does: 0:06, 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

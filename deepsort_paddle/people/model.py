@@ -1,7 +1,7 @@
-"""Which appearance model embeddings come from, and what their distances mean.
+"""The appearance model of embeddings, and the calibration of their distances.
 
-Embeddings of two models can't be compared. So an index names its model, with the checksum of the weights, and
-carries the calibration along: whoever reads the index needs neither the weights nor Paddle.
+Embeddings of two models cannot be compared. So an index names its model with the checksum of the weights, and
+stores the calibration: reading the index needs neither the weights nor Paddle.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ _LOG_RATIOS = (9.9, 9.5, 8.2, 8.2, 6.7, 5.0, 3.6, 2.0, 0.7, -1.1, -3.2, -3.6, -3
 
 @dataclass(frozen=True, slots=True)
 class LinkCalibration:
-    """What normalised distances of two tracks mean; `deepsort_paddle.people.linking` says what these are.
+    """Calibration of the normalised distances of two tracks, as defined in `deepsort_paddle.people.linking`.
 
-    They have much the same meaning for all networks, so the default values, measured with osnet_ain_x0_5 on
-    people of Market-1501 that it had not seen, serve models without a calibration of their own.
+    They have a similar meaning for all networks, so models without a calibration use the defaults, measured
+    with osnet_ain_x0_5 on unseen people of Market-1501.
 
     Attributes:
-        scores: ``(B,)`` normalised distances, rising.
-        log_ratios: ``(B,)`` falling; log of how much more often tracks of one person have such a score than
-            tracks of two people.
-        different: mean and standard deviation of the distances of different people's tracks. Embeddings less
-            their mean are nearly orthogonal, whatever the network, so the mean is about 1.
+        scores: ``(B,)`` normalised distances, increasing.
+        log_ratios: ``(B,)`` decreasing; log likelihood ratio of one person against two people at each score.
+        different: mean and standard deviation of the distances of different people's tracks. Centred
+            embeddings of different people are nearly orthogonal for any network, so the mean is about 1.
 
     Example:
         >>> LinkCalibration((-4.0, 0.0), (6.0, -4.0)).log_ratio(np.array([-5.0, -2.0])).tolist()
@@ -51,26 +50,26 @@ class LinkCalibration:
 
     def __post_init__(self) -> None:
         if not (len(self.scores) == len(self.log_ratios) > 1 and list(self.scores) == sorted(self.scores)):
-            raise ValueError("scores must be rising and as many as log_ratios, two or more")
+            raise ValueError("scores must be increasing and as many as log_ratios, at least two")
 
     @classmethod
     def from_dict(cls, known: dict[str, Any]) -> Self:
-        """The opposite of `as_dict`."""
+        """Read what `as_dict` returned."""
         mean, deviation = known["different"]
         scores, log_ratios = (tuple(map(float, known[key])) for key in ("scores", "log_ratios"))
         return cls(scores, log_ratios, (float(mean), float(deviation)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values for JSON."""
         return {key: getattr(self, key) for key in ("scores", "log_ratios", "different")}
 
     def log_ratio(self, score: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log likelihood ratio of one person against two, of the same shape as ``score``."""
+        """Return the log likelihood ratio of one person against two, in the shape of ``score``."""
         ratio: NDArray[np.float64] = np.interp(score, self.scores, self.log_ratios)
         return ratio
 
     def score_at(self, log_ratio: float) -> float:
-        """The largest score with this ratio or a larger one; minus infinity where none has it."""
+        """Return the largest score with at least this ratio; minus infinity if there is none."""
         if log_ratio <= self.log_ratios[-1]:
             return np.inf
         if log_ratio > self.log_ratios[0]:
@@ -80,16 +79,16 @@ class LinkCalibration:
 
 @dataclass(frozen=True, slots=True)
 class ReidModel:
-    """An appearance model as an index knows it.
+    """The description of an appearance model in an index.
 
     Attributes:
-        name: of the model.
-        sha256: checksum of its weights, in hex; empty when unknown (embeddings of a detection file).
-        max_cosine_distance: its calibrated threshold for two single images.
-        histogram_edges: ``(B + 1,)`` cosine distances; empty when the model is not calibrated.
-        same: ``(B,)`` shares of the pairs of one person, in different cameras, in each bin.
-        different: ``(B,)`` shares of the pairs of different persons in each bin.
-        links: calibration of the distances of tracks; None when the model has none.
+        name: name of the model.
+        sha256: checksum of its weights, in hex; empty if unknown (embeddings of a detection file).
+        max_cosine_distance: its calibrated threshold for two images.
+        histogram_edges: ``(B + 1,)`` cosine distances; empty if the model is not calibrated.
+        same: ``(B,)`` shares of same-person pairs, across cameras, in each bin.
+        different: ``(B,)`` shares of different-person pairs in each bin.
+        links: calibration of the distances of tracks; None if the model has none.
 
     Example:
         >>> ReidModel("mine", "", 0.3).as_dict()["name"]
@@ -106,11 +105,17 @@ class ReidModel:
 
     @classmethod
     def read(cls, directory: str | Path | None = None) -> Self:
-        """The model of a folder, or of an ``.onnx`` file; None is the one that comes with the package.
+        """Read the model of a folder.
+
+        Args:
+            directory: folder or ``.onnx`` file; None is the included model.
+
+        Returns:
+            The description.
 
         Raises:
             FileNotFoundError: the folder or the file of its weights is missing.
-            ValueError: its description is wrong.
+            ValueError: its description is invalid.
         """
         if directory is None or (str(directory) == DEFAULT_MODEL and not Path(directory).exists()):
             directory = default_model()
@@ -118,7 +123,11 @@ class ReidModel:
 
     @classmethod
     def of(cls, folder: Path, spec: EncoderSpec) -> Self:
-        """The model of a folder that was described already, as `AppearanceEncoder` has both.
+        """Return the model of a folder with a known description, as in `AppearanceEncoder`.
+
+        Args:
+            folder: folder of the model.
+            spec: its description.
 
         Raises:
             FileNotFoundError: the file of its weights is missing.
@@ -145,7 +154,7 @@ class ReidModel:
 
     @classmethod
     def from_dict(cls, known: dict[str, Any]) -> Self:
-        """The opposite of `as_dict`."""
+        """Read what `as_dict` returned."""
         edges, same, different = (tuple(known[key]) for key in ("histogram_edges", "same", "different"))
         links = known.get("links")  # indexes of earlier versions have none
         links = None if links is None else LinkCalibration.from_dict(links)
@@ -154,11 +163,11 @@ class ReidModel:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
     def fits(self, other: ReidModel) -> bool:
-        """Whether embeddings of both can be compared."""
+        """Return whether embeddings of both can be compared."""
         return (self.name, self.sha256) == (other.name, other.sha256)
 
     def __str__(self) -> str:
@@ -166,7 +175,7 @@ class ReidModel:
 
 
 def _calibration(path: Path) -> dict[str, Any]:
-    """The calibration of ``encoder.json``; empty where there is none."""
+    """Return the calibration of ``encoder.json``; empty if there is none."""
     known: dict[str, Any] = json.loads(path.read_bytes()).get("calibration") if path.is_file() else {}
     return known or {}
 
@@ -174,7 +183,7 @@ def _calibration(path: Path) -> dict[str, Any]:
 def _histogram(
     calibration: dict[str, Any],
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Edges, same and different of a calibration; empty where it has no histogram."""
+    """Return edges, same and different of a calibration; empty if it has no histogram."""
     columns = [calibration.get(key) or () for key in ("histogram_edges", "same", "different")]
     edges, same, different = (tuple(float(value) for value in column) for column in columns)
     fits = len(edges) >= 2 and len(same) == len(different) == len(edges) - 1

@@ -1,4 +1,4 @@
-"""Whom to look for: images of a person, or a track of an index, as embeddings."""
+"""Turn images of a person, or a track of an index, into the embeddings of a query."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deepsort_paddle.pipeline.stages import Detect, Encode
 
 __all__ = ["Query", "image_query", "split_track", "track_query"]
 
-# An image at least so many times as high as wide is a crop of one person.
+# An image with at least this height / width is a crop of one person.
 _CROP_SHAPE = 1.4
 _THUMBNAIL = (256, 192)
 
@@ -28,8 +28,8 @@ class Query:
 
     Attributes:
         embeddings: ``(k, D)`` unit rows.
-        images: JPEGs, for people to look at.
-        note: what the user should know of how it was read; empty when nothing.
+        images: JPEGs to show.
+        note: note for the user; empty if there is none.
     """
 
     embeddings: NDArray[np.float32]
@@ -38,7 +38,7 @@ class Query:
 
 
 def split_track(text: str) -> tuple[Path, int] | None:
-    """File and track of ``index.sqlite:7``; None for anything else."""
+    """Parse ``index.sqlite:7`` into file and track; None for anything else."""
     path, colon, track = text.rpartition(":")
     if not (colon and track.isdecimal() and Path(path).suffix in SUFFIXES):
         return None
@@ -46,7 +46,7 @@ def split_track(text: str) -> tuple[Path, int] | None:
 
 
 def track_query(people: PersonIndex, path: Path, track: int) -> Query:
-    """A track of one of the indexes that are searched.
+    """Return the query of a track of one of the searched indexes.
 
     Raises:
         ValueError: there is no such index or track, or the track has no embedding.
@@ -55,16 +55,19 @@ def track_query(people: PersonIndex, path: Path, track: int) -> Query:
 
 
 def image_query(path: Path, encode: Encode, detect: Callable[[], Detect]) -> Query:
-    """The person of an image: all of a high and narrow one, else the largest person detected in it.
+    """Return the query of an image: a high and narrow image itself, else the largest person detected in it.
 
     Args:
-        path: of the image.
-        encode: the model of the indexes.
-        detect: makes a people detector; called only for an image that is no crop.
+        path: the image file.
+        encode: encoder of the indexes' model.
+        detect: creates a people detector; only called for an image that is not a crop.
+
+    Returns:
+        The query.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no image, or there is no person in it.
+        ValueError: it is not an image, or there is no person in it.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")

@@ -1,15 +1,15 @@
-"""How likely two tracks are one person, from the distances between their kept crops.
+"""Estimate whether two tracks are one person from the distances between their stored crops.
 
 The distance of two tracks is the lower quartile of the cosine distances between all their crops: some crops
-of one person always differ (front and back), so the mean is too strict, and the minimum believes a single
+of one person always differ (front and back), so the mean is too strict, and the minimum depends on a single
 odd crop.
 
-The model's calibration says how far apart single images of one person, and of different persons, lie. The
-lower quartile lies lower and spreads less; by how much was measured on sets of 2 to 8 crops (``_OF_SETS``).
-A video's own people who are seen at the same time are certainly different, so they correct the second
-distribution for its light, its distance and its clothes. A pair's log odds are the log likelihood ratio of
-both distributions plus that of the prior: among T tracks, a track has about one in 2 T odds to be any given
-other one.
+The model's calibration has the distributions of distances between single images of one person and of
+different persons. The lower quartile is smaller and varies less; by how much was measured on sets of 2 to 8
+crops (``_OF_SETS``). People of a video who are seen at the same time are certainly different, so they correct
+the second distribution for the video's light, distance and clothes. The log odds of a pair are the log
+likelihood ratio of both distributions plus the prior: among T tracks, the odds that a track is the same as a
+given one are about 1 to 2 T.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ __all__ = ["LinkModel", "pair_distances", "query_distances", "to_probability"]
 
 _QUARTILE = 0.25
 # Tracklets of Market-1501's held-out persons, in standard deviations of single images: how much lower the
-# quartile lies, and what its own deviation is.
+# quartile is, and its standard deviation.
 _OF_SETS = {"same": (-0.5, 0.6), "different": (-0.4, 0.9)}
-# Share of pairs that no distribution explains: wrong boxes, two people in one crop, the same clothes.
+# Share of outliers: wrong boxes, two people in one crop, the same clothes.
 _OUTLIERS = 0.01
-# The calibration counts as so many pairs of different people.
+# The calibration counts as this number of different-person pairs.
 _PRIOR_PAIRS = 20
 # Pairs compared at a time.
 _PAIRS = 4096
@@ -39,12 +39,12 @@ _PAIRS = 4096
 def query_distances(
     query: NDArray[np.float32], embeddings: NDArray[np.float32], owner: NDArray[np.int64], count: int
 ) -> NDArray[np.float32]:
-    """Distances of one set of crops to all tracks, by one matrix product.
+    """Compute the distances of one set of crops to all tracks, by one matrix product.
 
     Args:
         query: ``(Q, D)`` unit rows, at least one.
         embeddings: ``(M, D)`` unit rows.
-        owner: ``(M,)`` track of each, rising.
+        owner: ``(M,)`` track of each, ascending.
         count: T, number of tracks.
 
     Returns:
@@ -64,16 +64,16 @@ def query_distances(
 def pair_distances(
     embeddings: NDArray[np.float32], owner: NDArray[np.int64], count: int, pairs: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Distances of pairs of tracks.
+    """Compute the distances of pairs of tracks.
 
     Args:
         embeddings: ``(M, D)`` unit rows.
-        owner: ``(M,)`` track of each, rising.
+        owner: ``(M,)`` track of each, ascending.
         count: T, number of tracks.
         pairs: ``(P, 2)`` tracks.
 
     Returns:
-        ``(P,)``; infinity where a track has no embedding.
+        ``(P,)``; infinity if a track has no embedding.
     """
     sizes = np.bincount(owner, minlength=count)
     starts = np.cumsum(sizes) - sizes
@@ -95,7 +95,7 @@ def pair_distances(
 
 
 def _lower_quartile(values: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Quartile of the ``counts`` finite values of each row, the others being infinite."""
+    """Return the lower quartile of the ``counts`` finite values of each row; others are infinite."""
     place = _QUARTILE * (counts - 1)
     low = np.floor(place).astype(np.int64)
     ordered = np.partition(values, np.unique(np.concatenate([low, np.minimum(low + 1, counts - 1)])), axis=1)
@@ -111,7 +111,7 @@ class LinkModel:
 
     Attributes:
         same: mean and standard deviation.
-        different: likewise.
+        different: mean and standard deviation.
 
     Example:
         >>> links = LinkModel(same=(0.3, 0.1), different=(0.9, 0.1))
@@ -124,12 +124,12 @@ class LinkModel:
 
     @classmethod
     def of(cls, model: ReidModel) -> Self:
-        """From a model's calibration; from its threshold alone where it has no histogram."""
+        """Return the distributions of a model's calibration, or from its threshold if it has no histogram."""
         if model.histogram_edges:
             edges = np.array(model.histogram_edges)
             single = {"same": _moments(edges, model.same), "different": _moments(edges, model.different)}
         else:
-            # The calibrated ones have their threshold near the mean of one person's images.
+            # In calibrated models the threshold is near the mean distance of one person's images.
             limit = model.max_cosine_distance
             single = {"same": (limit, 0.5 * limit), "different": (2.5 * limit, 0.4 * limit)}
         return cls(
@@ -140,7 +140,7 @@ class LinkModel:
         )
 
     def adapted(self, negatives: NDArray[np.floating]) -> Self:
-        """With the distances of tracks that are certainly different people, ``(N,)``."""
+        """Correct the distributions by distances of tracks that are certainly different people, ``(N,)``."""
         known = negatives[np.isfinite(negatives)].astype(np.float64)
         if not len(known):
             return self
@@ -152,15 +152,18 @@ class LinkModel:
         )
 
     def log_odds(self, distance: NDArray[np.floating], *, tracks: int) -> NDArray[np.float64]:
-        """Log odds that pairs at these distances are one person.
+        """Return the log odds that pairs at these distances are one person.
 
         Args:
-            distance: any shape, of `pair_distances`.
-            tracks: T, among which a person is looked for.
+            distance: distances of `pair_distances`, any shape.
+            tracks: T, the number of tracks searched.
+
+        Returns:
+            Log odds in the same shape.
         """
         distance = np.asarray(distance, dtype=np.float64)
         (mean, deviation), (other_mean, other_deviation) = self.same, self.different
-        # Nearer than usual is no less likely: both curves are flat beyond their means.
+        # Smaller distances must not be less likely: both curves are constant beyond their means.
         same = _density(np.maximum(distance, mean), mean, deviation)
         different = _density(np.minimum(distance, other_mean), other_mean, other_deviation)
         ratio = np.log(same + _OUTLIERS) - np.log(different + _OUTLIERS)
@@ -168,18 +171,18 @@ class LinkModel:
         return odds
 
     def probability(self, distance: NDArray[np.floating], *, tracks: int) -> NDArray[np.float64]:
-        """The same as a probability."""
+        """Return `log_odds` as probabilities."""
         return to_probability(self.log_odds(distance, tracks=tracks))
 
 
 def to_probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The logistic function."""
+    """Apply the logistic function."""
     probability: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-log_odds))
     return probability
 
 
 def _moments(edges: NDArray[np.float64], shares: tuple[float, ...]) -> tuple[float, float]:
-    """Mean and standard deviation of a histogram."""
+    """Return mean and standard deviation of a histogram."""
     middle, weights = 0.5 * (edges[1:] + edges[:-1]), np.array(shares)
     weights = weights / max(weights.sum(), 1e-12)
     mean = float(weights @ middle)
@@ -187,7 +190,7 @@ def _moments(edges: NDArray[np.float64], shares: tuple[float, ...]) -> tuple[flo
 
 
 def _density(value: NDArray[np.float64], mean: float, deviation: float) -> NDArray[np.float64]:
-    """The normal density, less the share of outliers."""
+    """Return the normal density, mixed with the share of outliers."""
     scaled = (value - mean) / deviation
     density: NDArray[np.float64] = (
         (1 - _OUTLIERS) * np.exp(-0.5 * scaled**2) / (deviation * np.sqrt(2 * np.pi))

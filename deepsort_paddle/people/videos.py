@@ -1,4 +1,4 @@
-"""The people of videos that were tracked together: who is who in all of them, from their track indexes.
+"""Find the people of videos that were tracked together, from their track indexes.
 
 A person has one number in all videos, counted from 1 in the order of the videos and of the first tracks.
 ``people.json`` lists the indexes and persons; each index names that file, so that corrections of one video
@@ -33,12 +33,12 @@ class VideoPeople:
 
     Attributes:
         index: path of its track index.
-        tracks: ``(T,)`` ids.
-        persons: ``(T,)`` person of each, the same in all videos.
-        probability: ``(T,)`` of the weakest link that joins it to its person; NaN for one alone.
-        known: whether the index says the same already.
-        names: by person; those of the persons of this video that have one.
-        people_file: that the index names; None: it names none.
+        tracks: ``(T,)`` track ids.
+        persons: ``(T,)`` person of each, numbered alike in all videos.
+        probability: ``(T,)`` probability of the weakest link to its person; NaN for a single track.
+        known: whether the index already has these persons.
+        names: names of the persons of this video, by person.
+        people_file: the file that the index names; None if it names none.
     """
 
     index: Path
@@ -50,11 +50,11 @@ class VideoPeople:
     people_file: str | None = None
 
     def of_track(self) -> dict[int, int]:
-        """Person by track."""
+        """The person of each track."""
         return dict(zip(self.tracks.tolist(), self.persons.tolist(), strict=True))
 
     def names_file(self, people_file: Path) -> bool:
-        """Whether the index names this ``people.json``."""
+        """Return whether the index names this ``people.json``."""
         return self.people_file == _from(self.index, people_file)
 
     def save(self, people_file: Path, path: Path | None = None) -> None:
@@ -62,10 +62,10 @@ class VideoPeople:
 
         Args:
             people_file: path of ``people.json``.
-            path: of a copy of the index that is written instead.
+            path: copy of the index to write instead.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         beside = _from(self.index, people_file)
         save_people(
@@ -78,9 +78,9 @@ class JoinedPeople:
     """The people of all videos.
 
     Attributes:
-        videos: by name.
-        people: how many.
-        interval: fewest and most, with a probability of 0.9.
+        videos: results by name.
+        people: number of people.
+        interval: smallest and largest number, with a probability of 0.9.
     """
 
     videos: Mapping[str, VideoPeople]
@@ -94,10 +94,10 @@ class JoinedPeople:
         return f"{tracks} tracks, {words} in {count} video{'' if count == 1 else 's'}"
 
     def write(self, path: Path) -> None:
-        """Write who is who in all videos as JSON.
+        """Write the persons of all videos as JSON.
 
         Raises:
-            OSError: the file can't be written.
+            OSError: the file cannot be written.
         """
         persons: dict[int, list[dict[str, Any]]] = {}
         names: dict[int, str] = {}
@@ -121,11 +121,14 @@ class JoinedPeople:
 
 
 def join_videos(indexes: Mapping[str, Path], corrected: TrackIndex | None = None) -> JoinedPeople:
-    """Find the people of several videos, with all that corrections say of them.
+    """Find the people of several videos, including all corrections.
 
     Args:
-        indexes: path of the track index of each video, by the video's name.
-        corrected: the one that is about to change, which is not read.
+        indexes: path of the track index of each video, by name.
+        corrected: an index in memory that replaces its file.
+
+    Returns:
+        The people.
 
     Raises:
         OSError: an index is missing.
@@ -153,11 +156,11 @@ def join_videos(indexes: Mapping[str, Path], corrected: TrackIndex | None = None
 
 
 def indexes_of(people_file: Path) -> dict[str, Path]:
-    """Paths of the track indexes of all videos by name, as ``people.json`` has them.
+    """Return the paths of the track indexes of all videos by name, from ``people.json``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of another kind.
+        ValueError: it is another kind of file.
     """
     if not people_file.is_file():
         raise FileNotFoundError(f"{people_file}: no such file")
@@ -169,7 +172,7 @@ def indexes_of(people_file: Path) -> dict[str, Path]:
 
 
 def _from(path: Path, target: Path) -> str:
-    """A path seen from the folder of a file; as it is on another drive."""
+    """Return a path relative to the folder of a file; unchanged on another drive."""
     try:
         return os.path.relpath(real_path(target), real_path(path).parent)
     except ValueError:

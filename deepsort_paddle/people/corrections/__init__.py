@@ -1,1 +1,1 @@
-"""What a person says of the tracks of a video, and how it is applied to the track index."""
+"""A user's corrections of the tracks of a video, and their application to the track index."""

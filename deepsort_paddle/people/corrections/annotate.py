@@ -1,9 +1,9 @@
-"""Puts annotated boxes in place of a run's tracks, in its track index, and takes that back.
+"""Replace the tracks of a run by annotated boxes in its track index, and undo that.
 
-Every annotated box takes over the track's box that it overlaps most: its confidence, its detection and,
-where nobody moved it, its exact coordinates. A track belongs to the annotated person who has most of its
-boxes; so a person keeps the ids of its tracks, and only who has none gets a new one. The run's own tables
-stay in the file as ``run_tracks`` and so on.
+Every annotated box inherits from the track box that it overlaps most: confidence, detection and, if the box
+was not moved, exact coordinates. A track belongs to the annotated person who has most of its boxes; so a
+person keeps the ids of its tracks, and only a person without tracks gets a new id. The original tables stay
+in the file as ``run_tracks`` and so on.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from deepsort_paddle.people.index_file import IndexMeta
 __all__ = ["annotate", "restore_run"]
 
 _TABLES = ("tracks", "moments", "thumbnails", "frames")
-# An annotated box is a track's box where they overlap as much.
+# Smallest IoU of an annotated box and a track box that are the same.
 _LEAST_IOU = 0.3
 # Annotation tools round coordinates.
 _ROUNDING = 0.5
 
 
 def restore_run(database: sqlite3.Connection) -> None:
-    """Take annotations back: the run's own tables are the index again.
+    """Undo annotations: restore the original tables.
 
     Args:
         database: an index, open for writing.
@@ -49,16 +49,16 @@ def restore_run(database: sqlite3.Connection) -> None:
 def annotate(
     database: sqlite3.Connection, annotation: Annotation, meta: IndexMeta, labels: Sequence[str]
 ) -> tuple[tuple[tuple[int, ...], ...], dict[int, str]]:
-    """Put annotated persons in place of the tracks.
+    """Replace the tracks by annotated persons.
 
     Args:
         database: an index, open for writing.
-        annotation: of the frames of the index.
-        meta: of the index.
-        labels: class names of the run by number.
+        annotation: annotation of the frames of the index.
+        meta: description of the index.
+        labels: class names of the run, by number.
 
     Returns:
-        The ids of the tracks of each annotated person; and names, by track, of those who had one before.
+        The track ids of each annotated person, and earlier names by track.
 
     Raises:
         ValueError: the frames have another size, or a label is unknown.
@@ -94,7 +94,7 @@ def annotate(
 
 
 def _classes(annotation: Annotation, meta: IndexMeta, labels: Sequence[str]) -> dict[int, int]:
-    """Class of each annotated person whose label the file gives."""
+    """Return the class of each annotated person with a label."""
     size = (meta.width, meta.height)
     if annotation.size is not None and all(size) and annotation.size != size:
         got = " x ".join(map(str, annotation.size))
@@ -113,16 +113,16 @@ def _classes(annotation: Annotation, meta: IndexMeta, labels: Sequence[str]) -> 
 
 
 def _names(database: sqlite3.Connection) -> dict[int, str]:
-    """Names by track, as they are before."""
+    """Return the names before the annotation, by track."""
     return dict(database.execute("SELECT track, name FROM people JOIN names USING (person)"))
 
 
 def _move_moments(database: sqlite3.Connection, moved: Sequence[tuple[int, int, int]]) -> None:
-    """Gather the moments of the annotated persons in temporary tables.
+    """Collect the moments of the annotated persons in temporary tables.
 
     Args:
         database: an index.
-        moved: frame, former and new track of each box that had a track.
+        moved: frame, old and new track of each box that had a track.
     """
     database.execute("CREATE TEMP TABLE moved (frame INTEGER, old INTEGER, new INTEGER)")
     database.executemany("INSERT INTO moved VALUES (?, ?, ?)", moved)
@@ -138,13 +138,13 @@ def _move_moments(database: sqlite3.Connection, moved: Sequence[tuple[int, int, 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One frame: its rows in the index, and the annotated boxes in it.
+    """One frame: its rows in the index, and its annotated boxes.
 
     Attributes:
         number: of the frame.
-        rows: as `frame_rows` has them.
+        rows: its tracks, as in `frame_rows`.
         own: ``(A,)`` rows of the annotation.
-        source: ``(A,)`` row of the index that each took over; -1: none.
+        source: ``(A,)`` row of the index that each inherits from; -1: none.
     """
 
     number: int
@@ -154,7 +154,7 @@ class _Frame:
 
 
 class _Matched:
-    """Which row of the index each annotated box takes over."""
+    """The row of the index that each annotated box inherits from."""
 
     def __init__(
         self, annotation: Annotation, frames: Sequence[tuple[int, NDArray[np.void]]], meta: IndexMeta
@@ -178,7 +178,7 @@ class _Matched:
             self.former[frame.own[taken]] = frame.rows["id"][frame.source[taken]]
 
     def _sources(self, rows: NDArray[np.void], boxes: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Row of each box, ``(A,)``; -1 where no track of the frame overlaps enough."""
+        """Return the row of each box, ``(A,)``; -1 if no track of the frame overlaps enough."""
         source = np.full(len(boxes), -1)
         tracked = np.flatnonzero(rows["id"] > 0)
         if len(boxes) and len(tracked):
@@ -189,7 +189,7 @@ class _Matched:
         return source
 
     def track_ids(self) -> NDArray[np.int64]:
-        """Track of each annotated box, ``(N,)``."""
+        """Return the track of each annotated box, ``(N,)``."""
         persons = self._annotation.ids
         counts = Counter(zip(self.former.tolist(), persons.tolist(), strict=True))
         owner: dict[int, int] = {}
@@ -205,18 +205,18 @@ class _Matched:
                 ids[rows] = free
                 free += 1
                 continue
-            # Boxes without a track of the person belong to the one before, or else to the one after.
+            # Boxes without a track belong to the person's previous track, or else to the next one.
             place = np.maximum.accumulate(np.where(own, np.arange(len(rows)), -1))
             place = np.where(place < 0, int(np.argmax(own)), place)
             ids[rows] = self.former[rows][place]
         return ids
 
     def blobs(self, ids: NDArray[np.int64], classes: dict[int, int]) -> list[bytes]:
-        """The rows of each frame as bytes.
+        """Yield the rows of each frame as bytes.
 
         Args:
             ids: ``(N,)`` track of each annotated box.
-            classes: by annotated person.
+            classes: class by annotated person.
         """
         return [self._blob(frame, ids, classes) for frame in self._frames]
 
@@ -239,7 +239,7 @@ class _Matched:
             one if label is None else label
             for one, label in zip(rows["class_id"].tolist(), known, strict=True)
         ]
-        # Nobody's detections stay: --blur hides them too.
+        # Detections without a track stay, as --blur also hides them.
         others = np.setdiff1d(np.arange(len(frame.rows)), frame.source)
         alone = frame.rows[others]
         alone = alone[~np.isnan(alone["detection"][:, 0])].copy()
@@ -249,23 +249,23 @@ class _Matched:
         return content
 
     def _unmoved(self, boxes: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether nobody moved a box: it differs by no more than key frames and rounding do."""
+        """Return whether a box was not moved: it differs only by key frames and rounding."""
         off = np.abs(self._clip(boxes) - self._clip(before)).max(axis=1, initial=0.0)
         unmoved: NDArray[np.bool_] = off <= tolerance(before) + _ROUNDING
         return unmoved
 
     def moved(self, ids: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-        """Frame, former and new track of each annotated box that had a track."""
+        """Yield frame, old and new track of each annotated box that had a track."""
         rows = np.flatnonzero(self.former)
         columns = self._annotation.frame[rows], self.former[rows], ids[rows]
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def names(self, ids: NDArray[np.int64], before: dict[int, str]) -> dict[int, str]:
-        """Names by track: each goes to the annotated person who has most boxes of its tracks.
+        """Return names by track: each goes to the annotated person who has most boxes of its tracks.
 
         Args:
             ids: ``(N,)`` track of each annotated box.
-            before: by former track.
+            before: names by old track.
         """
         persons = self._annotation.ids
         counts = Counter(

@@ -1,4 +1,4 @@
-"""What a person has said of pairs of tracks, as constraints on joining."""
+"""A user's answers about pairs of tracks, as constraints on joining."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Answers", "groups"]
 
-# Log odds of a pair that is one person for certain: more than any sum of others.
+# Log odds of a pair that is certainly one person: larger than any sum of others.
 _CERTAIN = 1e6
 
 
@@ -21,7 +21,7 @@ class Answers:
     Attributes:
         same: pairs that are.
         different: pairs that are not.
-        complete: nothing is left to find out.
+        complete: whether the answers decide all pairs.
 
     Example:
         >>> answers = Answers(same=((0, 1), (1, 2)))
@@ -39,11 +39,14 @@ class Answers:
     def certain(
         self, pairs: NDArray[np.int64], log_odds: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Links with those that are certain in place of their odds.
+        """Add the certain pairs to the links.
 
         Args:
             pairs: ``(E, 2)`` rows, the smaller one first.
-            log_odds: ``(E,)`` of each.
+            log_odds: ``(E,)`` log odds of each.
+
+        Returns:
+            Pairs and log odds; those of certain pairs are 1e6.
         """
         known = {tuple(sorted(pair)) for pair in self.same}
         other = np.array([tuple(pair) not in known for pair in pairs.tolist()], bool)
@@ -53,7 +56,7 @@ class Answers:
         return np.concatenate([pairs[other], sure])[order], odds[order]
 
     def allow(self, apart: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Pairs that must stay apart, without those that are one person by what was said."""
+        """Return the pairs that must stay apart, without those that the answers join."""
         known = list(apart)
         count = 1 + max((max(pair) for pair in (*known, *self.same)), default=0)
         person = groups(count, self.same)
@@ -61,7 +64,7 @@ class Answers:
 
 
 def groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Smallest item of the group of each item, where pairs belong together."""
+    """Return the smallest item of each item's group, given pairs that belong together."""
     parent = list(range(count))
 
     def root(item: int) -> int:

@@ -1,9 +1,9 @@
-"""Applies corrections to a track index: splits, certain links, names, and what answers say of a camera.
+"""Apply corrections to a track index: splits, certain links, names, and a shift of the camera's log odds.
 
-The answers are pairs that the model was unsure of. They shift the log odds of all links of this index by one
-number, which is kept in it and used whenever its tracks are joined: a camera in whose light strangers look
-alike gets fewer links. The shift is the most likely one, given that most cameras need none, or that an
-earlier video of this camera needed a certain one.
+The answers are about pairs that the model was unsure of. They shift the log odds of all links of this index
+by one number, which is stored in the index and used whenever its tracks are joined: a camera in whose light
+different people look alike gets fewer links. The shift is the most likely one, with a prior around 0, or
+around the shift of an earlier video of this camera.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from deepsort_paddle.people.index_file import IndexMeta, TrackIndex, connect, sa
 
 __all__ = ["Corrected", "apply_corrections", "corrected_copy", "link_shift"]
 
-# Standard deviation of the shift among cameras, log odds; and the largest.
+# Standard deviation of the shift between cameras, and its largest size, in log odds.
 _SHIFTS, _MOST = 1.0, 4.0
 
 
@@ -40,9 +40,9 @@ class Corrected:
     """A corrected index.
 
     Attributes:
-        index: as it is now.
-        identities: of its tracks.
-        names: by person.
+        index: the index after the corrections.
+        identities: the persons of its tracks.
+        names: names by person.
     """
 
     index: TrackIndex
@@ -51,22 +51,25 @@ class Corrected:
 
     @property
     def persons(self) -> dict[int, int]:
-        """Person of each track."""
+        """The person of each track."""
         return dict(zip(self.index.ids.tolist(), self.index.persons.tolist(), strict=True))
 
 
 def apply_corrections(path: str | Path, corrections: Corrections) -> Corrected:
-    """Correct an index; what earlier corrections changed is taken back first.
+    """Correct an index; earlier corrections are undone first.
 
     Args:
-        path: of the index of a finished run. It is replaced when everything is right, else it stays.
-        corrections: everything that is known.
+        path: the index of a finished run; on an error it is unchanged.
+        corrections: all corrections.
+
+    Returns:
+        The corrected index.
 
     Raises:
         FileNotFoundError: there is no such index.
-        ValueError: it is no index, or of an unfinished run; or the corrections are of another run, name
-            tracks that do not exist, or contradict each other.
-        OSError: it can't be written.
+        ValueError: it is not an index, or that of an unfinished run; or the corrections are for another run,
+            name missing tracks, or contradict each other.
+        OSError: it cannot be written.
 
     Example:
         >>> said = Corrections.read("corrections.json")  # doctest: +SKIP
@@ -82,15 +85,15 @@ def apply_corrections(path: str | Path, corrections: Corrections) -> Corrected:
 def corrected_copy(
     path: str | Path, corrections: Corrections, annotation: Annotation | None = None
 ) -> Iterator[Corrected]:
-    """A corrected copy of an index, which replaces it at the end; after an error the index stays.
+    """Yield a corrected copy of an index, which replaces it at the end; on an error the index is unchanged.
 
     Args:
-        path: of the index.
-        corrections: everything that is known.
-        annotation: persons that take the place of the tracks.
+        path: the index.
+        corrections: all corrections.
+        annotation: persons that replace the tracks.
 
     Yields:
-        the corrected index; raises as `apply_corrections`.
+        The corrected index; raises as `apply_corrections`.
     """
     meta = IndexMeta.read(path)
     part = temporary_path(path)
@@ -152,7 +155,7 @@ def _keep(database: sqlite3.Connection, key: str, value: object) -> None:
 
 
 def _learn(index: TrackIndex, answers: Answers) -> float:
-    """The shift of an index's links that its answers ask for."""
+    """Return the shift of an index's links, from its answers."""
     taken_over = index.meta.camera_shift
     if not (answers.same or answers.different):
         return taken_over
@@ -165,17 +168,17 @@ def _learn(index: TrackIndex, answers: Answers) -> float:
     for pairs, same in ((answers.same, True), (answers.different, False)):
         for pair in pairs:
             odd = odds.get((min(pair), max(pair)), -np.inf)
-            if odd > -np.inf:  # others are too unlike to say anything
+            if odd > -np.inf:  # pairs with impossible links carry no information
                 known.append(odd)
                 said.append(same)
     return float(np.clip(taken_over + link_shift(known, said), -_MOST, _MOST))
 
 
 def link_shift(log_odds: ArrayLike, same: ArrayLike) -> float:
-    """The shift of log odds that makes answers most likely.
+    """Return the shift of log odds that makes the answers most likely.
 
     Args:
-        log_odds: ``(A,)`` of the pairs, by the model.
+        log_odds: ``(A,)`` log odds of the pairs, by the model.
         same: ``(A,)`` whether they are one person.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What was said of the tracks of one or several videos, collected as answers about rows of their indexes.
+"""Collect the corrections of one or several videos as answers about rows of their indexes.
 
 Tracks of one name are one person, also in two videos; tracks of two names are two people.
 """
@@ -20,7 +20,7 @@ __all__ = ["collect_answers", "kept_corrections"]
 
 
 def kept_corrections(index: TrackIndex) -> Corrections:
-    """The corrections that an index keeps; empty ones where it has none."""
+    """Return the corrections stored in an index; empty ones if it has none."""
     known = index.meta.corrections
     return Corrections() if known is None else Corrections.of(known, str(index.path))
 
@@ -31,14 +31,14 @@ def collect_answers(
     """Collect answers and names.
 
     Args:
-        indexes: of the videos, with all splits made.
-        said: of each video.
+        indexes: indexes of the videos, after all splits.
+        said: corrections of each video.
 
     Returns:
-        Pairs of rows, the tracks of all indexes following one another; and names by row.
+        Answers about rows of the concatenated indexes, and names by row.
 
     Raises:
-        ValueError: a track does not exist, or what was said can't all be true.
+        ValueError: a track does not exist, or the corrections contradict each other.
 
     Example:
         >>> answers, names = collect_answers([index], [corrections])  # doctest: +SKIP
@@ -66,7 +66,7 @@ def collect_answers(
     annotated = [_annotated(index, begin) for index, begin in zip(indexes, begins, strict=False)]
     same += [pair for persons in annotated for rows in persons for pair in pairwise(rows)]
     person = groups(begins[-1], same)
-    for persons in annotated:  # what was said of annotated persons later holds
+    for persons in annotated:  # later answers about annotated persons have precedence
         first_rows = sorted({person[rows[0]] for rows in persons})
         different += combinations(first_rows, 2)
     for pairs, why in ((different, "are two people"), (together, "are seen at the same time")):
@@ -81,13 +81,13 @@ def collect_answers(
 
 
 def _annotated(index: TrackIndex, begin: int) -> list[list[int]]:
-    """The rows of each annotated person; a track that was split later counts with what is left of it."""
+    """Return the rows of each annotated person; of a track that was split later, the first piece."""
     known = set(index.ids.tolist())
     kept = ([track for track in tracks if track in known] for tracks in index.meta.annotated or ())
     return [[begin + index.row(track) for track in tracks] for tracks in kept if tracks]
 
 
 def _called(indexes: Sequence[TrackIndex], video: int, row: int) -> str:
-    """A track in words: its id, of several videos with the video's name."""
+    """Describe a track: its id, and with several videos the name of its video."""
     track = str(indexes[video].ids[row])
     return track if len(indexes) == 1 else f"{indexes[video].meta.name}:{track}"

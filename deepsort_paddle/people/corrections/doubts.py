@@ -1,4 +1,4 @@
-"""The links of which the model is least sure: what to ask a person first."""
+"""Find the links that the model is least sure of, to ask the user about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepsort_paddle.people.similarity import to_probability
 
 __all__ = ["Doubt", "doubtful_links"]
 
-# Log odds beyond which a link that was not made is not worth a question.
+# A link below these log odds is not worth a question.
 _WORTH_ASKING = -4.0
 
 
@@ -22,10 +22,10 @@ class Doubt:
     """Two tracks that may be one person.
 
     Attributes:
-        first: id of the track that begins first.
-        second: id of the other.
-        probability: that they are one person.
-        joined: whether they were joined.
+        first: id of the earlier track.
+        second: id of the later track.
+        probability: probability that they are one person.
+        joined: whether they are joined.
     """
 
     first: int
@@ -37,13 +37,16 @@ class Doubt:
 def doubtful_links(
     index: TrackIndex, found: Identities, *, known: Iterable[tuple[int, int]] = (), most: int = 12
 ) -> tuple[Doubt, ...]:
-    """The most doubtful links, of any two people the most likely one only.
+    """Return the most doubtful links; for any two people only the most likely one.
 
     Args:
-        index: of one video.
-        found: the people in it.
+        index: index of one video.
+        found: its people.
         known: pairs of track ids that need no question.
-        most: number of links.
+        most: largest number of links.
+
+    Returns:
+        The links, most doubtful first.
     """
     asked = {tuple(sorted(pair)) for pair in known}
     together = {
@@ -58,7 +61,7 @@ def doubtful_links(
         if tuple(labels) in together:
             continue
         pair = tuple(sorted((int(index.ids[one]), int(index.ids[two]))))
-        # Joined tracks are asked one by one; of two people who were not joined, one pair is enough.
+        # Joined tracks are asked about one by one; for two people who are not joined one pair is enough.
         key = pair if joined else ("people", *labels)
         odds = float(found.log_odds[row])
         if not np.isfinite(odds) or key in doubts or pair in asked or (odds < _WORTH_ASKING and not joined):

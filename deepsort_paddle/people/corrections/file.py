@@ -1,4 +1,4 @@
-"""The file of corrections that the report page saves: JSON, small enough to be written by hand.
+"""The file of corrections that the report page saves: JSON, simple enough to write by hand.
 
     {
       "kind": "deepsort-paddle corrections", "format": 1,
@@ -33,12 +33,12 @@ _FIELDS = ("kind", "format", "index", "video", "model", "tracks", "annotated", "
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A track that is two people in turn.
+    """A split of a track that switched from one person to another.
 
     Attributes:
         track: id of the track.
         frame: first frame of the second person.
-        new: id of the second piece.
+        new: id of the second part.
     """
 
     track: int
@@ -48,11 +48,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What was said of two tracks.
+    """An answer about two tracks.
 
     Attributes:
         first: id of a track.
-        second: id of another one.
+        second: id of another track.
         same: whether they are one person.
     """
 
@@ -63,18 +63,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """What a person says of the tracks of one run.
+    """A user's corrections of the tracks of one run.
 
     Attributes:
-        path: of the file, for errors.
-        index: of the run, as the page names it; None when unknown.
-        video: name of the video; None when unknown.
-        model: name and checksum of the appearance model; None when unknown.
-        tracks: number of tracks of the run; None when unknown.
-        annotated: they are of the tracks of annotations, not of the run's own ones.
-        splits: in the order in which they are made.
+        path: path of the file, for errors.
+        index: index of the run, as named by the page; None if unknown.
+        video: name of the video; None if unknown.
+        model: name and checksum of the appearance model; None if unknown.
+        tracks: number of tracks of the run; None if unknown.
+        annotated: whether they refer to the tracks of annotations instead of the original tracks.
+        splits: splits in order.
         links: pairs of tracks that are, or are not, one person.
-        names: by track.
+        names: names by track.
 
     Example:
         >>> said = Corrections.of({"kind": KIND, "format": 1, "links": [{"tracks": [3, 29], "same": True}]})
@@ -96,9 +96,15 @@ class Corrections:
     def read(cls, path: str | Path) -> Corrections:
         """Read a file.
 
+        Args:
+            path: the file.
+
+        Returns:
+            The corrections.
+
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is no file of corrections; one line says what is wrong.
+            ValueError: it is not a file of corrections; the one-line message has the reason.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file")
@@ -107,15 +113,15 @@ class Corrections:
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
             known = None
         if not isinstance(known, dict) or known.get("kind") != KIND:
-            raise ValueError(f"{path}: no file of corrections (the page of --report saves one)")
+            raise ValueError(f"{path}: not a file of corrections (the page of --report saves one)")
         return cls.of(known, str(path))
 
     @classmethod
     def of(cls, known: Mapping[str, Any], path: str = "corrections") -> Corrections:
-        """From the values of the JSON document.
+        """Convert the values of the JSON document.
 
         Raises:
-            ValueError: a value is wrong; one line says which.
+            ValueError: a value is invalid; the one-line message names it.
         """
         if known.get("format") != FORMAT:
             raise ValueError(f"{path}: format {known.get('format')} of corrections, expected {FORMAT}")
@@ -144,7 +150,7 @@ class Corrections:
             raise ValueError(f"{path}: wrong corrections ({' '.join(str(error).split())})") from None
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON document."""
+        """Return the JSON document."""
         model = None if self.model is None else dict(zip(("name", "sha256"), self.model, strict=True))
         return {
             "kind": KIND,
@@ -160,15 +166,15 @@ class Corrections:
         }
 
     def check_run(self, path: str | Path, meta: IndexMeta, tracks: int | None = None) -> None:
-        """Raise unless the index is that of the run which the corrections are for.
+        """Check that an index belongs to the run that was corrected.
 
         Args:
-            path: of the index.
-            meta: of the index.
-            tracks: number of tracks of the run; None leaves it unchecked.
+            path: path of the index.
+            meta: description of the index.
+            tracks: number of tracks of the run; None: not checked.
 
         Raises:
-            ValueError: it is of another model, another video or another run.
+            ValueError: it belongs to another model, video or run.
         """
         if self.model is not None and self.model != (meta.model.name, meta.model.sha256):
             name = f"{self.model[0]} ({self.model[1][:12] or 'no checksum'})"
@@ -197,7 +203,7 @@ def _truth(name: str, value: Any) -> bool:
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-        raise ValueError(f"expected a whole number from 1 on, got {value!r}")
+        raise ValueError(f"expected a whole number of at least 1, got {value!r}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What a report page needs, so that a person can check and correct who is who."""
+"""Collect what the report page needs to check and correct persons."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ _THUMBNAILS = 3  # of a track in a question
 
 
 def review_of(index: TrackIndex, found: Identities, name: str | None) -> Review:
-    """Gather questions, thumbnails and what was said before.
+    """Collect questions, thumbnails and earlier corrections.
 
     Args:
-        index: of a finished run, with its people.
-        found: the people in it.
-        name: of the index, as the command line has it; None: nothing can be corrected, as it is not kept.
+        index: index of a finished run, with its people.
+        found: its people.
+        name: name of the index on the command line; None: it is temporary, so corrections are impossible.
+
+    Returns:
+        The review.
     """
     meta, model = index.meta, index.meta.model
     said = Corrections() if meta.corrections is None else Corrections.of(meta.corrections)

@@ -1,4 +1,4 @@
-"""Splits tracks of a track index, and puts them together again."""
+"""Split tracks of a track index, and undo splits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _UNKNOWN_FPS = 25.0
 
 
 def undo_splits(database: sqlite3.Connection, fps: float | None) -> None:
-    """Give every piece its track's id again.
+    """Undo all splits.
 
     Args:
         database: an index, open for writing.
-        fps: frames a second, for frames without a timestamp; None when unknown.
+        fps: frames per second, for frames without a timestamp; None if unknown.
     """
     made = database.execute("SELECT track, frame, piece FROM splits ORDER BY place DESC").fetchall()
     for track, frame, piece in made:
@@ -39,12 +39,12 @@ def make_splits(
 
     Args:
         database: an index without splits, open for writing.
-        splits: a later one may split the piece of an earlier one.
-        fps: as for `undo_splits`.
-        where: the splits come from, for errors.
+        splits: the splits; a later one may split a part of an earlier one.
+        fps: see `undo_splits`.
+        where: source of the splits, for errors.
 
     Raises:
-        ValueError: a track does not exist, is not seen before and from the frame on, or an id is taken.
+        ValueError: a track does not exist, is not seen both before and from the frame on, or an id is taken.
     """
     for place, split in enumerate(splits):
         found = database.execute(
@@ -64,7 +64,7 @@ def make_splits(
 
 
 def _rename(database: sqlite3.Connection, old: int, new: int, frame: int) -> None:
-    """Give a track another id from a frame on."""
+    """Change the id of a track from a frame on."""
     for table in ("moments", "thumbnails"):
         database.execute(f"UPDATE {table} SET track = ? WHERE track = ? AND frame >= ?", (new, old, frame))
     changed = []
@@ -78,12 +78,12 @@ def _rename(database: sqlite3.Connection, old: int, new: int, frame: int) -> Non
 
 
 def describe_tracks(database: sqlite3.Connection, tracks: Iterable[int], fps: float | None) -> None:
-    """Write rows of the table ``tracks`` anew, from the frames.
+    """Recompute rows of the table ``tracks`` from the frames.
 
     Args:
         database: an index, open for writing.
-        tracks: their ids.
-        fps: as for `undo_splits`.
+        tracks: ids of the tracks.
+        fps: see `undo_splits`.
     """
     runs: dict[int, list[int]] = {track: [] for track in tracks}
     if not runs:
