@@ -37,7 +37,8 @@ FLOORS = {
         {"checkpoints"},
         {"evaluation"},
         {"data"},
-        {"models", "config", "quiet", "argument_types"},
+        {"config"},
+        {"models", "quiet", "argument_types"},
     ),
 }
 # They carry no floor: the version imports nothing, a package loads its names lazily, __main__ calls.

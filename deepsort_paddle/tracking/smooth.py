@@ -57,12 +57,13 @@ class Refined:
         missed: ``(N,)`` int64, frames since the track's last original row, 0 for an original row.
 
     Example:
-        >>> frame, ids = np.array([1, 3]), np.array([1, 1])
-        >>> boxes = np.array([[0.0, 0, 40, 100], [20, 0, 60, 100]])
-        >>> table = TrackRecords(frame, ids, boxes, np.ones(2), np.zeros(2, int), np.ones(2))
+        >>> frame = np.array([1, 2, 3, 4, 6, 7, 8, 9])
+        >>> one, none = np.ones(8), np.zeros(8, int)
+        >>> boxes = np.array([0.0, 0, 40, 100]) + 10 * frame[:, None] * [1, 0, 1, 0]
+        >>> table = TrackRecords(frame, none + 1, boxes, one, none, one)
         >>> refined = refine(table)
-        >>> refined.table.frame, refined.row, refined.missed
-        (array([1, 2, 3]), array([ 0, -1,  1]), array([0, 1, 0]))
+        >>> refined.row.tolist(), refined.missed.tolist()
+        ([0, 1, 2, 3, -1, 4, 5, 6, 7], [0, 0, 0, 0, 1, 0, 0, 0, 0])
     """
 
     table: TrackRecords
