@@ -92,7 +92,9 @@ def open_outputs(
         renamed = persons if plan.output_ids == "person" else None
         outputs.append(_Named(plan.output, _MotText(entered(stack, plan.output, text), renamed)))
     if plan.csv:
-        outputs.append(_Named(plan.csv, entered(stack, plan.csv, CsvWriter(plan.csv, persons))))
+        clock = progress.clock if source.live or plan.start_time else None
+        rows = CsvWriter(plan.csv, persons, clock=clock)
+        outputs.append(_Named(plan.csv, entered(stack, plan.csv, rows)))
     if plan.json:
         document = JsonWriter(plan.json, dict(about), progress.summary, persons)
         outputs.append(_Named(plan.json, entered(stack, plan.json, document)))
