@@ -21,7 +21,6 @@ from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.counting.history import CountHistory
-from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.sound import COPIED_CODECS, Sound, sound_codec
 from deepsort_paddle.media.source import without_password
@@ -82,7 +81,8 @@ def open_outputs(
             inline_limit=plan.report_inline,
             summarise=progress.totals,
             speed=progress.speed,
-            counts=lambda: progress.counts() or Counts(),
+            history=history,
+            clock=progress.clock,
             persons=persons,
             review=progress.review,
         )
