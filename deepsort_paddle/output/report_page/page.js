@@ -30,10 +30,10 @@
   function choose(id) {
     const track = report.tracks[id];
     chosen = id;
-    for (const button of document.querySelectorAll("button[data-track]")) {
+    for (const button of document.querySelectorAll(`button.chosen, button[data-track="${id}"]`)) {
       const own = button.dataset.track === id;
       button.classList.toggle("chosen", own);
-      if (button.ariaPressed !== null) button.ariaPressed = String(own);
+      if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", own);
     }
     edit(id);
     status.textContent = track.label + " from " + label(track.start) + ", frame " + track.frame + ".";
