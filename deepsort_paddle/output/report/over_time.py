@@ -111,7 +111,7 @@ def count_section(
     series = [_Series(word, total, None, seen)]
     remark = f"{max(at_once, default=0)} at most at once"
     charts = [_chart(f"{word.capitalize()} in view", series, remark, intervals, clock)]
-    header, columns = ["From", word.capitalize(), "At once"], [seen, at_once]
+    header, columns = ["Time", word.capitalize(), "At once"], [seen, at_once]
     places: list[LineCount | ZoneCount] = [*counts.lines, *counts.zones]
     for place in places:
         name, found, remark = _place(place, events, intervals, persons)

@@ -256,8 +256,10 @@
     // By the keyboard a row means its track; by the mouse, what was hit.
     if (timeline.contains(one) && event.detail) time = clickedTime(one, track, event);
     if (track) choose(one.dataset.track);
-    if ("at" in one.dataset) status.textContent = one.textContent && track
-      ? [...one.children].map((part) => part.textContent).filter(Boolean).join(", ") : "From " + label(time) + ".";
+    if ("at" in one.dataset) {
+      const parts = [...one.children].map((part) => part.textContent);
+      status.textContent = track ? parts.filter(Boolean).join(", ") : "From " + label(time) + ".";
+    }
     if (time !== null) seek(time);
   });
   // Up and down move between rows, as in a list.

@@ -56,7 +56,7 @@ def section(paths: dict[int, TrackPath], persons: Persons | None, events: list[P
 def test_people_in_view_count_once_in_an_interval() -> None:
     paths = {1: present(1, (0, 2), (5, 12)), 2: present(2, (1, 3)), 3: present(3, (4, 6))}
     whole = section(paths, None, [])
-    assert whole["header"][:3] == ["From", "Tracks", "At once"]
+    assert whole["header"][:3] == ["Time", "Tracks", "At once"]
     assert [row["values"][:2] for row in whole["rows"]] == [[3, 2], [1, 1], [0, 0]]
     joined = section(paths, Persons({1: 1, 2: 2, 3: 1}), [])
     assert [row["values"][0] for row in joined["rows"]] == [2, 1, 0]
