@@ -150,5 +150,5 @@ def test_the_wheel_runs_its_commands_and_imports_every_module(wheel: Path, tmp_p
     words = [str(frames), "--detections", str(tmp_path / "det.txt"), "--reid", "none", "--fps", "10"]
     files = ["--output", str(tmp_path / "out.txt"), "--report", str(tmp_path / "out.html"), "--quiet"]
     run(place / "bin" / "deepsort-track", *words, *files)
-    assert "<h2>Identities</h2>" in (tmp_path / "out.html").read_text("utf-8")
+    assert "<h2>Tracks</h2>" in (tmp_path / "out.html").read_text("utf-8")
     assert (tmp_path / "out.txt").is_file()

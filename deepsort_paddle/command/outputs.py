@@ -21,7 +21,6 @@ from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.result import Progress
 from deepsort_paddle.counting.counter import TrackCounter
 from deepsort_paddle.counting.history import CountHistory
-from deepsort_paddle.counting.places import Counts
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.media.sound import COPIED_CODECS, Sound, sound_codec
 from deepsort_paddle.media.source import without_password
@@ -82,7 +81,8 @@ def open_outputs(
             inline_limit=plan.report_inline,
             summarise=progress.totals,
             speed=progress.speed,
-            counts=lambda: progress.counts() or Counts(),
+            history=history,
+            clock=progress.clock,
             persons=persons,
             review=progress.review,
         )
@@ -92,7 +92,9 @@ def open_outputs(
         renamed = persons if plan.output_ids == "person" else None
         outputs.append(_Named(plan.output, _MotText(entered(stack, plan.output, text), renamed)))
     if plan.csv:
-        outputs.append(_Named(plan.csv, entered(stack, plan.csv, CsvWriter(plan.csv, persons))))
+        clock = progress.clock if source.live or plan.start_time else None
+        rows = CsvWriter(plan.csv, persons, clock=clock)
+        outputs.append(_Named(plan.csv, entered(stack, plan.csv, rows)))
     if plan.json:
         document = JsonWriter(plan.json, dict(about), progress.summary, persons)
         outputs.append(_Named(plan.json, entered(stack, plan.json, document)))

@@ -47,6 +47,7 @@ class CountHistory:
     Attributes:
         counter: the counter; `update` here calls its ``update``.
         latest: the events of the latest frame.
+        every: length of an interval in seconds; None: the whole run is one.
 
     Example:
         >>> from deepsort_paddle import DeepSort, Detections, Line
@@ -80,7 +81,7 @@ class CountHistory:
             raise ValueError(f"every must be positive, got {every}")
         self.counter = counter
         self.latest: tuple[CountEvent, ...] = ()
-        self._every, self._phase_of = every, phase
+        self.every, self._phase_of = every, phase
         self._phase = 0.0
         self._spans: dict[int, _Span] = {}
         self._now: float | None = None
@@ -124,7 +125,7 @@ class CountHistory:
             lines = tuple(replace(line, people=people[line.line.name]) for line in counts.lines)
             zones = tuple(replace(zone, people=people[zone.zone.name]) for zone in counts.zones)
             counts = replace(counts, lines=lines, zones=zones)
-        return counts if self._every is None else replace(counts, intervals=self.intervals(persons))
+        return counts if self.every is None else replace(counts, intervals=self.intervals(persons))
 
     def intervals(self, persons: Mapping[int, int] | None = None) -> tuple[IntervalCounts, ...]:
         """Return the counts of each interval that was seen; without ``every`` the whole run is one.
@@ -146,7 +147,7 @@ class CountHistory:
 
     def _span(self, now: float) -> _Span:
         """The interval of a time; the one before it ends where it begins."""
-        every = self._every
+        every = self.every
         number = 0 if every is None else int((now + self._phase) // every)
         if number not in self._spans:
             start = now

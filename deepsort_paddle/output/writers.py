@@ -23,6 +23,7 @@ from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.part_files import CompletedOnExit, commit, temporary_path
 from deepsort_paddle.structures import Tracks
 from deepsort_paddle.tracked_frame import TrackedFrame
+from deepsort_paddle.wall_clock import WallClock
 
 __all__ = ["CropWriter", "CsvWriter", "JsonWriter", "TextFile", "TrackPainter"]
 
@@ -58,30 +59,46 @@ class TextFile(CompletedOnExit):
 class CsvWriter(TextFile):
     """Writes a header, then a row per track and frame; detection columns are empty without a detection."""
 
-    def __init__(self, path: str | Path, persons: Persons | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        persons: Persons | None = None,
+        *,
+        clock: Callable[[], WallClock | None] | None = None,
+    ) -> None:
         """Write the header.
 
         Args:
             path: of the table.
             persons: of the run; adds the column ``person`` after ``id``.
+            clock: the wall clock, asked in each frame; adds the column ``time`` after ``timestamp``. A frame
+                without a timestamp, or of an unknown time, leaves it empty.
         """
         super().__init__(path)
-        self._persons = persons
+        self._persons, self._clock = persons, clock
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(
-            CSV_COLUMNS if persons is None else [*CSV_COLUMNS[:3], "person", *CSV_COLUMNS[3:]]
-        )
+        time = [] if clock is None else ["time"]
+        person = [] if persons is None else ["person"]
+        self._rows.writerow([*CSV_COLUMNS[:2], *time, CSV_COLUMNS[2], *person, *CSV_COLUMNS[3:]])
 
     def write(self, tracked: TrackedFrame) -> None:
         """Append one frame."""
+        times = self._times(tracked.frame.timestamp)
         for track in track_records(tracked, self._persons):
             detection = track["detection"]
             own = ["", "", "", "", ""] if detection is None else [*detection["box"], detection["confidence"]]
-            stamp = "" if tracked.frame.timestamp is None else round(tracked.frame.timestamp, 6)
             who = [track["id"]] if self._persons is None else [track["id"], track["person"]]
-            place = [tracked.frame.number, stamp, *who, *track["box"]]
+            place = [tracked.frame.number, *times, *who, *track["box"]]
             self._rows.writerow([*place, track["confidence"], track["class_id"], *own])
         self._file.flush()
+
+    def _times(self, timestamp: float | None) -> list[float | str]:
+        """Seconds and, where asked for, time of day of a frame."""
+        seconds = "" if timestamp is None else round(timestamp, 6)
+        if self._clock is None:
+            return [seconds]
+        clock = self._clock()
+        return [seconds, "" if clock is None or timestamp is None else clock.iso(timestamp)]
 
 
 class JsonWriter(TextFile):

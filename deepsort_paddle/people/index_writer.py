@@ -20,19 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from deepsort_paddle.part_files import commit, real_path, temporary_path
-from deepsort_paddle.people.frame_rows import frame_rows
-from deepsort_paddle.people.index_file import APPLICATION_ID, FORMAT, SCHEMA, IndexMeta
-from deepsort_paddle.people.model import ReidModel
-from deepsort_paddle.people.moments import (
-    Moment,
-    MomentGallery,
+from deepsort_paddle.appearance.crop_quality import (
     Quality,
     measure_boxes,
     sharp_factor,
     sharpness,
     thumbnail,
 )
+from deepsort_paddle.part_files import commit, real_path, temporary_path
+from deepsort_paddle.people.frame_rows import frame_rows
+from deepsort_paddle.people.index_file import APPLICATION_ID, FORMAT, SCHEMA, IndexMeta
+from deepsort_paddle.people.model import ReidModel
+from deepsort_paddle.people.moments import Moment, MomentGallery
 from deepsort_paddle.tracked_frame import TrackedFrame
 
 __all__ = ["TrackIndexWriter"]

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsort_paddle.appearance.crop_quality import thumbnail
 from deepsort_paddle.media.image_header import KINDS, worth_decoding
-from deepsort_paddle.people.moments import thumbnail
 from deepsort_paddle.people.person_index import SUFFIXES, PersonIndex
 from deepsort_paddle.pipeline.stages import Detect, Encode
 

@@ -5,98 +5,139 @@
   const spot = document.getElementById("spot");
   const status = document.getElementById("status");
   const timeline = document.getElementById("timeline");
-  const head = document.getElementById("playhead");
+  const mark = document.querySelector("#playhead i");
+  const rows = new Map([...timeline.querySelectorAll("button")].map((row) => [row.dataset.track, row]));
   let chosen = null;
+
+  // A time of the video in words: of day where that is known.
+  function label(time) {
+    if (report.epoch !== null) {
+      const text = new Date(report.epoch + Math.round(1000 * time)).toISOString();
+      return report.dated ? text.slice(0, 19).replace("T", " ") : text.slice(11, 19);
+    }
+    if (report.tenths) return time.toFixed(1) + " s";
+    const seconds = Math.round(time), two = (value) => String(value).padStart(2, "0");
+    const minutes = Math.floor(seconds / 60), hours = Math.floor(minutes / 60);
+    return (hours ? hours + ":" + two(minutes % 60) : minutes) + ":" + two(seconds % 60);
+  }
+
+  function seek(time) {
+    if (!video) return;
+    video.pause();
+    video.currentTime = time + report.step / 2; // inside the frame, not on its edge
+  }
 
   function choose(id) {
     const track = report.tracks[id];
     chosen = id;
-    for (const button of document.querySelectorAll("button[data-track]")) {
+    for (const button of document.querySelectorAll(`button.chosen, button[data-track="${id}"]`)) {
       const own = button.dataset.track === id;
       button.classList.toggle("chosen", own);
-      button.setAttribute("aria-pressed", own ? "true" : "false");
+      if (button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", own);
     }
     edit(id);
-    status.textContent = "Track " + id + " from " + track.start.toFixed(2) + " s, frame " + track.frame + ".";
-    if (video) {
-      video.pause();
-      video.currentTime = track.start + report.step / 2; // inside the frame, not on its edge
-    }
+    status.textContent = track.label + " from " + label(track.start) + ", frame " + track.frame + ".";
     show();
   }
 
-  // The box at a time, between the two samples around it; null in a gap. A sample: time, x, y, width, height.
-  function boxAt(samples, time) {
-    for (let i = 0; i < samples.length; i++) {
-      const run = samples[i];
-      if (time < run[0][0] - 0.001 || time > run[run.length - 1][0] + report.step) continue;
-      let k = 0;
-      while (k + 1 < run.length && run[k + 1][0] <= time) k++;
-      const a = run[k], b = run[Math.min(k + 1, run.length - 1)];
-      const share = b[0] > a[0] ? (time - a[0]) / (b[0] - a[0]) : 0;
-      return a.slice(1).map((value, n) => value + share * (b[n + 1] - value));
-    }
-    return null;
+  // The time that was clicked in a row of the timeline; null where it has no bar.
+  function clickedTime(row, track, event) {
+    const place = row.querySelector("svg").getBoundingClientRect();
+    const scale = report.duration / place.width, time = (event.clientX - place.left) * scale;
+    const slack = 4 * scale; // pixels
+    const run = track.runs.findIndex((run, n) => time >= run[0] - slack && time <= track.ends[n] + report.step + slack);
+    return run < 0 ? null : Math.min(Math.max(time, track.runs[run][0]), track.ends[run]);
   }
 
+  // The box of a track at a time; null in a gap. A run: seconds, x, y, width, height of each sample, end to end.
+  function boxAt(track, time) {
+    const found = track.runs.findIndex((run, n) => time >= run[0] - 0.001 && time <= track.ends[n] + report.step);
+    if (found < 0) return null;
+    const run = track.runs[found];
+    let low = 0, high = run.length / 5 - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (run[5 * middle] <= time) low = middle; else high = middle - 1;
+    }
+    const a = run.slice(5 * low, 5 * low + 5), b = run.slice(5 * low + 5, 5 * low + 10);
+    const share = b.length ? Math.max(0, time - a[0]) / (b[0] - a[0]) : 0;
+    return [1, 2, 3, 4].map((n) => a[n] + share * ((b.length ? b[n] : a[n]) - a[n]));
+  }
+
+  // Playhead, and the frame around the chosen track.
   function show() {
     if (!video) return;
-    const time = video.currentTime;
-    if (head && report.duration > 0) {
-      const bar = timeline.querySelector("svg");
-      const mark = head.firstElementChild;
-      if (bar) {
-        const left = bar.getBoundingClientRect().left - head.getBoundingClientRect().left;
-        mark.style.left = left + bar.clientWidth * Math.min(1, time / report.duration) + "px";
-        const axis = timeline.querySelector(".axis");
-        const top = head.getBoundingClientRect().top;
-        mark.style.height = axis.getBoundingClientRect().top - top + "px"; // the times stay readable
-      }
-    }
-    const box = chosen === null ? null : boxAt(report.tracks[chosen].runs, time);
+    if (mark) mark.style.left = 100 * Math.min(1, video.currentTime / report.duration) + "%";
+    const box = chosen === null ? null : boxAt(report.tracks[chosen], video.currentTime);
     spot.hidden = box === null;
     if (box) {
       const scale = video.clientWidth / report.width;
-      const names = ["left", "top", "width", "height"];
-      box.forEach((value, n) => { spot.style[names[n]] = value * scale + "px"; });
+      ["left", "top", "width", "height"].forEach((name, n) => { spot.style[name] = box[n] * scale + "px"; });
     }
   }
 
   // The frame that a time belongs to; the page knows the times of some frames.
   function frameAt(time) {
-    const clock = report.clock;
+    const frames = report.frames;
     let k = 0;
-    while (k + 2 < clock.length && clock[k + 1][1] <= time) k++;
-    const a = clock[k], b = clock[Math.min(k + 1, clock.length - 1)];
+    while (k + 2 < frames.length && frames[k + 1][1] <= time) k++;
+    const a = frames[k], b = frames[Math.min(k + 1, frames.length - 1)];
     if (b[1] <= a[1]) return a[0];
     return Math.floor(a[0] + (time - a[1]) / (b[1] - a[1]) * (b[0] - a[0]) + 0.01);
   }
 
-  // Filter and order, of the timeline and the cards alike.
+  // Filter and order, of the timeline, the cards and the events alike.
   function arrange() {
     const words = document.getElementById("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const least = parseFloat(document.getElementById("least").value) || 0;
     const order = document.getElementById("order").value;
-    for (const id of ["timeline", "cards"]) {
-      const place = document.getElementById(id), end = place.querySelector(".axis");
-      const buttons = [...place.querySelectorAll(":scope > button[data-track]")];
-      const value = (button) => Number(button.dataset[order]) * (order === "seconds" ? -1 : 1);
-      buttons.sort((a, b) => value(a) - value(b) || Number(a.dataset.track) - Number(b.dataset.track));
+    const value = (button) => Number(button.dataset[order]) * (order === "seconds" ? -1 : 1);
+    for (const place of [timeline, document.getElementById("cards")]) {
+      const buttons = [...place.querySelectorAll(":scope > button")];
+      const sorted = [...buttons].sort((a, b) => value(a) - value(b) || a.dataset.track - b.dataset.track);
+      if (sorted.some((button, n) => button !== buttons[n])) place.prepend(...sorted);
       let visible = 0;
-      for (const button of buttons) {
+      for (const button of sorted) {
         const own = button.dataset.words.toLowerCase().split(/\s+/);
         // A number means this number; other words may be parts.
         const fits = words.every((word) => own.some((text) => /^\d+$/.test(word) ? text === word : text.includes(word)));
         button.hidden = !fits || Number(button.dataset.seconds) < least;
         visible += !button.hidden;
-        place.insertBefore(button, end);
       }
       document.getElementById("shown").textContent = visible === buttons.length ? "" : visible + " of " + buttons.length;
     }
-    show();
+    list(PAGE);
   }
-  for (const name of ["input", "change"]) document.getElementById("filter").addEventListener(name, arrange);
-  for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
+
+  // The events of the tracks that the filter shows, at most so many.
+  const PAGE = 50;
+  let listed = 0;
+  function list(most) {
+    if (!report.events.length) return;
+    const [place, direction] = ["place", "direction"].map((id) => document.getElementById(id).value);
+    const fits = report.events.filter((one) =>
+      (!place || one[1] === place) && (!direction || one[2] === direction) && !rows.get(String(one[3])).hidden);
+    listed = Math.min(most, fits.length);
+    document.getElementById("list").replaceChildren(...fits.slice(0, listed).map(eventRow));
+    document.getElementById("listed").textContent =
+      fits.length === report.events.length ? fits.length + " in all" : fits.length + " of " + report.events.length;
+    document.getElementById("more").hidden = listed === fits.length;
+  }
+
+  function eventRow([time, place, direction, track, stay]) {
+    const item = document.createElement("li"), button = document.createElement("button");
+    const dot = document.createElement("i");
+    dot.style.background = rows.get(String(track)).querySelector("rect").getAttribute("fill");
+    button.type = "button";
+    button.dataset.track = track;
+    button.dataset.at = time;
+    button.classList.toggle("chosen", String(track) === chosen);
+    const texts = [label(time), place, direction, report.tracks[track].label, stay === null ? "" : stay.toFixed(1) + " s"];
+    button.append(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
+    button.children[3].prepend(dot);
+    item.append(button);
+    return item;
+  }
 
   // Corrections: everything that was said so far, in the form in which it is saved.
   let edit = () => {};
@@ -208,19 +249,43 @@
   if (report.corrections) correct(report.corrections);
 
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-track]");
-    if (button) choose(button.dataset.track);
+    const one = event.target.closest("[data-at], button[data-track]");
+    if (!one) return;
+    const track = report.tracks[one.dataset.track];
+    let time = "at" in one.dataset ? Number(one.dataset.at) : track.start;
+    // By the keyboard a row means its track; by the mouse, what was hit.
+    if (timeline.contains(one) && event.detail) time = clickedTime(one, track, event);
+    if (track) choose(one.dataset.track);
+    if ("at" in one.dataset) {
+      const parts = [...one.children].map((part) => part.textContent);
+      status.textContent = track ? parts.filter(Boolean).join(", ") : "From " + label(time) + ".";
+    }
+    if (time !== null) seek(time);
   });
   // Up and down move between rows, as in a list.
   timeline.addEventListener("keydown", (event) => {
     const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-    const next = step && document.activeElement[step];
+    let next = step && document.activeElement[step];
+    while (next && next.hidden) next = next[step];
     if (next && next.matches("button")) { next.focus(); event.preventDefault(); }
+  });
+  for (const name of ["input", "change"]) document.getElementById("filter").addEventListener(name, arrange);
+  if (report.events.length) {
+    document.getElementById("which").addEventListener("change", () => list(PAGE));
+    document.getElementById("more").addEventListener("click", () => list(listed + PAGE));
+    list(PAGE);
+  }
+  for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
+  for (const input of document.querySelectorAll("[name=layer]")) input.addEventListener("change", () => {
+    document.querySelectorAll("#heat .layer").forEach((layer, n) => layer.classList.toggle("shown", n === Number(input.value)));
+    document.querySelectorAll("#heat .caption").forEach((caption, n) => { caption.hidden = n !== Number(input.value); });
   });
   if (video) {
     for (const name of ["timeupdate", "seeked", "loadedmetadata"]) video.addEventListener(name, show);
-    (function follow() { if (!video.paused) show(); requestAnimationFrame(follow); })();
+    video.addEventListener("play", function follow() {
+      show();
+      if (!video.paused) requestAnimationFrame(follow);
+    });
     addEventListener("resize", show);
-    timeline.addEventListener("scroll", show);
   }
 })();

@@ -56,6 +56,15 @@ def test_events_have_times_places_and_tracks() -> None:
     assert (rows[2]["stay"], rows[2]["person"]) == ("1.0", "")
 
 
+def test_the_table_of_tracks_has_the_time_of_day_with_a_start_time() -> None:
+    words = ["clip.mp4", *COMMON, "--quiet", "--csv"]
+    assert track([*words, "plain.csv"]) == 0
+    assert "time" not in table("plain.csv")[0]
+    assert track([*words, "timed.csv", "--start-time", "2026-05-01T08:00"]) == 0
+    rows = [row for row in table("timed.csv") if row["frame"] == "11"]
+    assert [row["time"] for row in rows] == ["2026-05-01T08:00:01.000"]
+
+
 def test_events_are_json_lines_by_the_ending() -> None:
     assert track(["clip.mp4", *COMMON, *PLACES, "--quiet", "--events", "e.jsonl"]) == 0
     rows = [json.loads(line) for line in Path("e.jsonl").read_text().splitlines()]

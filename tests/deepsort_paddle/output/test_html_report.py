@@ -11,6 +11,7 @@ import pytest
 
 from deepsort_paddle.cli import track
 from deepsort_paddle.counting.counter import Line, TrackCounter, Zone
+from deepsort_paddle.counting.history import CountHistory
 from deepsort_paddle.frames import Frame
 from deepsort_paddle.media.video_writer import VideoWriter
 from deepsort_paddle.output.html_report import HtmlReport
@@ -81,15 +82,15 @@ def frame_of(number: int, boxes: dict[int, list[float]], *, confidence: float = 
 
 def write_report(folder: Path, **options: Any) -> Page:
     """A run of 20 frames: id 1 in all, id 7 in 6 to 9 and 15 to 20."""
-    counter = TrackCounter([Line(EVIL, (80, 0), (80, 120))], [Zone("hall", ((0, 0), (160, 0), (80, 240)))])
+    line = Line(EVIL, (80, 0), (80, 120), (EVIL + "in", EVIL + "out"))
+    history = CountHistory(TrackCounter([line], [Zone("hall", ((0, 0), (160, 0), (80, 240)))]))
     with (
         HtmlReport(
             folder / "out.html",
             META,
             summarise=lambda: {"frames": 20, "tracks": 2},
             speed=lambda: {"track": 200.0},
-            counts=counter.counts,
-            **{"video": folder / "out.mp4", **options},
+            **{"video": folder / "out.mp4", "history": history, **options},
         ) as report,
         VideoWriter(folder / "out.mp4", fps=10) as video,
     ):
@@ -98,7 +99,7 @@ def write_report(folder: Path, **options: Any) -> Page:
             if 6 <= number <= 9 or number >= 15:
                 boxes[7] = [100.0, 40.0, 110.0 + number, 100.0]
             tracked = frame_of(number, boxes)
-            counter.update(tracked.tracks, tracked.frame.timestamp)
+            history.update(tracked.tracks, tracked.frame.timestamp)
             report.write(tracked)
             image = tracked.frame.image
             assert image is not None
@@ -131,14 +132,16 @@ def test_names_from_outside_stay_text(tmp_path: Path) -> None:
 
 def test_a_row_an_identity_shows_its_gaps(tmp_path: Path) -> None:
     page = write_report(tmp_path)
-    assert [own["data-track"] for own in page.all("button")] == ["1", "7", "1", "7"]  # rows, then cards
-    bars = page.all("rect", y="2")
+    rows = [own["data-track"] for own in page.all("button") if "data-track" in own]
+    assert rows == ["1", "7", "1", "7"]  # rows, then cards
+    bars = page.all("rect", y="2", height="10")
     places = [(own["x"], own["width"]) for own in bars]
     assert places == [("0.000%", "100.000%"), ("25.000%", "20.000%"), ("70.000%", "30.000%")]
     document = json.loads(next(text for text in page.text if text.startswith('{"step"')))
     assert document["tracks"]["7"]["frame"] == 6
     assert document["tracks"]["7"]["start"] == 0.5
-    assert [len(run) for run in document["tracks"]["7"]["runs"]] == [2, 3]  # 5 samples a second
+    assert [len(run) // 5 for run in document["tracks"]["7"]["runs"]] == [2, 3]  # 5 samples a second
+    assert document["tracks"]["7"]["ends"] == [0.8, 1.9]
 
 
 def test_a_long_run_holds_little_for_each_sample(tmp_path: Path) -> None:
@@ -154,13 +157,14 @@ def test_a_long_run_holds_little_for_each_sample(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert 8000 * 40 <= grown < 8000 * 60
     run = json.loads(re.findall(r'>({"step".*?)</script>', report._page())[0])["tracks"]["1"]["runs"][0]
-    assert len(run) == 4001
-    assert run[-1] == [800.0, 300, 300, 40, 100]
+    assert len(run) == 5 * 4001
+    assert run[-5:] == [800.0, 300, 300, 40, 100]
 
 
 def test_counts_and_speed_are_on_the_page(tmp_path: Path) -> None:
     text = "|".join(write_report(tmp_path).text)
-    assert f"{EVIL}|0|1|" in text or f"{EVIL}|1|0|" in text
+    assert f"|0 {EVIL}in|" in text
+    assert f"|1 {EVIL}out|" in text
     assert "|hall|" in text
     assert "|track|200.0|5.00|" in text
     assert "20 frames, 2 tracks" in text
@@ -216,7 +220,9 @@ def test_the_command_counts_and_reports(clip: Path, capsys: pytest.CaptureFixtur
     assert counts["lines"][0]["by_class"] == {"0": {"to_right": 1, "to_left": 0}}
     assert (clip / "out.mp4").is_file()
     page = Page((clip / "out.html").read_text(encoding="utf-8"))
-    assert "|door|1|0|" in "|".join(page.text)
+    text = "|".join(page.text)
+    assert "|1 to the right|" in text
+    assert "|0 to the left|" in text
 
 
 def test_a_report_named_as_the_source_leaves_it_alone(clip: Path) -> None:

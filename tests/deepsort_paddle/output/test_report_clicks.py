@@ -1,5 +1,6 @@
 """A report in a real browser: clicking a track moves the video to where it begins."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,10 @@ import pytest
 
 from deepsort_paddle.cli import track
 from deepsort_paddle.media.source import VideoWriter
+
+keys = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+Select = pytest.importorskip("selenium.webdriver.support.ui").Select
+ActionChains = keys.ActionChains
 
 FPS = 10
 # Id, first and last frame, x and y of the boxes in the first frame.
@@ -32,7 +37,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = [str(folder / "clip.mp4"), "--detections", str(folder / "det.txt"), "--reid", "none"]
     arguments += ["--preset", "deepsort"]
     arguments += ["--report", str(folder / "report.html"), "--quiet"]
-    assert track([*arguments, "--line", "door:160,0,160,180", "--zone", "left:0,0,160,0,160,180,0,180"]) == 0
+    arguments += ["--line", "door:60,0,60,180:in/out", "--zone", "左边:0,0,160,0,160,180,0,180"]
+    assert track([*arguments, "--loiter", "3s", "--count-every", "2s"]) == 0
     return folder / "report.html"
 
 
@@ -132,10 +138,126 @@ def test_the_page_breaks_none_of_its_own_rules(page: Any) -> None:
     assert [name for name in loaded if not name.startswith("data:")] == []
 
 
+def where(page: Any) -> float:
+    """Time of the video, once it has got where it was sent."""
+    script = """
+        const done = arguments[0], video = document.querySelector("video");
+        if (!video.seeking) done(video.currentTime);
+        else video.addEventListener("seeked", () => done(video.currentTime), {once: true});
+    """
+    return float(page.execute_async_script(script))
+
+
+def hit(page: Any, row: str, share: float) -> float:
+    """Click in the timeline's row of a track, where the video is at this share; its time afterwards."""
+    plot = page.find_element("css selector", f'#timeline button[data-track="{row}"] svg')
+    actions = ActionChains(page)
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    actions.move_to_element_with_offset(plot, round((share - 0.5) * plot.rect["width"]), 0).click().perform()
+    return where(page)
+
+
+def test_a_click_on_a_bar_seeks_and_one_beside_it_does_not(page: Any) -> None:
+    assert hit(page, "2", 0.5) == pytest.approx(4.05, abs=0.05)  # track 2 is there from 2.2 to 8 s
+    assert hit(page, "2", 0.1) == pytest.approx(4.05, abs=0.05)
+    assert hit(page, "3", 0.1) == pytest.approx(4.05, abs=0.05)
+    label = page.find_element("css selector", '#timeline button[data-track="1"] .id')
+    ActionChains(page).move_to_element(label).click().perform()
+    assert where(page) == pytest.approx(4.05, abs=0.05)
+    assert "Track 1 from" in page.find_element("id", "status").text  # chosen all the same
+
+
+def events(page: Any) -> list[list[str]]:
+    rows = page.find_elements("css selector", "#list button")
+    return [[part.text for part in row.find_elements("tag name", "span")] for row in rows]
+
+
+def choose(page: Any, name: str, value: str) -> None:
+    Select(page.find_element("id", name)).select_by_visible_text(value)
+
+
+def test_events_are_filtered_and_seek_the_video(page: Any) -> None:
+    known = events(page)
+    assert {(row[1], row[2]) for row in known} == {("door", "out"), ("左边", "loiter")}
+    assert [row[0] for row in known] == sorted(row[0] for row in known)
+    choose(page, "place", "左边")
+    choose(page, "direction", "loiter")
+    loiterers = events(page)
+    assert loiterers
+    assert {(row[1], row[2]) for row in loiterers} == {("左边", "loiter")}
+    assert float(loiterers[0][4].removesuffix(" s")) == pytest.approx(3.0, abs=0.11)
+    page.find_element("css selector", "#list button").click()
+    assert where(page) == pytest.approx(float(loiterers[0][0].removesuffix(" s")) + 0.05, abs=0.06)
+    assert "loiter" in page.find_element("id", "status").text
+    choose(page, "direction", "everything")
+    choose(page, "place", "door")
+    assert {row[1] for row in events(page)} == {"door"}
+    search = page.find_element("id", "search")
+    search.send_keys("1")
+    assert {row[3] for row in events(page)} <= {"Track 1"}
+    assert [row.get_attribute("data-track") for row in visible(page, "#timeline > button")] == ["1"]
+    search.clear()
+    search.send_keys("nobody")
+    assert events(page) == []
+    assert visible(page, "#cards > button") == []
+
+
+def visible(page: Any, selector: str) -> list[Any]:
+    return [one for one in page.find_elements("css selector", selector) if one.is_displayed()]
+
+
+def test_an_interval_of_a_chart_and_of_the_table_seeks(page: Any) -> None:
+    titles = page.execute_script(
+        "return [...document.querySelectorAll('.plot title')].map((one) => one.textContent)"
+    )
+    assert titles[:2] == ["0.0 to 2.0 s, tracks: 1", "2.0 to 4.0 s, tracks: 2"]
+    bar = page.find_elements("css selector", ".plot g")[2]
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", bar)
+    ActionChains(page).move_to_element(bar).click().perform()
+    assert where(page) == pytest.approx(4.05, abs=0.01)
+    page.find_element("css selector", "#counts summary").click()
+    page.find_elements("css selector", "#intervals button")[1].click()
+    assert where(page) == pytest.approx(2.05, abs=0.01)
+
+
+def test_the_heat_map_shows_where_people_stood_or_walked(page: Any) -> None:
+    def shown() -> list[bool]:
+        layers = page.find_elements("css selector", "#heat .layer")
+        return [layer.value_of_css_property("visibility") == "visible" for layer in layers]
+
+    assert shown() == [True, False]
+    page.find_elements("css selector", "#heat input")[1].click()
+    assert shown() == [False, True]
+    assert "passed" in page.find_element("css selector", "#heat figcaption").text
+
+
+def test_the_video_stays_in_view_beside_the_whole_page(page: Any) -> None:
+    for part in ("times", "events", "counts", "heat", "people", "run"):
+        page.execute_script("document.getElementById(arguments[0]).scrollIntoView()", part)
+        video = page.execute_script(
+            "const {top, bottom} = document.querySelector('video').getBoundingClientRect();"
+            "return [top, bottom]"
+        )
+        assert video[0] >= 0
+        assert video[1] <= page.execute_script("return innerHeight")
+
+
+def test_nothing_scrolls_inside_the_page_but_wide_tables(page: Any) -> None:
+    inner = page.execute_script(
+        "return [...document.querySelectorAll('.parts *')]"
+        ".filter((one) => one.scrollHeight > one.clientHeight + 1)"
+        ".filter((one) => ['auto', 'scroll'].includes(getComputedStyle(one).overflowY))"
+        ".map((one) => one.className)"
+    )
+    assert inner == []
+
+
 def fits(page: Any, width: int) -> None:
     assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    zone = page.find_element("xpath", "//th[text()='Zone']")
-    assert zone.rect["height"] < 120  # headings break between words, not between letters
+    labels = page.find_elements("css selector", "#timeline .axis span")
+    places = [one.rect for one in labels if one.is_displayed()]
+    for left, right in itertools.pairwise(places):
+        assert left["x"] + left["width"] <= right["x"]
 
 
 def test_the_page_fits_a_desk(page: Any) -> None:

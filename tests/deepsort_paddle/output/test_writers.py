@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from deepsort_paddle.frames import Frame
+from deepsort_paddle.output.persons import Persons
 from deepsort_paddle.output.writers import CropWriter, CsvWriter, JsonWriter, TrackPainter
 from deepsort_paddle.structures import Detections, Tracks
 from deepsort_paddle.tracked_frame import StageSeconds, TrackedFrame
+from deepsort_paddle.wall_clock import WallClock
 
 
 def tracked(
@@ -62,6 +64,19 @@ def test_csv_leaves_the_detection_of_a_coasting_track_empty(tmp_path: Path) -> N
     assert [row["id"] for row in rows] == ["5", "9"]
     assert rows[0]["detection_confidence"] == "0.75"
     assert rows[1]["detection_x1"] == rows[1]["detection_confidence"] == ""
+
+
+def test_csv_has_the_time_of_day_where_it_is_known(tmp_path: Path) -> None:
+    clock = WallClock.parse("2026-05-01T23:59:59+02:00")
+    timed = tracked(timestamp=1.5)
+    for name, ask in (("known", lambda: clock), ("unknown", lambda: None)):
+        with CsvWriter(tmp_path / name, Persons({}), clock=ask) as writer:
+            writer.write(timed)
+    with (tmp_path / "known").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:5] == ["frame", "timestamp", "time", "id", "person"]
+    assert (rows[0]["timestamp"], rows[0]["time"]) == ("1.5", "2026-05-02T00:00:00.500+02:00")
+    assert (tmp_path / "unknown").read_text().splitlines()[1].split(",")[1:3] == ["1.5", ""]
 
 
 def test_a_writer_can_be_closed_without_with_and_closed_twice(tmp_path: Path) -> None:

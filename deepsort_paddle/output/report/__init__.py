@@ -1,0 +1,1 @@
+"""What the report page shows: paths of tracks, thumbnails, a heat map, counts over time."""
