@@ -205,7 +205,7 @@ def option_warnings(plan: RunPlan, source: FrameSource) -> list[str]:
         hidden = [
             f"{kind} {name!r} shows as {shown}"
             for kind, name, number in numbered
-            if (shown := shown_name(name, number)) != name
+            if (shown := shown_name(kind, name, number)) != name
         ]
         if hidden:
             warnings.append(

@@ -22,7 +22,7 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
     """Draw all lines and zones with their counts.
 
     A line has an arrow for each direction, with the count at the tip. Names avoid counts and each other.
-    A name without a suitable font becomes #1, #2..., its number among the lines or zones.
+    A name without a suitable font becomes its number, such as line 1 or zone 2.
 
     Args:
         image: ``(H, W, 3)`` uint8 BGR; not modified.
@@ -33,9 +33,10 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
     """
     canvas = np.ascontiguousarray(image).copy()
     texts = [
-        _draw_zone(canvas, zone, shown_name(zone.zone.name, n)) for n, zone in enumerate(counts.zones, 1)
+        _draw_zone(canvas, zone, shown_name("zone", zone.zone.name, number))
+        for number, zone in enumerate(counts.zones, 1)
     ]
-    names = [shown_name(line.line.name, number) for number, line in enumerate(counts.lines, 1)]
+    names = [shown_name("line", line.line.name, number) for number, line in enumerate(counts.lines, 1)]
     taken: list[NDArray[np.float64]] = []
     for line, name in zip(counts.lines, names, strict=True):
         numbers = _draw_line(canvas, line)
@@ -47,9 +48,15 @@ def draw_counts(image: NDArray[np.uint8], counts: Counts) -> NDArray[np.uint8]:
     return canvas
 
 
-def shown_name(name: str, number: int) -> str:
-    """Return the text to draw for a name: the name, or its number (from 1) if no font has its characters."""
-    return name if can_draw(name) else f"#{number}"
+def shown_name(kind: str, name: str, number: int) -> str:
+    """Return the text to draw for a name.
+
+    Args:
+        kind: ``line`` or ``zone``.
+        name: the name.
+        number: its number among the lines or zones, from 1; drawn where no font here has the name.
+    """
+    return name if can_draw(name) else f"{kind} {number}"
 
 
 def _pixels(points: NDArray[np.float64]) -> NDArray[np.int32]:

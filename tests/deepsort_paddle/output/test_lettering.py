@@ -65,13 +65,13 @@ def test_ascii_needs_no_font(no_fonts: None) -> None:
 
 def test_what_no_font_has_becomes_a_number_or_question_marks(no_fonts: None) -> None:
     assert not can_draw("大门")
-    assert shown_name("大门", 2) == "#2"
+    assert shown_name("line", "大门", 2) == "line 2"
     np.testing.assert_array_equal(drawn("a大b"), drawn("a?b"))
 
 
 @pytest.mark.usefixtures("a_font")
 def test_a_font_must_have_every_character() -> None:
-    assert shown_name("дверь", 1) == "дверь"
+    assert shown_name("zone", "дверь", 1) == "дверь"
     assert not can_draw("дверь\ue123\U0010fffe")
     assert not can_draw("two\nlines")
 
@@ -81,7 +81,9 @@ def test_one_note_names_the_package(no_fonts: None) -> None:
     lines = [Line("大门", (0, 0), (9, 9)), Line("door", (0, 0), (9, 9)), Line("门", (0, 9), (9, 9))]
     plan = RunPlan(source="a.mp4", lines=tuple(lines), save_video="v.mp4")
     (note,) = option_warnings(plan, source)
-    assert note.startswith("line '大门' shows as #1, line '门' shows as #3 on the video: no font here")
+    assert note.startswith(
+        "line '大门' shows as line 1, line '门' shows as line 3 on the video: no font here"
+    )
     assert "fonts-noto-cjk" in note
     assert option_warnings(RunPlan(source="a.mp4", lines=tuple(lines)), source) == []
 
