@@ -123,7 +123,8 @@ def open_detector(
         class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``, for networks.
         threads: CPU threads, for networks; None takes every core this process may use.
-        precision: ``float32``, which is what ``auto`` takes, or ``bfloat16``, for networks on a CPU.
+        precision: ``float32``, which is what ``auto`` takes here, or ``bfloat16``, for networks on a CPU;
+            `deepsort_paddle.detection.agreement.fastest` chooses as ``deepsort-track`` does.
         download: whether a named detector may be downloaded where the cache lacks it.
         mirror: the address to download from instead of the official one; None takes
             ``DEEPSORT_PADDLE_MIRROR``.
