@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepsort_paddle.appearance.default_model import DEFAULT_MODEL
 from deepsort_paddle.command.appearance import Appearance, appearance_of, component_name
 from deepsort_paddle.command.checks import box_warnings
 from deepsort_paddle.command.saved_run import open_frames, saved_warnings
 from deepsort_paddle.counting.counter import TrackCounter
+from deepsort_paddle.detection.agreement import fastest
 from deepsort_paddle.detection.candidates import class_confidences, class_ids
 from deepsort_paddle.detection.detector import FileDetector, HogDetector, detection_file, open_detector
 from deepsort_paddle.detection.downloads import DownloadError
 from deepsort_paddle.detection.file_checks import file_warnings
 from deepsort_paddle.detection.labels import is_person
 from deepsort_paddle.detection.named_models import DEFAULT_DETECTOR, named_model
+from deepsort_paddle.detection.onnx import OnnxDetector
 from deepsort_paddle.detection.saved_detections import AboutDetections, SavedDetections
 from deepsort_paddle.frames import FrameSource
 from deepsort_paddle.pipeline.stages import Detect, Encode, skip_broken
@@ -40,6 +43,8 @@ _MOST_FPS = 1000.0
 _UNKNOWN_FPS = 25.0
 # Frames on which HOG is timed; each takes about half a second.
 _TIMED_FRAMES = 3
+# Number and step of the frames on which bfloat16 is compared with float32.
+_COMPARED_FRAMES = (16, 4)
 
 Note = Callable[[str], None]
 
@@ -265,7 +270,13 @@ def _open_detector(plan: RunPlan, source: FrameSource, note: Note) -> OpenedDete
         download=plan.download,
     )
     if isinstance(detector, HogDetector):
-        note(_time_of_hog(plan, source, detector))
+        blank = np.zeros((source.height or 1080, source.width or 1920, 3), np.uint8)
+        images = _first_images(plan, source, _TIMED_FRAMES) or [blank]
+        note(detector.pace(images, source.frame_count))
+    elif (
+        isinstance(detector, OnnxDetector) and plan.detector_precision == "auto" and plan.preset != "deepsort"
+    ):
+        detector = fastest(detector, partial(_first_images, plan, source, *_COMPARED_FRAMES), note)
     labels = tuple(detector.labels)
     if classes and plan.reid is None and plan.preset != "motion":
         names = [labels[number] for number in class_ids(classes, labels)]
@@ -294,29 +305,13 @@ def _default_detector(plan: RunPlan, note: Note) -> str:
     return DEFAULT_DETECTOR
 
 
-def _time_of_hog(plan: RunPlan, source: FrameSource, detector: HogDetector) -> str:
-    """Return a note on how long HOG will take, measured on the first frames."""
-    images = [np.zeros((source.height or 1080, source.width or 1920, 3), np.uint8)]
-    # A pipe cannot be read twice.
-    if not source.live and (Path(plan.source).is_file() or Path(plan.source).is_dir()):
-        with open_frames(plan) as again:
-            images = [
-                frame.image for frame in islice(again, _TIMED_FRAMES) if frame.image is not None
-            ] or images
-    began = time.perf_counter()
-    for number, image in enumerate(images, start=1):
-        detector(number, image)
-    seconds = (time.perf_counter() - began) / len(images)
-    pace = f"HOG takes {seconds:.2g} s per frame"
-    if source.frame_count is None:
-        return pace
-    return f"{pace}: about {_duration(seconds * source.frame_count)} for {source.frame_count} frames"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _first_images(plan: RunPlan, source: FrameSource, count: int, step: int = 1) -> list[NDArray[np.uint8]]:
+    """Return some images of the source, read once more; none from cameras, streams and pipes."""
+    if source.live or not (Path(plan.source).is_file() or Path(plan.source).is_dir()):
+        return []
+    with open_frames(plan) as again:
+        frames = islice(again, 0, count * step, step)
+        return [frame.image for frame in frames if frame.image is not None]
 
 
 def _replay(plan: RunPlan, saved: SavedDetections, source: FrameSource, note: Note) -> OpenedDetector:

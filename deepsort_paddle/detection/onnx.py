@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from deepsort_paddle.detection.candidates import (
     NO_BFLOAT16,
@@ -18,12 +20,13 @@ from deepsort_paddle.detection.candidates import (
     has_pixels,
     select,
 )
+from deepsort_paddle.detection.frame_networks import FrameNetworks, SizedNetwork
 from deepsort_paddle.detection.heads.export_metadata import ExportMetadata
 from deepsort_paddle.detection.heads.head import CandidateFilter, Head, ImageFormat
 from deepsort_paddle.detection.heads.recognition import HOW_TO_EXPORT, recognise
 from deepsort_paddle.detection.image_input import fit, planes
 from deepsort_paddle.detection.labels import label_classes, person_classes
-from deepsort_paddle.inference.openvino import ImageInput
+from deepsort_paddle.inference.openvino import ImageInput, computes_bfloat16
 from deepsort_paddle.inference.predictor import Predictor
 from deepsort_paddle.structures import Detections
 
@@ -36,13 +39,16 @@ DEFAULT_SIDE = 640
 MAX_IOU = 0.5
 # RT-DETR and D-FINE ask for the size, width first, in whose pixels they report boxes.
 _SIZE_INPUT = "orig_target_sizes"
+_GREY = 114  # as of padding
 
 
 class OnnxDetector:
     """A detector from an ``.onnx`` file, its head recognised from its outputs; safe to share by threads.
 
     Attributes:
+        path: the file.
         head: the `Head` that was recognised.
+        computed_by: library and precision, such as ``onnxruntime in float32``.
         metadata: what the file says about itself.
         labels: class names by number.
         classes: the class numbers that it reports.
@@ -77,7 +83,7 @@ class OnnxDetector:
             threads: CPU threads; None takes every core this process may use.
             precision: ``float32``, by ONNX Runtime, or ``bfloat16``, by OpenVINO on a CPU with instructions
                 for it: faster, with boxes that differ a little (figures: benchmarks/pipeline). ``auto``
-                is float32: an encoder's folder says whether bfloat16 is good enough, an ONNX file does not.
+                is float32 here; `deepsort_paddle.detection.agreement.fastest` compares the two.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -86,19 +92,14 @@ class OnnxDetector:
             ValueError: it is no detector of a known head, has no class of people, or an argument is wrong.
         """
         check_precision(precision)
+        self.path = Path(path)
         self._predictor = Predictor(path, device=device, threads=threads)
+        self._threads = threads
         self.metadata = ExportMetadata.parse(self._predictor.metadata)
         self._image_input, self._height, self._width, self._dtype = self._check_inputs(path)
-        self._converts = False  # whether the network converts the image itself
-        grey = np.full((self._height, self._width, 3), 114, np.uint8)
-        outputs = self._forward(grey, ImageFormat())
+        grey = np.full((self._height, self._width, 3), _GREY, np.uint8)
         try:
-            self.head: Head = recognise(
-                dict(zip(self._predictor.output_names, outputs, strict=True)),
-                self._height,
-                self._width,
-                self.metadata,
-            )
+            self.head = self._recognised(self._run(grey, ImageFormat()), self._height, self._width)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         names = self.metadata.names
@@ -110,21 +111,26 @@ class OnnxDetector:
         self.class_confidence = class_confidences(class_confidence, self.labels, self.classes)
         lowest = min([self.confidence, *self.class_confidence.values()])
         self._filter = CandidateFilter(tuple(self.classes), lowest)
+        self._networks = FrameNetworks(self._in_float32, self._height, self._width, may_fit=False)
+        self.computed_by = "onnxruntime in float32"
         if precision == "bfloat16":
-            image = self.head.image
-            self._predictor = Predictor(
-                path,
-                device=device,
-                threads=threads,
-                bfloat16=True,
-                openvino=True,
-                image=ImageInput(
-                    self._image_input, self._height, self._width, image.rgb, image.mean, image.scale
-                ),
-            )
-            if not self._predictor.bfloat16:
-                raise ValueError(NO_BFLOAT16)
-            self._converts = True
+            self._compute_in_bfloat16()
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network runs on a GPU."""
+        return self._predictor.on_gpu
+
+    def in_bfloat16(self) -> Self:
+        """Return the same detector in bfloat16, by OpenVINO, compiled for the shape of the frames.
+
+        Raises:
+            ImportError: OpenVINO is not installed.
+            ValueError: the processor has no instructions for bfloat16.
+        """
+        other = copy.copy(self)
+        other._compute_in_bfloat16()
+        return other
 
     def __call__(self, frame_number: int, image: NDArray[np.uint8] | None) -> Detections:
         """Detections of one frame, in falling order of confidence.
@@ -138,11 +144,12 @@ class OnnxDetector:
         """
         if not has_pixels(image):
             return Detections.empty()
-        canvas, scale, offset = fit(image, self._height, self._width, self.head.image)
-        outputs = self._forward(canvas, self.head.image)
+        network = self._networks.fitting(*image.shape[:2])
+        canvas, scale, offset = fit(image, network.height, network.width, network.head.image)
+        outputs = network.run(canvas)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite rows are dropped
             try:
-                boxes, confidence, class_id = self.head.decode(outputs, self._filter)
+                boxes, confidence, class_id = network.head.decode(outputs, self._filter)
             except ValueError as error:
                 raise ValueError(f"{self._predictor.path}, frame {frame_number}: {error}") from error
             return select(
@@ -186,12 +193,55 @@ class OnnxDetector:
         height, width = (side if side > 0 else size for side, size in zip(shape[2:], sizes, strict=True))
         return name, height, width, dtype
 
-    def _forward(self, canvas: NDArray[np.uint8], image: ImageFormat) -> list[NDArray[Any]]:
-        """The network's outputs for an image of its input size."""
+    def _recognised(self, outputs: Sequence[NDArray[Any]], height: int, width: int) -> Head:
+        """Return the head of the outputs for a grey image; raise ValueError if there is none."""
+        named = dict(zip(self._predictor.output_names, outputs, strict=True))
+        return recognise(named, height, width, self.metadata)
+
+    def _compute_in_bfloat16(self) -> None:
+        """Run the network by OpenVINO from now on."""
+        if not computes_bfloat16():
+            raise ValueError(NO_BFLOAT16)
+        grid = self.head.suppress and self.head.image.keep_ratio
+        self._networks = FrameNetworks(self._in_bfloat16, self._height, self._width, may_fit=grid)
+        self.computed_by = "openvino in bfloat16"
+
+    def _in_float32(self, height: int, width: int) -> SizedNetwork:
+        """Return the network as ONNX Runtime runs it."""
+        return SizedNetwork(height, width, self.head, lambda canvas: self._run(canvas, self.head.image))
+
+    def _in_bfloat16(self, height: int, width: int) -> SizedNetwork:
+        """Return the network compiled by OpenVINO, with the conversion of the image.
+
+        Raises:
+            OSError: OpenVINO cannot compile it for this size.
+            ValueError: its outputs for this size belong to another head.
+        """
+        image = self.head.image
+        predictor = Predictor(
+            self.path,
+            threads=self._threads,
+            bfloat16=True,
+            openvino=True,
+            image=ImageInput(self._image_input, height, width, image.rgb, image.mean, image.scale),
+        )
+        size = {_SIZE_INPUT: np.array([[width, height]], np.int64)}
+        size = {name: value for name, value in size.items() if name in predictor.input_names}
+
+        def run(canvas: NDArray[np.uint8]) -> list[NDArray[Any]]:
+            return predictor.run_feeds({self._image_input: canvas[None], **size})
+
+        head = self.head
+        if (height, width) != (self._height, self._width):
+            head = self._recognised(run(np.full((height, width, 3), _GREY, np.uint8)), height, width)
+            if head.name != self.head.name:
+                raise ValueError(f"{self.path}: expected {self.head.name}, got {head.name}")
+        return SizedNetwork(height, width, head, run)
+
+    def _run(self, canvas: NDArray[np.uint8], image: ImageFormat) -> list[NDArray[Any]]:
+        """Return the outputs of ONNX Runtime for an image of the network's own size."""
         feeds: dict[str, NDArray[Any]] = {
-            self._image_input: canvas[None]
-            if self._converts
-            else planes(canvas, image).astype(self._dtype, copy=False),
+            self._image_input: planes(canvas, image).astype(self._dtype, copy=False),
             _SIZE_INPUT: np.array([[self._width, self._height]], np.int64),
         }
         return self._predictor.run_feeds({name: feeds[name] for name in self._predictor.input_names})

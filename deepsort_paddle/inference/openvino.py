@@ -23,7 +23,14 @@ from numpy.typing import NDArray
 from deepsort_paddle.inference.libraries import import_openvino
 from deepsort_paddle.inference.pool import Feeds, Pool
 
-__all__ = ["FIXED_SIZES", "FIXED_SIZES_LIMIT", "ImageInput", "OpenVinoNetwork", "fixed_chunks"]
+__all__ = [
+    "FIXED_SIZES",
+    "FIXED_SIZES_LIMIT",
+    "ImageInput",
+    "OpenVinoNetwork",
+    "computes_bfloat16",
+    "fixed_chunks",
+]
 
 # Each size costs compile time and 20 MB. Without 8, batches of 7 and 8 lose a sixth to a quarter of their
 # speed; without 64, batches of 64 lose a tenth. 2 and 32 brought no measurable gain.
@@ -63,6 +70,15 @@ def _core() -> Any:
     return import_openvino().Core()
 
 
+def computes_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this CPU.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class OpenVinoNetwork:
     """A network that OpenVINO compiled for the CPU; safe to share between threads.
 
@@ -91,7 +107,7 @@ class OpenVinoNetwork:
         """
         openvino = import_openvino()
         self._core = _core()
-        self.bfloat16 = bfloat16 and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.bfloat16 = bfloat16 and computes_bfloat16()
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,

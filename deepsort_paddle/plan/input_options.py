@@ -126,12 +126,13 @@ class InputOptions:
         "auto", "auto, cpu, gpu or gpu:N [{default}]", group=_GROUP, metavar="NAME", kind=device
     )
     detector_precision: str = option(
-        "float32",
-        "precision of a detector network; bfloat16 changes boxes slightly and needs a CPU with bfloat16, for "
-        "an ONNX file also OpenVINO [{default}]",
+        "auto",
+        "precision of a detector network; bfloat16 needs a CPU with bfloat16, for an ONNX file also OpenVINO "
+        "[auto: bfloat16 for an ONNX file whose boxes it leaves the same, compared once; float32 with "
+        "--preset deepsort]",
         group=_GROUP,
-        choices=("float32", "bfloat16"),
-        kind=choice("float32", "bfloat16"),
+        choices=("auto", "float32", "bfloat16"),
+        kind=choice("auto", "float32", "bfloat16"),
     )
     threads: int | None = option(
         None,

@@ -131,4 +131,4 @@ def test_the_detectors_precision_reaches_it(frames: Path, monkeypatch: pytest.Mo
             )
             == 0
         )
-    assert asked == ["float32", "bfloat16"]
+    assert asked == ["auto", "bfloat16"]
