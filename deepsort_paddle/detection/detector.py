@@ -122,22 +122,15 @@ def open_detector(
         classes: numbers or names of classes to report; None reports people. HOG and files only have people.
         class_confidence: thresholds of single classes, by number or name, instead of ``confidence``.
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``, for networks.
-<<<<<<< HEAD
         threads: CPU threads, for networks; None uses all available cores.
-        precision: ``float32`` (also ``auto``) or ``bfloat16``, for networks on a CPU.
+        precision: ``float32`` (also ``auto``) or ``bfloat16``, for networks on a CPU;
+            `deepsort_paddle.detection.agreement.fastest` chooses as ``deepsort-track`` does.
         download: whether to download a named detector that is not in the cache.
-        mirror: address to download from; None uses ``DEEPSORT_PADDLE_MIRROR``, else the official address.
+        mirror: the address to download from instead of the official one; None takes
+            ``DEEPSORT_PADDLE_MIRROR``.
 
     Returns:
         A callable from frame number and image to `Detections`.
-=======
-        threads: CPU threads, for networks; None takes every core this process may use.
-        precision: ``float32``, which is what ``auto`` takes here, or ``bfloat16``, for networks on a CPU;
-            `deepsort_paddle.detection.agreement.fastest` chooses as ``deepsort-track`` does.
-        download: whether a named detector may be downloaded where the cache lacks it.
-        mirror: the address to download from instead of the official one; None takes
-            ``DEEPSORT_PADDLE_MIRROR``.
->>>>>>> speed
 
     Raises:
         FileNotFoundError: there is no such file or folder.
