@@ -175,7 +175,7 @@ def from_norfair(objects: Iterable[Any], detections: Sequence[Any] | None = None
         The tracks.
 
     Raises:
-        ValueError: an object is not made of two points, or its label is not a number.
+        ValueError: an object does not have two points, or its label is not a number.
     """
     tracked = [item for item in objects if item.id is not None]
     for item in tracked:

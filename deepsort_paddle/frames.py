@@ -73,7 +73,7 @@ class Tally:
         self._zero = zero if self._zero is None else min(self._zero, zero)
 
     def shift(self, seconds: float) -> None:
-        """Let time begin so many seconds later."""
+        """Move the start of time by ``seconds``."""
         self._zero = None if self._zero is None else self._zero + seconds
         self.started = None if self.started is None else self.started + seconds
 
@@ -314,7 +314,7 @@ class FrameSource:
             first.append(frame)
             if frame.image is not None:
                 self.height, self.width = frame.image.shape[:2]
-                if isinstance(frames, Returnable):  # time goes on until the first frame is asked for
+                if isinstance(frames, Returnable):  # time runs until the first frame is read
                     frames.put_back(frame)
                     return frames
                 return chain(first, frames)

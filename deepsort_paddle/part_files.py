@@ -97,7 +97,7 @@ def check_absent(path: str | Path, flag: str) -> None:
         flag: the option that names it, for the error.
 
     Raises:
-        FileExistsError: there is such a file.
+        FileExistsError: the file exists.
     """
     final = real_path(path)
     if final.is_file() and not _is_empty(final):

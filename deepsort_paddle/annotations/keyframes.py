@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["key_frames", "tolerance"]
 
-# Of a box's height; below it nobody corrects a box. And in pixels.
+# Smaller changes of a box are not worth a correction: share of its height, and pixels.
 _SHARE, _LEAST = 0.02, 1.0
 
 

@@ -1,7 +1,7 @@
 """All checks of a plan before the first frame, in the order in which a run makes them.
 
 `check_plan` needs only the plan, `check_source` the opened source, `check_outputs` the final file names.
-What looks doubtful but is not an error becomes a warning of one line.
+Doubtful input that is not an error gives a one-line warning.
 """
 
 from __future__ import annotations

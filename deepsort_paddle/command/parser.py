@@ -33,7 +33,7 @@ _SWITCHES = {"--use-gpu"} | {
     known.spelled(name) for name, known in options(RunPlan).items() if known.is_switch
 }
 
-# Options that may stand alone: what they mean then, and how words end that are values of theirs.
+# Options with an optional value: the value if absent, and the endings of words that are values.
 _BARE = {
     known.spelled(name): (known.bare, known.choices or (Path(known.bare).suffix,))
     for name, known in options(RunPlan).items()

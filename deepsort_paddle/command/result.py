@@ -141,7 +141,7 @@ class Progress:
         Args:
             source: what is tracked.
             counter: counts at lines and in zones.
-            count_every: seconds of an interval with counts of its own.
+            count_every: length in seconds of the intervals that are counted separately.
             start_time: date and time of timestamp 0; None: that of a live source.
             broken: frames that could not be read, where the source was read before.
         """

@@ -308,7 +308,7 @@ def _passes(plan: RunPlan, source: FrameSource, stack: ExitStack) -> tuple[RunPl
     Args:
         plan: with all file names filled in.
         source: opened.
-        stack: removes an index that nobody asked for.
+        stack: removes an index that no option requested.
     """
     first = plan
     if plan.identities and plan.index is None:

@@ -80,10 +80,10 @@ def fetch(asset: Asset, path: Path, *, download: bool = True, stall_seconds: flo
     """Return ``path`` once it holds the asset; download it where it does not.
 
     Args:
-        asset: what is wanted.
-        path: where it is kept.
+        asset: the file to download.
+        path: where it is stored.
         download: whether it may be downloaded.
-        stall_seconds: a server that sends nothing for so long has stalled.
+        stall_seconds: a server that sends nothing for this long has stalled.
 
     Raises:
         DownloadError: the file is not there, and cannot be downloaded or may not.
@@ -138,7 +138,7 @@ def _append(asset: Asset, part: Path, have: int, stall_seconds: float) -> str | 
     headers = {"User-Agent": "deepsort-paddle"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         request = urllib.request.Request(asset.url, headers=headers)
-        # An opener of its own: the global one keeps the proxies of the first call.
+        # A new opener: the global one keeps the proxies of the first call.
         with urllib.request.build_opener().open(request, timeout=stall_seconds) as response:
             resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
                 f"bytes {have}-"

@@ -1,4 +1,4 @@
-"""What looks wrong about a detection file: input that no setting of the tracker tracks well.
+"""Warn of detection files that no setting of the tracker tracks well.
 
 A detector that ran on every n-th frame, boxes without non-maximum suppression, scores that are all the same,
 and the file of another video give few tracks or twice as many, without an error anywhere.
@@ -27,7 +27,7 @@ _SAMPLED_FRAMES = 200
 
 
 def file_warnings(detections: Mapping[int, Detections], source: FrameSource) -> list[str]:
-    """What looks wrong, a line each, with the option that helps.
+    """Return one warning per problem, with the option that helps.
 
     Args:
         detections: by frame number, those that reach the threshold.

@@ -155,7 +155,7 @@ class SavedDetections:
 
         Raises:
             OSError: the file cannot be read.
-            ValueError: it is not such a file, or its columns do not fit together.
+            ValueError: it is not a file of saved detections, or its columns differ in length.
         """
         path = Path(path)
         try:
@@ -210,7 +210,7 @@ class SavedDetections:
         return replace(self, _by_frame={number: one[rows(one)] for number, one in self._by_frame.items()})
 
     def source(self) -> FrameSource:
-        """The frames that the detections were made of, without images."""
+        """Return the frames of the detections, without images."""
         about = self.about
         seconds = [None if np.isnan(one) else float(one) for one in self.timestamp]
         numbers = tuple(self.frame_number.tolist())

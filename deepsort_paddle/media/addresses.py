@@ -1,7 +1,7 @@
-"""Which names are addresses of streams, and which are files.
+"""Tell addresses of streams from names of files.
 
-A name that exists as a file or folder is a file or folder, whatever it looks like: cameras name recordings by
-their start (``12:30:05.mp4``), which FFmpeg takes for a protocol ``12``.
+A name of an existing file or folder is never an address: cameras name recordings by their start
+(``12:30:05.mp4``), which FFmpeg takes for a protocol ``12``.
 """
 
 from __future__ import annotations

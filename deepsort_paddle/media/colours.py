@@ -1,8 +1,7 @@
-"""The colour matrices of video: which one a file means that does not say, and how ours are marked.
+"""Colour matrices of video: the matrix of an unmarked file, and the mark on files that we write.
 
-H.264 stores luma and two colour differences; the matrix that makes them of red, green and blue is that of
-BT.709 in high definition and of BT.601 in anything smaller. Whoever takes the one for the other sees greens
-and reds that are off by up to 20 of 255.
+H.264 stores luma and two colour differences. The matrix that converts red, green and blue to them is BT.709
+in high definition and BT.601 in smaller video. The wrong matrix shifts greens and reds by up to 20 of 255.
 """
 
 from __future__ import annotations

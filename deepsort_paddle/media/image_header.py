@@ -1,9 +1,9 @@
-"""Decoding of image files, after a look at what their headers promise.
+"""Decode image files, after checking the size in their headers.
 
 OpenCV recognises the kind of an image by its bytes, not by its name, and believes the size in a header
 before it looks for the pixels: 133 damaged bytes of PNG filled 3.6 GB, 118 valid ones of an animated WebP
-9.7 GB, a GIF of 35 bytes 7 GB and more than a minute. So only the kinds that frames and photographs come in
-are decoded, and these only where their bytes can hold the size.
+9.7 GB, a GIF of 35 bytes 7 GB and more than a minute. So only common
+kinds are decoded, and only if the file is large enough for the size in its header.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".t
 
 KINDS = "BMP, JPEG, PNG, PGM, PPM, TIFF, WebP"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_DEFLATE_RATIO = 1032  # zlib packs at most so many bytes into one
-# Fax codes and lossless WebP pack plain areas without a bound. Up to the first number, 50 MB of pixels, any
-# size is believed; above it so many pixels a byte (LZW reaches 2560, a plain lossy WebP 560).
+_DEFLATE_RATIO = 1032  # zlib's largest compression
+# Fax codes and lossless WebP compress plain areas without limit. Any size up to the first number of pixels,
+# 50 MB, is accepted; above it, at most the second number of pixels a byte (LZW: 2560, lossy WebP: 560).
 _ALWAYS_FINE = 1 << 24
 _MOST_PIXELS = 4096
 _TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}
@@ -71,7 +71,7 @@ def _packed_fits(pixels: int, content: bytes) -> bool:
 
 
 def _png_fits(content: bytes) -> bool:
-    """All chunks lie within the file, and the rows can come out of so many bytes."""
+    """Whether all chunks lie within the file and its bytes are enough for the rows."""
     at = len(_PNG)
     while at + 8 <= len(content):
         length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]

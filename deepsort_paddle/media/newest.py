@@ -1,7 +1,7 @@
-"""The newest frame of a live source: a thread reads all of them, and who asks gets the last one.
+"""The newest frame of a live source: a thread reads all frames and keeps the last one.
 
-A camera does not wait. A tracker slower than the camera that takes every frame falls behind without end;
-one that takes the newest skips frames and stays in the present.
+A tracker that is slower than the camera and processes every frame lags more and more. One that takes the
+newest frame skips some and keeps up.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from deepsort_paddle.frames import Frame, Tally
 
 __all__ = ["NewestFrames"]
 
-# On Windows a wait without end cannot be left by Ctrl-C.
+# On Windows, Ctrl-C cannot interrupt a wait without a timeout.
 _WAKE_SECONDS = 0.2
 _CLOSE_SECONDS = 1.0
 
 
 class NewestFrames(Iterator[Frame]):
-    """An iterator over the newest frames of another one, which a thread reads.
+    """An iterator over the newest frames of another iterator, which a thread reads.
 
-    Frames that nobody took in time are counted in ``tally.skipped``. Numbers and times begin with the first
-    frame that is taken after `put_back`: what a source sends while models are loaded is not part of a run.
+    Skipped frames are counted in ``tally.skipped``. Numbers and times begin with the first frame taken after
+    `put_back`, so frames sent while models are loaded are not part of a run.
 
     Args:
         frames: read and closed by the thread.
-        tally: counts what was skipped.
+        tally: counts skipped frames.
     """
 
     def __init__(self, frames: Iterator[Frame], tally: Tally) -> None:

@@ -86,7 +86,7 @@ class Sound:
 
 @contextmanager
 def _errors_of_sound() -> Iterator[None]:
-    """Tell errors of reading the sound from those of writing the video."""
+    """Mark errors of reading the sound, to distinguish them from errors of writing the video."""
     try:
         yield
     except av.error.FFmpegError as error:

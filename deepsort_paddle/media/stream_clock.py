@@ -46,7 +46,7 @@ class StreamClock:
         self._arrival: float | None = None
 
     def reconnected(self) -> None:
-        """The time stamps of the stream may start anew."""
+        """Accept that the time stamps of the stream restart."""
         self._pts = None
 
     def stamp(self, pts: float | None) -> float:

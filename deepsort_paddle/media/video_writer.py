@@ -102,7 +102,7 @@ class VideoWriter(CompletedOnExit):
         Args:
             image: the frame; not modified.
             timestamp: seconds since the first frame, which keeps a variable frame rate; None: one
-                frame's time after the last one. One that does not rise is moved behind the last one.
+                frame's time after the last one. One that does not rise is moved after the last one.
 
         Raises:
             OSError: the file can't be written.
@@ -191,7 +191,7 @@ class VideoWriter(CompletedOnExit):
                 copy.time_base = stream.time_base
 
                 def images() -> Iterator[Any]:
-                    first: int | None = None  # a fragmented file begins later by what x264 reorders
+                    first: int | None = None  # a fragmented file begins later by x264's reordering delay
                     for packet in source.demux(stream):
                         if packet.dts is not None and packet.pts is not None:
                             first = packet.pts if first is None else first

@@ -47,7 +47,7 @@ class ClearCounts:
         return cls(**{name: sum(getattr(count, name) for count in counts) for name in names})
 
     def scores(self) -> dict[str, float]:
-        """The counts and the ratios made of them; a ratio with nothing to divide by is NaN."""
+        """Return the counts and their ratios; a ratio with the divisor 0 is NaN."""
         shown = [column.name for column in fields(self) if column.metadata.get("shown", True)]
         missed = self.false_negatives + self.id_switches + self.false_positives
         both = self.truth_boxes + self.result_boxes

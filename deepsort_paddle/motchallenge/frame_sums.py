@@ -100,7 +100,7 @@ def _identity_partners(
 ) -> NDArray[np.int64]:
     """Return the track of each person, ``(G,)``, -1 for none, in the matching that IDF1 counts."""
     people, tracks = overlaps.shape
-    # Unmatched people and tracks are matched with stand-ins of their own.
+    # Each unmatched person or track is matched with a dummy.
     cost = np.full((people + tracks, people + tracks), 1e10)
     cost[:people, :tracks] = seen[:, None] + shown - 2 * overlaps
     cost[np.arange(people), tracks + np.arange(people)] = seen

@@ -117,7 +117,7 @@ class Scores:
 class Evaluation:
     """Scores of each sequence and of all together, combined as TrackEval combines them.
 
-    Counts are added and ratios made of the sums, so a long, crowded sequence weighs more than a short one.
+    Ratios are computed from the summed counts, so a long, crowded sequence weighs more than a short one.
     """
 
     sequences: tuple[Scores, ...]

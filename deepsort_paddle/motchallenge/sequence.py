@@ -93,7 +93,7 @@ class SequenceInfo:
 
 
 def is_sequence(folder: str | Path) -> bool:
-    """Whether a folder looks like a MOTChallenge sequence: ``seqinfo.ini``, ``img1`` or ``det/det.txt``."""
+    """Whether a folder is a MOTChallenge sequence: it has ``seqinfo.ini``, ``img1`` or ``det/det.txt``."""
     folder = Path(folder)
     return (
         (folder / "seqinfo.ini").is_file()

@@ -176,7 +176,7 @@ def with_births(frames: Sequence[TrackedFrame], most: int, *, least: int = LEAST
     Args:
         frames: in order; all tracks are matched.
         most: frames to go back, at most.
-        least: tracks that are not matched in so many frames in a row from their first one stay as they are.
+        least: only tracks matched in at least this many successive frames from their first are extended.
 
     Returns:
         The same frames; those before a track began may have one more row.

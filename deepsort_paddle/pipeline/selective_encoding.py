@@ -11,8 +11,7 @@ Galleries must follow changes of appearance, so the first ``refresh`` detections
 tracker that is saved and loaded continues the same way. A detection without embedding matches no track by
 appearance; in the overlap stage it has one track to match.
 
-Selective encoding costs accuracy: motion can be wrong where it looks certain. benchmarks/README.md has the
-figures.
+Selective encoding costs accuracy, because confident motion can be wrong. Metrics: benchmarks/README.md.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         choices=("random", "tpe"),
         default="random",
         help="random: change up to three options per trial, the same settings in every round; tpe: change "
-        "all options and learn from trial to trial, which is slower: each round tracks anew [%(default)s]",
+        "all options and learn from trial to trial, which is slower: each round tracks again [%(default)s]",
     )
     parser.add_argument(
         "--benchmark", choices=["auto", *get_args(Benchmark)], default="auto", help="as for deepsort-eval"

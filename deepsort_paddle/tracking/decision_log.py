@@ -1,13 +1,12 @@
-"""A journal of a tracker's decisions: why an id was born, matched, lost, found again or deleted.
+"""Log a tracker's decisions: why an id was born, matched, lost, found again or deleted.
 
     tracker.journal = Journal()
     ...
-    print(explain(tracker.journal, 7))          # explain.py puts it into words
+    print(explain(tracker.journal, 7))          # explain.py formats it as text
 
-A decision is one row of a few numbers, under 80 bytes: what happened, in which stage, at which cost and
-limit, and which other id was involved. Matches are recorded before the tracks are corrected, so that the
-journal sees the costs that the stages saw. It only reads: the tracker's results are the same with it, and
-without it the tracker only checks whether there is one.
+A decision is one row of numbers, under 80 bytes: the event, its stage, cost and limit, and the other id.
+Matches are recorded before the tracks are corrected, so the costs are those that the stages used. The log
+only reads: it does not change the tracker's results. Without it the tracker only checks for one.
 
 A tracker cannot know that it switched an id. It can know that a detection is nearer, in place or
 appearance, to another track than to the one that took it, and which lost track was nearest when a new id was
@@ -64,7 +63,7 @@ EVENT = np.dtype(
 
 
 class Journal:
-    """What happened to every id, frame by frame; assign it to ``DeepSort.journal``.
+    """All events of every id, frame by frame; assign it to ``DeepSort.journal``.
 
     Attributes:
         frame: number of frames seen.

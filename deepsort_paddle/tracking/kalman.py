@@ -273,8 +273,8 @@ def _steady_variance(velocity_noise: float) -> NDArray[np.float64]:
 def hold_shape(states: NDArray[np.float64], tracks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Stop the change of aspect ratio and height of some tracks.
 
-    The size of a box that is half hidden changes fast; extrapolated while the track is missed, the box
-    soon fits nobody. ByteTrack's published code stops the height in the same way.
+    The size of a half-hidden box changes fast; extrapolated while the track is missed, it soon fits no
+    person. ByteTrack's published code stops the height in the same way.
 
     Args:
         states: ``(5, T, 4)``.

@@ -41,9 +41,9 @@ _MEAN_DISTANCE_RATIO = 0.5
 # How far a person can get while out of sight, in heights of the box: a step aside, plus running speed.
 _MAX_STEP = 0.5
 _MAX_HEIGHTS_PER_SECOND = 2.0
-# A gap is filled only between so many successive frames with a detection on either side: who is detected now
-# and then is mostly false or badly localised. In 38 runs (benchmarks/accuracy/README.md) 75 % of the boxes
-# filled in between such runs are right, of the others 31 %.
+# A gap is filled only between this many successive detected frames on either side: tracks with fewer are
+# mostly false or badly localised. In 38 runs (benchmarks/accuracy/README.md) 75 % of the boxes filled in
+# between such frames are right, 31 % of the others.
 LEAST_RUN = 4
 
 

@@ -60,8 +60,8 @@ class _Calibrated(Protocol):
 class DeepSort:
     """Tracks the people of one camera. Instances share nothing.
 
-    Call ``update`` for every frame that the detector processed, also when it found nobody: ages count these
-    calls. Leave out frames that it did not process: no detections mean that nobody is there.
+    Call ``update`` for every frame that the detector processed, also without detections: ages count these
+    calls. Skip frames that it did not process: a call without detections means that no person is there.
 
     Without arguments it is DeepSORT as published; `from_preset` builds the stronger trackers.
 
@@ -71,7 +71,7 @@ class DeepSort:
 
     Attributes:
         journal: records the reason of every decision while it is set; None by default. `reset` replaces it
-            by an empty one, `save` leaves it out.
+            with an empty one, `save` omits it.
 
     Raises:
         ValueError: a setting is out of range; the message names it.

@@ -1,9 +1,9 @@
-"""The reverse of an export: the trained network of ``weights/<name>/``, as a checkpoint.
+"""Read the trained network of an export (``weights/<name>/``) as a checkpoint.
 
-Shipped weights can so be fine-tuned, evaluated anew or imitated, though their training's checkpoints are
-not shipped. The graph keeps Paddle's own parameter names (``conv2d_7.w_0``), which number the layers
-of a kind in the order in which they were made; a fresh network of the same settings has the same
-order. What comes out must give the probe embedding that ``encoder.json`` holds.
+So shipped weights, whose checkpoints are not shipped, can be fine-tuned, evaluated or distilled. The graph
+keeps Paddle's parameter names (``conv2d_7.w_0``), which number the layers of a kind in the order of their
+creation; a new network with the same settings has the same order. The loaded network must reproduce the
+probe embedding in ``encoder.json``.
 """
 
 from __future__ import annotations

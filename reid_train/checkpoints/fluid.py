@@ -26,7 +26,7 @@ _HEAD = bytes(16)
 # VarType.Type of Paddle's framework.proto.
 _TYPES = {1: "<i2", 2: "<i4", 3: "<i8", 4: "<f2", 5: "<f4", 6: "<f8", 20: "u1", 21: "i1"}
 _MOST_SIZES = 16
-# Parts of a convolution with batch norm, by what this project calls them.
+# Parts of a convolution with batch norm: name in this project -> name in Paddle 1.
 _ROLES = {
     "conv.weight": "weights",
     "bn.weight": "scale",

@@ -258,7 +258,7 @@ def calibrate(
 
     The rate is measured on different-person pairs in one camera. The threshold is also capped where it
     accepts `ENOUGH` of the same-person pairs: a track is matched by the nearest of many stored embeddings, so
-    such a person is found anyway, and a larger threshold would only add false matches.
+    the person is found anyway, and a larger threshold would only add false matches.
 
     If even 0 exceeds the bound, the threshold is 0.001 with its true rates: the tracker accepts no threshold
     of 0, and 0.001 matches almost nothing by appearance.

@@ -116,7 +116,7 @@ def _embedded(run: Run, images: NDArray[np.uint8], batch_size: int) -> NDArray[n
 
 
 def _under_cast(images: NDArray[np.uint8], index: ImageIndex, strength: float) -> NDArray[np.uint8]:
-    """The images with a colour cast of its own in each camera."""
+    """Return the images with a different colour cast for each camera."""
     tables = {camera: cast_table(camera, strength) for camera in np.unique(index.camids).tolist()}
     cameras = index.camids.tolist()
     return np.stack([cast(image, tables[camera]) for image, camera in zip(images, cameras, strict=True)])

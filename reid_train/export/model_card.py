@@ -83,11 +83,11 @@ A network trained on people like yours distinguishes them better. Train one from
 
 
 def with_figures(card: str, description: Mapping[str, Any]) -> str:
-    """The card with the figures and the threshold of its description, instead of earlier ones.
+    """Return the card with the metrics and threshold of a new description.
 
     Args:
         card: Markdown, of `model_card`.
-        description: the content of ``encoder.json``, measured anew.
+        description: the content of the new ``encoder.json``.
     """
     before, _, after = card.partition("\n## Figures\n")
     _, mark, rest = after.partition("\n## ")

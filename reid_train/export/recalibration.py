@@ -1,7 +1,7 @@
-"""Another threshold for an export: calibrated anew in the development sets that are named.
+"""Recalibrate the threshold of an export in other development sets.
 
-A threshold holds in scenes like those it was calibrated in. Images of your own cameras make a better one, and
-the network stays as it is.
+A threshold holds for scenes similar to those it was calibrated in. Images of your own cameras give a better
+one; the network does not change.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["recalibrate"]
 def recalibrate(
     folder: Path, sets: Mapping[str, ImageIndex], *, batch_size: int = 64
 ) -> tuple[float, Calibration]:
-    """Measure an export in these sets, and give it the threshold that holds in all of them.
+    """Measure an export in these sets and store the threshold that holds in all of them.
 
-    The figures, the calibration, the model card and the checksums of the folder are replaced. An int8 form is
-    measured anew too: figures of several precisions are of the same images.
+    Replaces the metrics, calibration, model card and checksums of the folder. The int8 form is measured too,
+    so the metrics of all precisions are of the same images.
 
     Args:
         folder: as `export` writes it; it stays as it is until all is done.

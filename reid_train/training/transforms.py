@@ -118,7 +118,7 @@ def preprocessing_of(config: TrainConfig) -> Preprocessing:
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """The seed recipe's augmentation: a random crop of the image, resized and randomly mirrored.
+    """The augmentation of the recipe ``seed``: a random crop of the image, resized and randomly mirrored.
 
     Attributes:
         height: of the output in pixels.

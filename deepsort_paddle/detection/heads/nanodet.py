@@ -38,7 +38,7 @@ CONFIDENCE = 0.35
 
 
 def nanodet(height: int, width: int, class_count: int) -> Head:
-    """NanoDet-m: class scores at three strides, then the distributions, each an output of its own."""
+    """NanoDet-m: class scores at three strides, then the distributions, each as a separate output."""
     centre, stride = grid_cells(height, width, (8, 16, 32), offset=0.5)
 
     def decode(outputs: Outputs, keep: CandidateFilter = KEEP_ALL) -> Candidates:

@@ -157,7 +157,7 @@ def _by_cells(arrays: _Arrays, height: int, width: int, metadata: ExportMetadata
 def _of_one_row_a_cell(
     arrays: _Arrays, height: int, width: int, metadata: ExportMetadata, strides: tuple[int, ...]
 ) -> Head | None:
-    """YOLOX, decoded or not, YOLOv6 and NanoDet-Plus: of one shape, told apart by their values."""
+    """Tell YOLOX (decoded or raw), YOLOv6 and NanoDet-Plus apart by values: their shapes are equal."""
     values = arrays[0][0]
     columns = values.shape[1]
     classes = columns - 4 * BINS

@@ -69,7 +69,7 @@ def yolov8(class_count: int, *, oriented: bool = False, cells_first: bool = Fals
     """YOLOv8, YOLO11 and like: of each cell centre x, y, width, height, class scores, and what follows.
 
     Args:
-        class_count: what comes after so many scores (keypoints, mask coefficients) is left out.
+        class_count: number of class scores; values after them (keypoints, mask coefficients) are ignored.
         oriented: the last number is the box's angle in radians; the upright box around it is reported.
         cells_first: the output is ``(1, cells, 4 + classes)`` instead of ``(1, 4 + classes, cells)``.
     """

@@ -61,7 +61,7 @@ def doubtful_links(
         if tuple(labels) in together:
             continue
         pair = tuple(sorted((int(index.ids[one]), int(index.ids[two]))))
-        # Joined tracks are asked about one by one; for two people who are not joined one pair is enough.
+        # One question per pair of joined tracks, but only one per pair of people who are not joined.
         key = pair if joined else ("people", *labels)
         odds = float(found.log_odds[row])
         if not np.isfinite(odds) or key in doubts or pair in asked or (odds < _WORTH_ASKING and not joined):

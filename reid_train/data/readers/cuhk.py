@@ -1,6 +1,6 @@
 """Read CUHK01 and CUHK03: folders of extracted images whose names contain person and camera.
 
-CUHK01 (Li et al., ACCV 2012) is distributed as such a folder, ``campus``. CUHK03 (Li et al., CVPR 2014) is
+CUHK01 (Li et al., ACCV 2012) is distributed as the folder ``campus``. CUHK03 (Li et al., CVPR 2014) is
 distributed as a Matlab file; this module reads the output of the usual converters, in one of three layouts:
 
 - ``images_labeled`` or ``images_detected`` with ``P_NNN_V_II.png``: camera pair P (1 to 5), person NNN
