@@ -2,10 +2,14 @@
 
     PEERS_PYTHON benchmarks/accuracy/accuracy_peers.py INPUT.npz OUTPUT.npz
 
-It needs numpy and any of deep-sort-realtime, norfair, trackers (with supervision) and boxmot; the others are
-skipped with a note. Every tracker runs with the defaults of its class, with two exceptions: camera motion
-from images is off, because no tracker receives images, and a threshold on the cosine distance with the same
-meaning as ours (deep-sort-realtime, norfair) is that of the data set.
+It needs numpy and any of deep-sort-realtime, norfair, trackers (with supervision), boxmot and ultralytics; the
+others are skipped with a note. Every tracker runs with the defaults of its package, with two exceptions: camera
+motion from images is off, because no tracker receives images, and a threshold on the cosine distance with the
+same meaning as ours (deep-sort-realtime, norfair) is that of the data set. TrackTrack can also use detections
+that the detector's NMS removed; here it gets none. The packages are called, nothing of theirs is part of this
+project: ultralytics and boxmot are under the AGPL.
+
+    PEERS_PYTHON benchmarks/accuracy/accuracy_peers.py --versions
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import distributions
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -162,6 +167,29 @@ def boxmot(meta: dict[str, Any], module: str, name: str, reid: bool, **options: 
     return update
 
 
+def tracktrack(meta: dict[str, Any], reid: bool) -> Update:
+    """TrackTrack as ultralytics has it; with re-ID it gets our embeddings as the detector's features."""
+    from ultralytics.engine.results import Boxes
+    from ultralytics.trackers.track_tracker import TRACKTRACK
+    from ultralytics.utils import ROOT, YAML, IterableSimpleNamespace
+
+    if reid and not meta["appearance"]:
+        raise ImportError("it needs embeddings")
+    settings = YAML.load(ROOT / "cfg" / "trackers" / "tracktrack.yaml")
+    tracker = TRACKTRACK(IterableSimpleNamespace(**settings | {"gmc_method": "none", "with_reid": reid}))
+    image = np.zeros((*meta["size"], 3), np.uint8)
+
+    def update(boxes: Any, confidence: Any, embeddings: Any) -> tuple[Any, Any]:
+        rows = np.hstack([boxes, confidence[:, None], np.zeros((len(boxes), 1))]).astype(np.float32)
+        found = Boxes(rows, meta["size"])
+        tracks = np.asarray(tracker.update(found, image, feats=embeddings if reid else None))
+        if tracks.size == 0:
+            return nothing()
+        return tracks[:, 4].astype(int), tracks[:, :4]
+
+    return update
+
+
 PEERS: dict[str, Callable[[dict[str, Any]], Update]] = {
     "deep-sort-realtime": deep_sort_realtime,
     "norfair": lambda meta: norfair(meta, False),
@@ -180,7 +208,11 @@ PEERS: dict[str, Callable[[dict[str, Any]], Update]] = {
     "boxmot Deep OC-SORT": lambda meta: boxmot(meta, "deepocsort", "DeepOcSort", True, cmc_off=True),
     "boxmot HybridSORT": lambda meta: boxmot(meta, "hybridsort", "HybridSort", True),
     "boxmot BoostTrack": lambda meta: boxmot(meta, "boosttrack", "BoostTrack", True, use_cmc=False),
+    "boxmot OccluBoost": lambda meta: boxmot(meta, "occluboost", "OccluBoost", True, use_cmc=False),
+    "ultralytics TrackTrack": lambda meta: tracktrack(meta, False),
+    "ultralytics TrackTrack re-ID": lambda meta: tracktrack(meta, True),
 }
+PACKAGES = ("deep-sort-realtime", "norfair", "trackers", "boxmot", "ultralytics", "supervision", "torch")
 
 
 def run(update: Update, columns: dict[str, Any], length: int) -> tuple[Any, float]:
@@ -215,5 +247,14 @@ def main(source: str, target: str) -> None:
     np.savez(target, **results)
 
 
+def versions() -> str:
+    """The packages that are installed here, with their versions."""
+    installed = {one.metadata["Name"].lower(): one.version for one in distributions()}
+    return ", ".join(f"{name} {installed[name]}" for name in PACKAGES if name in installed)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:] == ["--versions"]:
+        sys.stdout.write(f"{versions()}\n")
+    else:
+        main(*sys.argv[1:])
