@@ -2,12 +2,12 @@
 
     PEERS_PYTHON benchmarks/accuracy/accuracy_peers.py INPUT.npz OUTPUT.npz
 
-It needs numpy and any of deep-sort-realtime, norfair, trackers (with supervision), boxmot and ultralytics; the
-others are skipped with a note. Every tracker runs with the defaults of its package, with two exceptions: camera
-motion from images is off, because no tracker receives images, and a threshold on the cosine distance with the
-same meaning as ours (deep-sort-realtime, norfair) is that of the data set. TrackTrack can also use detections
-that the detector's NMS removed; here it gets none. The packages are called, nothing of theirs is part of this
-project: ultralytics and boxmot are under the AGPL.
+It needs numpy and any of deep-sort-realtime, norfair, trackers (with supervision), boxmot and ultralytics;
+the others are skipped with a note. Every tracker runs with the defaults of its package, with two exceptions:
+camera motion from images is off, because no tracker receives images, and a threshold on the cosine distance
+with the same meaning as ours (deep-sort-realtime, norfair) is that of the data set. TrackTrack can also use
+detections that the detector's NMS removed; here it gets none. The packages are called, nothing of theirs is
+part of this project: ultralytics and boxmot are under the AGPL.
 
     PEERS_PYTHON benchmarks/accuracy/accuracy_peers.py --versions
 """

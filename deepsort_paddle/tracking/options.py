@@ -93,6 +93,12 @@ class TrackerOptions:
         "also report confirmed tracks missed in up to this many frames in a row that have been hidden since: "
         "the box of a matched track in front covers half of theirs",
     )
+    coast_after: int = _count(
+        1,
+        1,
+        "a track is reported without a detection only if it was matched in this many successive frames just "
+        "before; 1 asks for nothing",
+    )
     min_confidence: float = _number(0.0, 1.0, "detections below this confidence are ignored")
     class_gate: bool = _switch(True, "a track matches only detections of its own class")
     gate_position_only: bool = _switch(False, "gate on the centre only, not on aspect ratio and height")

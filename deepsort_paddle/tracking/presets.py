@@ -24,6 +24,7 @@ _SHARED: dict[str, Any] = {
     "size_momentum": 0.7,
     "coast": 1,
     "hidden_coast": 10,
+    "coast_after": 4,
 }
 
 _MOTION: dict[str, Any] = {

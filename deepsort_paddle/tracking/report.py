@@ -35,10 +35,11 @@ def report_tracks(options: TrackerOptions, state: TrackState, detection_index: N
 
     Returns:
         Tracks missed in up to ``coast`` frames, and those missed in up to ``hidden_coast`` frames that have
-        been hidden ever since; oldest first.
+        been hidden ever since, either after ``coast_after`` successive matches; oldest first.
     """
     last = max(options.coast, options.hidden_coast)
-    shown = (state.confirmed & (state.frames_since_update <= last)).nonzero()[0]
+    steady = (state.frames_since_update == 0) | (state.streak >= options.coast_after)
+    shown = (state.confirmed & steady & (state.frames_since_update <= last)).nonzero()[0]
     boxes = _boxes(options, state, shown)
     missed = state.frames_since_update[shown]
     if options.hidden_coast:

@@ -25,6 +25,7 @@ class TrackState:
         class_id: ``(T,)`` int64 of the last matched detection.
         confidence: ``(T,)`` float32 of the last matched detection.
         hits: ``(T,)`` int64, number of matched detections.
+        streak: ``(T,)`` int64, number of successive frames with a match, up to the last match.
         frames_since_update: ``(T,)`` int64, 0 when matched in this frame.
         confirmed: ``(T,)`` bool; the others are tentative.
         slots: ``(T,)`` int64 slot in the gallery, -1 while there is no gallery.
@@ -42,6 +43,7 @@ class TrackState:
     class_id: NDArray[np.int64]
     confidence: NDArray[np.float32]
     hits: NDArray[np.int64]
+    streak: NDArray[np.int64]
     frames_since_update: NDArray[np.int64]
     confirmed: NDArray[np.bool_]
     slots: NDArray[np.int64]
@@ -59,6 +61,7 @@ class TrackState:
             class_id=np.zeros(0, np.int64),
             confidence=np.zeros(0, np.float32),
             hits=np.zeros(0, np.int64),
+            streak=np.zeros(0, np.int64),
             frames_since_update=np.zeros(0, np.int64),
             confirmed=np.zeros(0, np.bool_),
             slots=np.zeros(0, np.int64),
@@ -74,7 +77,8 @@ class TrackState:
         """Return the state that saved arrays describe.
 
         Args:
-            columns: the arrays by attribute name; files of earlier versions have no ``sizes`` and ``hidden``.
+            columns: the arrays by attribute name; files of earlier versions have no ``sizes``, ``hidden`` and
+                ``streak``.
             anchored: whether they have ``anchors``.
 
         Raises:
@@ -85,6 +89,8 @@ class TrackState:
             observed = columns["observed"]
             later["sizes"] = np.column_stack([observed[:, 2] * observed[:, 3], observed[:, 3]])
             later["hidden"] = np.ones(len(observed), np.bool_)
+        if "streak" not in columns:
+            later["streak"] = columns["hits"].copy()
         state, pattern = cls(**columns, **later), cls.empty(anchored=anchored)
         for name, axis in _axes(state).items():
             column, like = getattr(state, name), getattr(pattern, name)

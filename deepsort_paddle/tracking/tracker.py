@@ -274,6 +274,7 @@ class DeepSort:
         if options.observation_centred:
             state.anchors[:, tracks] = state.states[:, tracks]
         state.hits[tracks] += 1
+        state.streak[tracks] = np.where(gaps == 1, state.streak[tracks] + 1, 1)
         state.frames_since_update[tracks] = 0
         state.class_id[tracks] = detections.class_id[matched]
         state.confidence[tracks] = detections.confidence[matched]
@@ -328,6 +329,7 @@ class DeepSort:
             class_id=usable.detections.class_id[unmatched],
             confidence=usable.detections.confidence[unmatched],
             hits=np.ones(count, np.int64),
+            streak=np.ones(count, np.int64),
             frames_since_update=np.zeros(count, np.int64),
             confirmed=np.zeros(count, bool),
             slots=np.full(count, -1) if self._gallery is None else self._gallery.allocate(count),

@@ -58,6 +58,17 @@ def test_coast_holds_for_everybody() -> None:
     ] * 3
 
 
+@pytest.mark.parametrize("coast", [{"coast": 1}, {"hidden_coast": 2}], ids=["coast", "hidden_coast"])
+def test_a_track_coasts_only_after_a_streak_of_matches(coast: dict[str, int]) -> None:
+    tracker = DeepSort(n_init=2, coast_after=3, **coast)
+    reported = []
+    for seen in (1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0):
+        boxes = [person(205, 215, 120)] + [person(200, 200)] * seen
+        tracks = tracker.update(Detections.of(boxes, [0.9] * len(boxes)))
+        reported.append(int((tracks.ids == 2).sum()))
+    assert reported == [0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1]
+
+
 def test_naming_no_coast_turns_both_off() -> None:
     assert DeepSort.from_preset("strong", coast=0).options.hidden_coast == 0
     assert DeepSort.from_preset("strong", coast=3).options.hidden_coast == 10
