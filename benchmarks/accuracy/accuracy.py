@@ -19,8 +19,10 @@ All but the last are research data outside the repository (--data).
     python benchmarks/accuracy/accuracy.py --cache CACHE --sets yolox crowd --needed        # --encode needed
 
 Metrics are TrackEval's, over all sequences of a set (`motchallenge.frame_sums`). ms: CPU milliseconds per
-frame of the tracker alone, on one thread. The last columns are the differences in HOTA and IDF1 from the
-first row, with 95 % bootstrap intervals over sequences and blocks of 50 frames.
+frame of the tracker alone, on one thread. As in `deepsort-track`, ``motion`` and ``strong`` use the camera's
+motion from the images where a set has some, ``deepsort`` does not. Gains are those over the first row, and of
+`--offline` and of changed options over the row of their preset, with 95 % bootstrap intervals over sequences
+and blocks of 50 frames. The last columns are HOTA / IDF1 / MOTA of each sequence.
 
 With few people, one more switch changes IDF1 by points. --copies tracks variants of each sequence, half of
 them from the last frame to the first, all but the first two with 5 % of the detections missing, and evaluates
@@ -65,11 +67,14 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 # The lowest confidence of the published runs; below it, the published tracker would follow noise.
 FAITHFUL = {"min_confidence": 0.3}
+# The figures that are compared, with intervals, and given for each sequence.
+SHOWN = [FIGURES.index(name) for name in ("HOTA", "IDF1", "MOTA")]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 # Options to change one at a time, by preset.
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "motion": {
         "without camera from boxes": {"min_camera_pairs": 0},
+        "coasting after any match": {"coast_after": 1},
         "filter's boxes": {"detection_weight": 0.0},
         "published velocity noise": {"velocity_noise": 1.0},
         "matched tracks only": {"coast": 0},
@@ -85,6 +90,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "strong": {
         "without camera from boxes": {"min_camera_pairs": 0},
+        "coasting after any match": {"coast_after": 1},
         "without low-score stage": {"min_confidence": 0.3},
         "high as motion": {"high_confidence": 0.6},
         "new tracks from 0.6": {"new_track_confidence": 0.6},
@@ -180,37 +186,60 @@ def track(
 
 
 class Table:
-    """Prints one row a tracker; the first row is what the others are compared with."""
+    """Prints a table of Markdown, one row a tracker.
+
+    Args:
+        name: of the set, in the head of the table.
+        scenes: its sequences.
+    """
 
     def __init__(self, name: str, scenes: Sequence[Scene]) -> None:
         self._scenes = scenes
         self._first: list[FrameSums] | None = None
-        head = "".join(f"{figure:>9}" for figure in FIGURES)
-        print(f"\n{name:34s}{head}     ms   difference in HOTA        and in IDF1", flush=True)
+        columns = [name, *FIGURES, "ms", "HOTA gained", "IDF1 gained", "MOTA gained"]
+        if len(scenes) > 1:
+            columns += [scene.name for scene in scenes]
+        print(f"\n{_row(columns)}\n{_row(['---'] * len(columns))}", flush=True)
 
-    def add(self, label: str, runs: Sequence[Run]) -> None:
-        """Print a row: ``runs``, one for each sequence."""
+    def add(
+        self, label: str, runs: Sequence[Run], against: Sequence[FrameSums] | None = None
+    ) -> Sequence[FrameSums]:
+        """Print a row, and return what was counted.
+
+        Args:
+            label: of the row.
+            runs: one for each sequence.
+            against: what the gains are measured from; None for the first row.
+        """
         scenes = self._scenes
         counts = [count_frames(prepared(scene, run)) for scene, run in zip(scenes, runs, strict=True)]
-        total = figures(np.sum([count.sums.sum(axis=0) for count in counts], axis=0))
+        total = _total(counts)
         frames = np.array([len(scene.frames) for scene in scenes])
         spent = float((frames * [run.ms for run in runs]).sum() / frames.sum())
-        row = f"{label:34s}" + "".join(f"{one:9.2f}" for one in total[:-1]) + f"{total[-1]:9.0f}{spent:7.2f}"
-        if self._first is None:
+        cells = [label, *(f"{one:.1f}" for one in total[:-1]), f"{total[-1]:.0f}", f"{spent:.2f}"]
+        against = against or self._first
+        if against is None:
             self._first = counts
+            cells += [""] * len(SHOWN)
         else:
-            low, high = interval(counts, self._first)
-            gap = total - figures(np.sum([count.sums.sum(axis=0) for count in self._first], axis=0))
-            for place in (FIGURES.index("HOTA"), FIGURES.index("IDF1")):
-                row += f"   {gap[place]:+6.2f} [{low[place]:+6.2f} {high[place]:+6.2f}]"
-        print(row, flush=True)
+            low, high = interval(counts, against)
+            gap = total - _total(against)
+            cells += [f"{gap[place]:+.1f} [{low[place]:+.1f}, {high[place]:+.1f}]" for place in SHOWN]
         if len(counts) > 1:
-            each = (figures(count.sums.sum(axis=0)) for count in counts)
-            parts = (
-                f"{scene.name} {one[0]:.1f} {one[3]:.1f} {one[4]:.1f}"
-                for scene, one in zip(scenes, each, strict=True)
-            )
-            print("    HOTA IDF1 MOTA: " + "; ".join(parts), flush=True)
+            for count in counts:
+                each = figures(count.sums.sum(axis=0))
+                cells.append(" / ".join(f"{each[place]:.1f}" for place in SHOWN))
+        print(_row(cells), flush=True)
+        return counts
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _total(counts: Sequence[FrameSums]) -> NDArray[np.float64]:
+    """Figures of several sequences together, ``(6,)``."""
+    return figures(np.sum([count.sums.sum(axis=0) for count in counts], axis=0))
 
 
 def prepared(scene: Scene, run: Run) -> PreparedSequence:
@@ -223,16 +252,16 @@ def prepared(scene: Scene, run: Run) -> PreparedSequence:
 
 
 def ours(table: Table, given: Sequence[Scene], names: Sequence[str], ablation: bool) -> None:
-    """Rows of the presets and, if asked for, of each change."""
+    """Rows of the presets, of their tracks refined afterwards and, if asked for, of each change."""
     blind = [scene.without_looks() for scene in given]
     for name in names:
         scenes = blind if name == "motion" else given  # deepsort-track has no encoder with it either
-        table.add(f"preset {name}", [track(scene, name) for scene in scenes])
-        table.add("  --offline", [track(scene, name, offline=True) for scene in scenes])
-        if any(scene.camera_motion is not None for scene in scenes):
-            table.add("  camera motion from images", [track(scene, name, images=True) for scene in scenes])
+        images = name != "deepsort"
+        online = table.add(f"**{name}**", [track(scene, name, images=images) for scene in scenes])
+        refined = [track(scene, name, offline=True, images=images) for scene in scenes]
+        table.add(f"{name} `--offline`", refined, online)
         for label, change in CHANGES.get(name, {}).items() if ablation else ():
-            table.add(f"  {label}", [track(scene, name, change) for scene in scenes])
+            table.add(label, [track(scene, name, change, images=images) for scene in scenes], online)
 
 
 def selective(table: Table, scenes: Sequence[Scene]) -> None:
@@ -335,7 +364,7 @@ def main() -> None:
             if arguments.needed:
                 selective(table, scenes)
                 continue
-            names = ["motion", "deepsort"] if name == "mot17" else ["strong", "motion", "deepsort"]
+            names = ["deepsort", "motion"] if name == "mot17" else ["deepsort", "motion", "strong"]
             ours(table, scenes, names, arguments.ablation)
             if arguments.peers is not None:
                 peers(table, scenes, arguments.peers)
