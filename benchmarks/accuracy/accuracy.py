@@ -122,11 +122,13 @@ class Run:
         rows: ``(K, 6)`` frame, id, x1, y1, x2, y2.
         ms: CPU milliseconds a frame.
         encoded: embeddings that the tracker got.
+        refined: the same tracks refined afterwards, where asked for.
     """
 
     rows: NDArray[np.float64]
     ms: float
     encoded: int = 0
+    refined: Run | None = None
 
 
 def track(
@@ -144,7 +146,7 @@ def track(
         scene: the sequence.
         preset: its name.
         changes: options on top of it.
-        offline: refine the tracks afterwards.
+        offline: also refine the tracks afterwards.
         refresh: above 0, only with the embeddings that `SelectiveEncoding` asks for.
         images: with the camera's motion from the images, where the sequence has them.
     """
@@ -167,22 +169,25 @@ def track(
             encoded += len(given)
         motion = scene.camera_motion[number - 1] if images and scene.camera_motion is not None else None
         tracks = tracker.update(detections, camera_motion=motion)
+        spent += time.process_time() - start
         if offline:
             recorder.add(TrackedFrame(Frame(number, None, None), detections, tracks, none, motion))
-        spent += time.process_time() - start
         rows.append(np.column_stack([np.full(len(tracks), number), tracks.ids, tracks.boxes]))
-    if offline:
-        start = time.process_time()
-        limit = None if tracker.options.reactivate_ratio else scene.max_cosine_distance
-        refined = list(
-            recorder.frames(max_cosine_distance=limit, fps=scene.frame_rate, n_init=tracker.options.n_init)
-        )
-        spent += time.process_time() - start
-        rows = [
-            np.column_stack([np.full(len(one.tracks), one.frame.number), one.tracks.ids, one.tracks.boxes])
-            for one in refined
-        ]
-    return Run(np.concatenate(rows), 1e3 * spent / len(scene.frames), encoded)
+    milliseconds = 1e3 * spent / len(scene.frames)
+    if not offline:
+        return Run(np.concatenate(rows), milliseconds, encoded)
+    start = time.process_time()
+    limit = None if tracker.options.reactivate_ratio else scene.max_cosine_distance
+    refined = list(
+        recorder.frames(max_cosine_distance=limit, fps=scene.frame_rate, n_init=tracker.options.n_init)
+    )
+    spent += time.process_time() - start
+    later = [
+        np.column_stack([np.full(len(one.tracks), one.frame.number), one.tracks.ids, one.tracks.boxes])
+        for one in refined
+    ]
+    afterwards = Run(np.concatenate(later), 1e3 * spent / len(scene.frames), encoded)
+    return Run(np.concatenate(rows), milliseconds, encoded, afterwards)
 
 
 class Table:
@@ -257,9 +262,9 @@ def ours(table: Table, given: Sequence[Scene], names: Sequence[str], ablation: b
     for name in names:
         scenes = blind if name == "motion" else given  # deepsort-track has no encoder with it either
         images = name != "deepsort"
-        online = table.add(f"**{name}**", [track(scene, name, images=images) for scene in scenes])
-        refined = [track(scene, name, offline=True, images=images) for scene in scenes]
-        table.add(f"{name} `--offline`", refined, online)
+        runs = [track(scene, name, offline=True, images=images) for scene in scenes]
+        online = table.add(f"**{name}**", runs)
+        table.add(f"{name} `--offline`", [run.refined for run in runs if run.refined], online)
         for label, change in CHANGES.get(name, {}).items() if ablation else ():
             table.add(label, [track(scene, name, change, images=images) for scene in scenes], online)
 
@@ -358,9 +363,8 @@ def main() -> None:
                 print(f"{name}: skipped, {error}")
                 continue
             scenes = [copy for scene in scenes for copy in variants(scene, arguments.copies)]
-            table = Table(
-                f"{name} {reid.name}" if scenes[0].frames[0].embeddings is not None else name, scenes
-            )
+            own = name in ("public", "moving", *DETECTORS)  # the others bring embeddings or have none
+            table = Table(f"{name}, `{reid.name}`" if own else name, scenes)
             if arguments.needed:
                 selective(table, scenes)
                 continue

@@ -483,7 +483,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
 
 def test_a_tracker_can_be_copied_and_pickled() -> None:
     tracker = DeepSort.from_preset("strong")
-    follow(tracker, 100, 102, 104)
+    follow(tracker, 100, 102, 104, 106)
     for again in (copy.deepcopy(tracker), pickle.loads(pickle.dumps(tracker))):
         np.testing.assert_array_equal(again.update(Detections.empty()).ids, [1])
         assert again.options == tracker.options

@@ -60,7 +60,7 @@ def test_coast_holds_for_everybody() -> None:
 
 @pytest.mark.parametrize("coast", [{"coast": 1}, {"hidden_coast": 2}], ids=["coast", "hidden_coast"])
 def test_a_track_coasts_only_after_a_streak_of_matches(coast: dict[str, int]) -> None:
-    tracker = DeepSort(n_init=2, coast_after=3, **coast)
+    tracker = DeepSort(n_init=2, coast_after=3, iou_max_age=30, **coast)
     reported = []
     for seen in (1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0):
         boxes = [person(205, 215, 120)] + [person(200, 200)] * seen
