@@ -99,6 +99,11 @@ class TrackerOptions:
         "a track is reported without a detection only if it was matched in this many successive frames just "
         "before; 1 asks for nothing",
     )
+    coast_inside: bool = _switch(
+        False,
+        "report a track without a detection only inside the rectangle around all boxes matched so far: who "
+        "would be beyond has left the image",
+    )
     min_confidence: float = _number(0.0, 1.0, "detections below this confidence are ignored")
     class_gate: bool = _switch(True, "a track matches only detections of its own class")
     gate_position_only: bool = _switch(False, "gate on the centre only, not on aspect ratio and height")

@@ -25,6 +25,7 @@ _SHARED: dict[str, Any] = {
     "coast": 1,
     "hidden_coast": 10,
     "coast_after": 4,
+    "coast_inside": True,
 }
 
 _MOTION: dict[str, Any] = {

@@ -15,27 +15,46 @@ from deepsort_paddle.tracking import kalman
 from deepsort_paddle.tracking.options import TrackerOptions
 from deepsort_paddle.tracking.track_state import TrackState
 
-__all__ = ["HIDDEN_SHARE", "hidden_share", "report_tracks", "update_mean_sizes"]
+__all__ = ["HIDDEN_SHARE", "NOWHERE", "extended_area", "hidden_share", "report_tracks", "update_mean_sizes"]
 
 # The share of a box that another one in front covers, from which its person counts as hidden. Up to ten
 # frames after the last detection, half to nine tenths of such boxes are right on PETS09-S2L1, ADL-Rundle-6,
 # TUD-Stadtmitte and MOT17-05; of boxes that nothing covers, 0 to 40 %.
 HIDDEN_SHARE = 0.5
+# The area of no box.
+NOWHERE: NDArray[np.float64] = np.array([np.inf, np.inf, -np.inf, -np.inf])
+NOWHERE.flags.writeable = False
+# The part of a side by which a predicted box may go beyond the area of all matched boxes.
+_AREA_MARGIN = 0.15
 # Weight of the mean size in the reported size of a matched track.
 _MEAN_WEIGHT = 0.5
 
 
-def report_tracks(options: TrackerOptions, state: TrackState, detection_index: NDArray[np.int64]) -> Tracks:
+def extended_area(area: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rectangle, ``(4,)`` xyxy pixels, around an area and ``(N, 4)`` boxes."""
+    low = boxes[:, :2].min(axis=0, initial=np.inf)
+    high = boxes[:, 2:].max(axis=0, initial=-np.inf)
+    return np.concatenate([np.minimum(area[:2], low), np.maximum(area[2:], high)])
+
+
+def report_tracks(
+    options: TrackerOptions,
+    state: TrackState,
+    detection_index: NDArray[np.int64],
+    area: NDArray[np.float64],
+) -> Tracks:
     """Return copies of the confirmed tracks that were matched recently or are hidden.
 
     Args:
         options: settings of the tracker.
         state: the tracks after this frame; only ``hidden`` is updated.
         detection_index: ``(T,)`` row of each track's detection in what the caller gave, -1 for none.
+        area: ``(4,)`` xyxy pixels, the rectangle around all boxes matched so far.
 
     Returns:
         Tracks missed in up to ``coast`` frames, and those missed in up to ``hidden_coast`` frames that have
-        been hidden ever since, either after ``coast_after`` successive matches; oldest first.
+        been hidden ever since, either after ``coast_after`` successive matches and, with ``coast_inside``,
+        inside the area; oldest first.
     """
     last = max(options.coast, options.hidden_coast)
     steady = (state.frames_since_update == 0) | (state.streak >= options.coast_after)
@@ -48,6 +67,9 @@ def report_tracks(options: TrackerOptions, state: TrackState, detection_index: N
         hidden = matched | (state.hidden[shown] & ((missed <= options.coast) | covered))
         state.hidden[shown] = hidden
         kept = (missed <= options.coast) | (hidden & (missed <= options.hidden_coast))
+        shown, boxes, missed = shown[kept], boxes[kept], missed[kept]
+    if options.coast_inside:
+        kept = (missed == 0) | _inside(boxes, area)
         shown, boxes, missed = shown[kept], boxes[kept], missed[kept]
     return Tracks(
         ids=state.ids[shown],
@@ -96,6 +118,13 @@ def hidden_share(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDA
     covered = np.where(others[None, :, 3] > boxes[:, None, 3], shared_area(boxes, others), 0.0)
     share: NDArray[np.float64] = covered.max(axis=1, initial=0.0) / np.maximum(area(boxes), 1e-9)
     return share
+
+
+def _inside(boxes: NDArray[np.float64], area: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which boxes, ``(N,)``, are inside an area but for a small part of their sides."""
+    margin = _AREA_MARGIN * (boxes[:, 2:] - boxes[:, :2])
+    inside = np.hstack([boxes[:, :2] >= area[:2] - margin, boxes[:, 2:] <= area[2:] + margin])
+    return np.asarray(inside.all(axis=1))
 
 
 def _boxes(options: TrackerOptions, state: TrackState, shown: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deepsort_paddle.part_files import commit, temporary_path
 from deepsort_paddle.tracking.gallery import Gallery
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
+from deepsort_paddle.tracking.report import NOWHERE
 from deepsort_paddle.tracking.track_state import TrackState
 
 __all__ = ["SavedTracker", "new_gallery", "read_tracker", "write_tracker"]
@@ -31,12 +32,14 @@ class SavedTracker:
         state: its live tracks.
         gallery: their embeddings; None before the first embedding.
         next_id: the id of the next new track.
+        area: ``(4,)`` xyxy pixels around all boxes matched so far.
     """
 
     options: TrackerOptions
     state: TrackState
     gallery: Gallery | None
     next_id: int
+    area: NDArray[np.float64]
 
 
 def new_gallery(options: TrackerOptions, dimension: int) -> Gallery:
@@ -59,6 +62,7 @@ def write_tracker(path: str | PathLike[str], tracker: SavedTracker) -> None:
     columns: dict[str, NDArray[Any]] = {field.name: getattr(state, field.name) for field in fields(state)}
     header = {"format": _FORMAT, "next_id": tracker.next_id, "parameters": asdict(tracker.options)}
     columns["header"] = np.array(json.dumps(header))
+    columns["area"] = tracker.area
     if tracker.gallery is not None:
         columns["samples"], columns["added"] = tracker.gallery.samples(state.slots)
     final = Path(path)
@@ -93,6 +97,9 @@ def _restored(columns: dict[str, NDArray[Any]]) -> SavedTracker:
         raise ValueError(f"format must be {_FORMAT}, got {header['format']}")
     options = _restored_options({current_name(name): value for name, value in header["parameters"].items()})
     samples, added = columns.pop("samples", None), columns.pop("added", None)
+    area = columns.pop("area", NOWHERE)  # files of earlier versions have none
+    if area.shape != (4,) or area.dtype != np.float64:
+        raise ValueError(f"area must be float64 (4,), got {area.dtype} {area.shape}")
     state = TrackState.restored(columns, anchored=options.observation_centred)
     gallery = None
     if samples is not None and added is not None:
@@ -100,7 +107,7 @@ def _restored(columns: dict[str, NDArray[Any]]) -> SavedTracker:
             raise ValueError("samples must be finite")
         gallery = new_gallery(options, samples.shape[2])
         state.slots = gallery.restore(samples, added)
-    return SavedTracker(options, state, gallery, int(header["next_id"]))
+    return SavedTracker(options, state, gallery, int(header["next_id"]), area)
 
 
 def _restored_options(parameters: dict[str, Any]) -> TrackerOptions:

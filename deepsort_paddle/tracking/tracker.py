@@ -33,7 +33,7 @@ from deepsort_paddle.tracking.decision_log import Journal
 from deepsort_paddle.tracking.gallery import Gallery
 from deepsort_paddle.tracking.options import TrackerOptions, current_name
 from deepsort_paddle.tracking.prediction import estimate_camera_motion, predict_tracks
-from deepsort_paddle.tracking.report import report_tracks, update_mean_sizes
+from deepsort_paddle.tracking.report import NOWHERE, extended_area, report_tracks, update_mean_sizes
 from deepsort_paddle.tracking.saved_tracker import SavedTracker, new_gallery, read_tracker, write_tracker
 from deepsort_paddle.tracking.track_state import TrackState
 
@@ -87,7 +87,7 @@ class DeepSort:
     """
 
     # No other attributes: setting an option that could not take effect fails.
-    __slots__ = ("__weakref__", "_gallery", "_next_id", "_options", "_state", "journal")
+    __slots__ = ("__weakref__", "_area", "_gallery", "_next_id", "_options", "_state", "journal")
 
     def __init__(self, options: TrackerOptions | None = None, **settings: Any) -> None:
         if options is None:
@@ -150,6 +150,7 @@ class DeepSort:
         self._state = TrackState.empty(anchored=self._options.observation_centred)
         self._gallery: Gallery | None = None
         self._next_id = 1
+        self._area = NOWHERE
         if self.journal is not None:
             self.journal = Journal()
 
@@ -185,7 +186,9 @@ class DeepSort:
         detection_index = self._renew(usable, found.detection, found.unmatched)
         if self.journal is not None:
             self.journal.settle(self._state)
-        return report_tracks(self._options, self._state, detection_index)
+        boxes = usable.detections.boxes[found.detection[found.detection >= 0]]
+        self._area = extended_area(self._area, boxes)
+        return report_tracks(self._options, self._state, detection_index, self._area)
 
     def prepare_association(
         self,
@@ -353,7 +356,9 @@ class DeepSort:
         Raises:
             OSError: the file cannot be written.
         """
-        write_tracker(path, SavedTracker(self._options, self._state, self._gallery, self._next_id))
+        write_tracker(
+            path, SavedTracker(self._options, self._state, self._gallery, self._next_id, self._area)
+        )
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -366,4 +371,5 @@ class DeepSort:
         saved = read_tracker(path)
         tracker = cls(saved.options)
         tracker._state, tracker._gallery, tracker._next_id = saved.state, saved.gallery, saved.next_id
+        tracker._area = saved.area
         return tracker

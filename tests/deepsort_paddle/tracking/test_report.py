@@ -69,6 +69,16 @@ def test_a_track_coasts_only_after_a_streak_of_matches(coast: dict[str, int]) ->
     assert reported == [0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1]
 
 
+def test_a_person_who_leaves_the_area_of_the_boxes_does_not_coast(tmp_path: Path) -> None:
+    for inside, coasted in ((False, [1, 1, 1]), (True, [1, 1, 0])):
+        tracker = DeepSort(n_init=2, coast=3, coast_inside=inside)
+        for x in (100, 96, 92, 88, 84):
+            tracker.update(Detections.of([person(x, 200)], [0.9]))
+        tracker.save(tmp_path / "tracker.npz")
+        for continued in (tracker, DeepSort.load(tmp_path / "tracker.npz")):
+            assert [len(continued.update(Detections.empty())) for _ in range(3)] == coasted
+
+
 def test_naming_no_coast_turns_both_off() -> None:
     assert DeepSort.from_preset("strong", coast=0).options.hidden_coast == 0
     assert DeepSort.from_preset("strong", coast=3).options.hidden_coast == 10

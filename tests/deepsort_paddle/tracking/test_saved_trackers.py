@@ -104,7 +104,8 @@ def test_its_options_are_those_it_had(tmp_path: Path) -> None:
     strong = DeepSort.load(stored(tmp_path, "strong")).options
     # The preset as it was then.
     former = {"appearance_weight": 0.5, "max_iou_distance": 0.7}
-    former |= {"uncertainty_weight": 0, "coast": 2, "hidden_coast": 0, "size_momentum": 0, "coast_after": 1}
+    former |= {"uncertainty_weight": 0, "coast": 2, "hidden_coast": 0, "size_momentum": 0}
+    former |= {"coast_after": 1, "coast_inside": 0}
     assert strong == DeepSort.from_preset("strong", frame_rate=10, gallery_size=6, **former).options
     assert (strong.max_age, strong.iou_max_age) == (100, 25)
 
