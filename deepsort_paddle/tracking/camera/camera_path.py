@@ -35,7 +35,7 @@ class CameraPath:
             boxes: ``(N, 4)`` xyxy pixels.
             frame: ``(N,)`` the frame of each, from 1.
         """
-        return _mapped(boxes, np.linalg.inv(self._maps)[frame - 1])
+        return _mapped(boxes, np.asarray(np.linalg.inv(self._maps), np.float64)[frame - 1])
 
     def as_seen(self, boxes: NDArray[np.float64], frame: NDArray[np.int64]) -> NDArray[np.float64]:
         """Map boxes in pixels of the first frame to the frames, ``(N,)`` from 1, in which they are."""
