@@ -26,7 +26,7 @@ FLOORS = {
         {"annotations", "detection", "tracking", "media"},
         {"appearance", "motchallenge", "counting", "tracked_frame", "converters"},
         {"frames", "structures", "inference", "yaml_file", "console"},
-        {"boxes", "arguments", "extras", "part_files", "wall_clock"},
+        {"boxes", "arguments", "extras", "part_files", "user_cache", "wall_clock"},
     ),
     "reid_train": (
         {"command_line"},

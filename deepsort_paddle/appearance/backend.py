@@ -19,7 +19,7 @@ from typing_extensions import Self
 
 from deepsort_paddle.appearance.spec import EncoderSpec
 
-__all__ = ["BACKENDS", "PRECISIONS", "Choice", "Machine", "choose"]
+__all__ = ["BACKENDS", "PRECISIONS", "Choice", "Machine", "choose", "gains_from_onnx"]
 
 BACKENDS = ("auto", "paddle", "onnxruntime", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -127,6 +127,33 @@ def choose(
             "(reid-train onnx writes it)"
         )
     return Choice(onnx, backend, device, bfloat16)
+
+
+def gains_from_onnx(
+    folder: Path,
+    spec: EncoderSpec,
+    *,
+    backend: str,
+    precision: str,
+    device: str,
+    machine: Machine | None = None,
+) -> bool:
+    """Whether an ONNX copy of a large Paddle export would be chosen: by OpenVINO in bfloat16.
+
+    Args:
+        folder: the encoder's folder.
+        spec: its description.
+        backend: as for `choose`.
+        precision: as for `choose`.
+        device: as for `choose`.
+        machine: as for `choose`.
+    """
+    if backend != "auto" or spec.onnx or not spec.params or not _is_large(folder / spec.params):
+        return False
+    machine = machine or Machine.detect()
+    on_cpu = device == "cpu" or (device == "auto" and not machine.gpu)
+    bfloat16 = precision == "bfloat16" or (precision == "auto" and spec.bfloat16_allowed)
+    return on_cpu and bfloat16 and machine.bfloat16 and {"openvino", "paddle"} <= machine.libraries
 
 
 def _fastest(

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Self
 
-from deepsort_paddle.appearance.backend import choose
+from deepsort_paddle.appearance.backend import choose, gains_from_onnx
 from deepsort_paddle.appearance.default_model import locate
+from deepsort_paddle.appearance.onnx_copy import cached_copy
 from deepsort_paddle.appearance.preprocess import crop_into, network_input, pixel_regions
 from deepsort_paddle.appearance.spec import EncoderSpec, model_checksum, verify_checksums
 from deepsort_paddle.appearance.third_party import describe, fit_to_graph
@@ -74,7 +75,8 @@ class AppearanceEncoder:
             backend: ``paddle``, ``onnxruntime`` or ``openvino``; the latter two run the folder's ONNX copy
                 (``files.onnx``), with the same embeddings up to rounding. ``auto`` is the fastest one
                 installed (table in docs/encoder.md): with an ONNX copy and on a CPU, OpenVINO for bfloat16 or
-                int8, else ONNX Runtime; without a copy, or on a GPU, Paddle.
+                int8, else ONNX Runtime; without a copy, or on a GPU, Paddle. Large exports get a copy in
+                the user's cache where OpenVINO would run it in bfloat16.
             precision: ``float32``, ``bfloat16``, or ``int8``, the folder's int8 form (``files.int8``), whose
                 embeddings differ visibly. ``auto`` is bfloat16 if library and CPU support it and
                 ``bfloat16.allowed`` says that the embeddings are the same up to rounding, else float32.
@@ -91,9 +93,19 @@ class AppearanceEncoder:
         self._location = locate(directory)
         folder, spec = describe(self._location)
         own = (folder / "encoder.json").is_file() and not spec.third_party
-        choice = choose(folder, spec, backend=backend, precision=precision, device=device)
+        copy = None
+        if own and gains_from_onnx(folder, spec, backend=backend, precision=precision, device=device):
+            copy = cached_copy(folder, spec)
+        choice = choose(
+            folder,
+            spec if copy is None else replace(spec, onnx=str(copy)),
+            backend=backend,
+            precision=precision,
+            device=device,
+        )
         onnx = choice.backend != "paddle"
-        files = [choice.file] if onnx or not spec.params else [choice.file, spec.params]
+        made_from = [spec.model] if copy else [choice.file]
+        files = made_from if not spec.params or (onnx and not copy) else [*made_from, spec.params]
         for name in files:
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder / name}: no such file, but encoder.json names it")

@@ -13,8 +13,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
-import os
-import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -23,6 +21,8 @@ from typing import BinaryIO
 
 from filelock import FileLock
 from tqdm import tqdm
+
+from deepsort_paddle.user_cache import cache_folder
 
 __all__ = ["Asset", "DownloadError", "cache_folder", "fetch"]
 
@@ -58,22 +58,6 @@ class Asset:
             return path.stat().st_size == self.size and _sha256(path) == self.sha256
         except (FileNotFoundError, NotADirectoryError):
             return False
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: ``DEEPSORT_PADDLE_CACHE``, else ``deepsort-paddle`` in the user's cache.
-
-    The user's cache is ``XDG_CACHE_HOME``, else ``~/.cache``, ``~/Library/Caches`` on macOS or
-    ``%LOCALAPPDATA%`` on Windows.
-    """
-    if own := os.environ.get("DEEPSORT_PADDLE_CACHE"):
-        return Path(own).expanduser()
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg).expanduser() / "deepsort-paddle"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "deepsort-paddle"
-    caches = Path("Library") / "Caches" if sys.platform == "darwin" else Path(".cache")
-    return Path.home() / caches / "deepsort-paddle"
 
 
 def fetch(asset: Asset, path: Path, *, download: bool = True, stall_seconds: float = STALL_SECONDS) -> Path:
