@@ -184,7 +184,7 @@ def test_bad_input_leaves_the_folder_as_it_was(folder, train_index, dev_index, p
         in capsys.readouterr().err
     )
     assert main(["quantize", str(folder), "--data", str(people)]) == 2
-    assert "train.txt: no such list; name training images with --calibration" in capsys.readouterr().err
+    assert "train.txt: no such list; pass training images with --calibration" in capsys.readouterr().err
 
 
 def test_the_command_tells_each_precision(folder, people, strangers, capsys):
