@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 __all__ = ["needs"]
 
+# Packages whose module has another name.
+_PACKAGES = {"yaml": "pyyaml"}
 _OWN = ("deepsort_paddle", "reid_train")
 _PADDLE = "PaddlePaddle is not installed: pip install paddlepaddle (for NVIDIA GPUs see docs/install.md)"
 
@@ -31,5 +33,8 @@ def needs(extra: str) -> Iterator[None]:
         name = (error.name or "").partition(".")[0]
         if not name or name in _OWN:
             raise
-        lacks = f"{name} is not installed: pip install 'deepsort-paddle[{extra}]'"
+        # The package itself: it can be installed wherever deepsort-paddle came from.
+        lacks = (
+            f"{name} is not installed: pip install {_PACKAGES.get(name, name)} (part of the extra {extra})"
+        )
         raise ImportError(_PADDLE if name == "paddle" else lacks, name=name) from None

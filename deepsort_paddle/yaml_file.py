@@ -25,7 +25,7 @@ def parse_yaml(name: str, content: bytes, expected: str = "fields", *, words: bo
         ImportError: PyYAML is not installed.
         ValueError: the content is not YAML, or not a mapping.
     """
-    with needs("cpu"):
+    with needs("train"):
         import yaml
     try:
         fields = yaml.load(content, Loader=yaml.BaseLoader) if words else yaml.safe_load(content)

@@ -104,7 +104,9 @@ def test_a_report_without_jinja2_is_one_line_before_the_first_frame(
     words = ["a.mp4", "--detections", "a.txt", "--reid", "none", "--report", "page.html", "--quiet"]
     assert track(words) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["deepsort-track: error: jinja2 is not installed: pip install 'deepsort-paddle[report]'"]
+    assert lines == [
+        "deepsort-track: error: jinja2 is not installed: pip install jinja2 (part of the extra report)"
+    ]
     assert not list(scene.glob("page*"))
 
 
@@ -117,11 +119,13 @@ def test_an_evaluation_needs_no_extra_and_trackevals_counts_name_theirs(
     assert "100" in capsys.readouterr().out
     assert evaluate.main(["gt.txt", "out.txt", "--clear", "trackeval"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("trackeval is not installed: pip install 'deepsort-paddle[eval]'")
+    assert line.endswith("trackeval is not installed: pip install trackeval (part of the extra eval)")
 
 
 def test_a_recipe_without_yaml_is_one_line(scene: Path) -> None:
-    with pytest.raises(ImportError, match=r"^yaml is not installed: pip install 'deepsort-paddle\[cpu\]'$"):
+    with pytest.raises(
+        ImportError, match=r"^yaml is not installed: pip install pyyaml \(part of the extra train\)$"
+    ):
         recipe("quick", "elem")
 
 
@@ -131,13 +135,15 @@ from reid_train.command_line import main
 sys.stderr = sys.stdout
 print(main(["elem", "--train", "x", "--recipe", "quick"]))
 """
-    line = "reid-train: error: safetensors is not installed: pip install 'deepsort-paddle[train]'"
+    line = (
+        "reid-train: error: safetensors is not installed: pip install safetensors (part of the extra train)"
+    )
     assert run_without(("safetensors",), code).splitlines() == [line, "2"]
 
 
 @pytest.mark.parametrize("extra", ["eval", "train"])
 def test_a_missing_package_is_named_with_its_extra(extra: str) -> None:
-    lacks = rf"^no_such_package is not installed: pip install 'deepsort-paddle\[{extra}\]'$"
+    lacks = rf"^no_such_package is not installed: pip install no_such_package \(part of the extra {extra}\)$"
     with pytest.raises(ImportError, match=lacks), needs(extra):
         import no_such_package.part  # type: ignore[import-not-found]  # noqa: F401
 

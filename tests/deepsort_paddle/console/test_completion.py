@@ -73,5 +73,5 @@ def test_an_unknown_shell_and_a_missing_library_are_one_line(
     assert capsys.readouterr().err == error
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert track(["--print-completion", "zsh"]) == 2
-    error = "shtab is not installed: pip install 'deepsort-paddle[completion]'"
+    error = "shtab is not installed: pip install shtab (part of the extra completion)"
     assert capsys.readouterr().err == f"deepsort-track: error: {error}\n"

@@ -87,7 +87,7 @@ def test_only_the_plot_needs_matplotlib(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert run(data, str(data / "A"), str(data / "B")) == 0
     assert run(data, str(data / "A"), str(data / "B"), f"--plot={data / 'plot.png'}") == 2
-    assert "pip install 'deepsort-paddle[report]'" in capsys.readouterr().err
+    assert "pip install matplotlib (part of the extra report)" in capsys.readouterr().err
 
 
 def test_a_sequence_without_results_of_every_tracker_is_skipped(

@@ -104,7 +104,10 @@ def test_a_missing_optuna_is_one_line_with_the_pip_command(
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert run(data) == 2
     error = capsys.readouterr().err
-    assert error == "deepsort-tune: error: optuna is not installed: pip install 'deepsort-paddle[tune]'\n"
+    assert (
+        error
+        == "deepsort-tune: error: optuna is not installed: pip install optuna (part of the extra tune)\n"
+    )
 
 
 @pytest.mark.parametrize(
