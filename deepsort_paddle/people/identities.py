@@ -39,6 +39,8 @@ _WITHIN = float(np.log(12.0))
 _ACROSS = float(np.log(3.0))
 # Who is seen for less, in seconds, may be a wrong box, or a piece of somebody else's track.
 _BRIEF_SECONDS, _UNKNOWN_FPS = 2.0, 25.0
+# Pairs of people seen together that are looked at.
+_ENOUGH_PAIRS = 20_000
 # Joins with less log odds are impossible, also for the interval.
 _LEAST = -6.0
 
@@ -190,6 +192,7 @@ def _by_crops(
 
     People who are seen together, ``(S, 2)``, are different, so they say how alike different people look here.
     """
+    together = together[:: max(1, len(together) // _ENOUGH_PAIRS)]
     distance, known = (
         pair_distances(index.embeddings, index.owner, len(index), which) for which in (pairs, together)
     )
