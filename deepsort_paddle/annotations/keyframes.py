@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 __all__ = ["key_frames", "tolerance"]
 
-# Smaller changes of a box are not worth a correction: share of its height (IoU is still about 0.9), and pixels. On
-# vtest.avi every fourth box becomes a key frame, with 0.02 six of ten.
+# Smaller changes of a box are not worth a correction: share of its height (IoU is about 0.9), and pixels.
+# On vtest.avi every fourth box becomes a key frame, with 0.02 six of ten.
 _SHARE, _LEAST = 0.05, 1.0
 
 

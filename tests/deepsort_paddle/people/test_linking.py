@@ -155,5 +155,5 @@ def test_a_calibration_answers_both_ways_and_survives_json() -> None:
 
 
 def test_a_calibration_must_rise() -> None:
-    with pytest.raises(ValueError, match="scores must be rising"):
+    with pytest.raises(ValueError, match="scores must be increasing"):
         LinkCalibration((0.0, -1.0), (1.0, 0.0))
