@@ -63,6 +63,8 @@ def check_plan(plan: RunPlan) -> None:
         raise ValueError(f"--encode needed encodes frame by frame: leave out {batch}")
     if plan.output_ids == "person" and not plan.identities:
         raise ValueError("--output-ids person needs --identities, which finds the persons")
+    if plan.keep_hours and not (plan.identities or plan.index):
+        raise ValueError("--keep-hours is for --index and --identities, which keep tracks")
     if plan.cvat and plan.mirror:
         raise ValueError("--cvat does not go with --mirror: CVAT shows the video as it is")
     if plan.same_camera and not (plan.identities or plan.index):
@@ -133,6 +135,8 @@ def check_source(plan: RunPlan, source: FrameSource, *, motion_known: bool = Fal
                 raise ValueError(f"{plan.source} has no images: leave out {_flag(name)}")
         if plan.camera_motion in ("images", "both") and not motion_known:
             raise ValueError(f"{plan.source} has no images: leave out --camera-motion {plan.camera_motion}")
+    if plan.keep_hours and not source.live:
+        raise ValueError(f"--keep-hours is for cameras and streams, {plan.source} has an end")
     if plan.offline and source.live:
         raise ValueError(f"{plan.source} is live and has no end: leave out --offline")
     if plan.offline and not (Path(plan.source).is_file() or Path(plan.source).is_dir()):

@@ -60,6 +60,7 @@ class IndexOutput:
             width=source.width,
             height=source.height,
             live=source.live,
+            keep_seconds=None if plan.keep_hours is None else 3600 * plan.keep_hours,
             camera_shift=_taught(plan.same_camera, model),
             run={} if source.live else {"plan": remembered(plan, Path(path)), "about": about},
         )

@@ -41,10 +41,6 @@ class Clusters:
             self._apart[first].add(second)
             self._apart[second].add(first)
 
-    def size(self, label: int) -> int:
-        """Number of items in a cluster."""
-        return len(self._members[label])
-
     def may_join(self, first: int, second: int) -> bool:
         """Whether no item of the one must stay apart from an item of the other."""
         return second not in self._apart[first]
@@ -93,37 +89,39 @@ def cluster(
     made: tuple[NDArray[np.int64], NDArray[np.float64]] | None = None
     # Of each cluster, what the given pairs to other clusters bring above the floor, summed up.
     above: list[dict[int, float]] = [{} for _ in range(count)]
-    heap: list[tuple[float, int, int]] = []
-
-    def push(first: int, second: int) -> None:
-        first, second = min(first, second), max(first, second)
-        mean = floor + above[first][second] / (clusters.size(first) * clusters.size(second))
-        if mean >= least:
-            heapq.heappush(heap, (-mean, first, second))
-
-    for (first, second), value in zip(pairs.tolist(), log_odds.tolist(), strict=True):
-        if value > floor and first != second:
-            above[first][second] = above[second][first] = value - floor
-            push(first, second)
+    size = [1] * count
+    usable = (log_odds > floor) & (pairs[:, 0] != pairs[:, 1])
+    first, second = np.sort(pairs[usable], axis=1).T
+    value = log_odds[usable] - floor
+    for one, other, bonus in zip(first.tolist(), second.tolist(), value.tolist(), strict=True):
+        above[one][other] = above[other][one] = bonus
+    mean = floor + value
+    near = mean >= least
+    columns = (-mean[near]).tolist(), first[near].tolist(), second[near].tolist()
+    heap: list[tuple[float, int, int]] = list(zip(*columns, strict=True))
+    heapq.heapify(heap)
     while heap:
         cost, kept, gone = heapq.heappop(heap)
         if gone not in above[kept]:
             continue
-        if -cost != floor + above[kept][gone] / (clusters.size(kept) * clusters.size(gone)):
+        if -cost != floor + above[kept][gone] / (size[kept] * size[gone]):
             continue  # one of the two has grown since
         if not clusters.may_join(kept, gone):
             continue
         if -cost < threshold and made is None:
             made = clusters.labels.copy(), clusters.strength.copy()
         clusters.join(kept, gone, -cost)
-        for other, value in above[gone].items():
+        for other, bonus in above[gone].items():
             del above[other][gone]
             if other != kept:
-                above[kept][other] = above[kept].get(other, 0.0) + value
+                above[kept][other] = above[kept].get(other, 0.0) + bonus
                 above[other][kept] = above[kept][other]
         above[gone] = {}
-        for other in above[kept]:
-            push(kept, other)
+        size[kept] += size[gone]
+        for other, total in above[kept].items():
+            joint = floor + total / (size[kept] * size[other])
+            if joint >= least:
+                heapq.heappush(heap, (-joint, min(kept, other), max(kept, other)))
     if made is not None:
         clusters.labels, clusters.strength = made
     return clusters

@@ -95,6 +95,7 @@ class TrackIndexWriter:
         thumbnail_size: tuple[int, int] = (128, 96),
         tracks_in_memory: int = 512,
         camera_shift: float = 0.0,
+        keep_seconds: float | None = None,
     ) -> None:
         """Start the file.
 
@@ -112,6 +113,7 @@ class TrackIndexWriter:
             moments_per_track: most crops kept of each track.
             thumbnail_size: largest height and width of thumbnails, pixels.
             tracks_in_memory: tracks held at once; those not seen for longest go to the file.
+            keep_seconds: tracks not seen for longer are forgotten; None keeps all.
             camera_shift: what corrections of an earlier video of this camera have taught; see `IndexMeta`.
 
         Raises:
@@ -140,6 +142,7 @@ class TrackIndexWriter:
         )
         self._live, self._size, self._thumbnail_size = live, moments_per_track, thumbnail_size
         self._most = tracks_in_memory
+        self._keep_seconds, self._now = keep_seconds, 0.0
         self._tracks: OrderedDict[int, _Track] = OrderedDict()
         self._stored: set[int] = set()
         part = temporary_path(path)
@@ -169,6 +172,7 @@ class TrackIndexWriter:
         now = frame.timestamp
         if now is None:
             now = (frame.number - 1) / (meta.fps or _UNKNOWN_FPS)
+        self._now = now
         tracks, detections = tracked.tracks, tracked.detections
         detected = tracks.detection_index >= 0
         boxes = tracks.boxes.copy()
@@ -323,10 +327,25 @@ class TrackIndexWriter:
             track.looked = max(track.looked, seconds)
         return track
 
+    def _forget(self, before: float) -> None:
+        """Delete the tracks that were last seen before a time, in seconds; the file reuses their space."""
+        database = self._open()
+        try:
+            gone = database.execute("SELECT id FROM tracks WHERE last_seconds < ?", (before,)).fetchall()
+            for table, column in (("moments", "track"), ("thumbnails", "track"), ("tracks", "id")):
+                database.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
+        except sqlite3.Error as error:
+            raise OSError(f"cannot write {self.path}: {error}") from None
+        for (track_id,) in gone:
+            self._tracks.pop(track_id, None)
+            self._stored.discard(track_id)
+
     def _commit(self, *, finished: bool = False) -> None:
         """Bring the file up to date: after ``kill -9`` ``NAME.part`` holds everything until here."""
         for track_id, track in self._tracks.items():
             self._store(track_id, track)
+        if self._keep_seconds is not None:
+            self._forget(self._now - self._keep_seconds)
         database = self._open()
         try:
             rows = replace(self._meta, finished=finished).rows()

@@ -40,8 +40,8 @@ _EXPECTATIONS = 15
 # Most tracks that statistics come from, rows compared at a time, pairs kept of a track, cameras apart,
 # and pairs or crops looked at at a time.
 _COHORT, _BLOCK, _MOST_PAIRS, _MOST_CAMERAS, _PAIRS = 1024, 512, 64, 64, 1 << 16
-# Distances held at once.
-_CELLS = 1 << 23
+# Distances held at once, and pairs kept in all: 100,000 tracks keep their ten likeliest ones.
+_CELLS, _ALL_PAIRS = 1 << 23, 1_000_000
 _LEAST, _ROUNDING = 1e-3, 1e-5
 
 
@@ -118,14 +118,22 @@ class TrackLinks:
                 ratio = self._calibration.log_ratio(self._normalised(distances, block, self._cohort))
                 self._learn(distances, ratio, block)
 
-    def scores(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Normalised distances of pairs, ``(P,)``; about 0 for different people, lower for one person."""
+    def scores(
+        self, pairs: NDArray[np.int64], distance: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Normalised distances of pairs, ``(P,)``; about 0 for different people, lower for one person.
+
+        Args:
+            pairs: ``(P, 2)`` tracks.
+            distance: ``(P,)`` cosine distances, where they are known.
+        """
         first, second = pairs.T
-        distance = np.empty(len(pairs))
-        for start in range(0, len(pairs), _PAIRS):  # two rows of embeddings a pair would not fit
-            block = slice(start, start + _PAIRS)
-            product = np.einsum("pd,pd->p", self._means[first[block]], self._means[second[block]])
-            distance[block] = 1.0 - product
+        if distance is None:
+            distance = np.empty(len(pairs))
+            for start in range(0, len(pairs), _PAIRS):  # two rows of embeddings a pair would not fit
+                block = slice(start, start + _PAIRS)
+                product = np.einsum("pd,pd->p", self._means[first[block]], self._means[second[block]])
+                distance[block] = 1.0 - product
         sides = []
         for track, other in ((first, second), (second, first)):
             place = track, self._camera[other]
@@ -133,13 +141,23 @@ class TrackLinks:
         scores: NDArray[np.float64] = 0.5 * (sides[0] + sides[1])
         return scores
 
-    def log_odds(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Log odds that pairs are one person, ``(P,)``; minus infinity where a track has no embedding."""
-        odds = self._calibration.log_ratio(self.scores(pairs)) + self._log_prior[self._is_within(*pairs.T)]
+    def log_odds(
+        self, pairs: NDArray[np.int64], distance: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Log odds that pairs are one person, ``(P,)``; minus infinity where a track has no embedding.
+
+        Args:
+            pairs: ``(P, 2)`` tracks.
+            distance: ``(P,)`` cosine distances, where they are known.
+        """
+        odds = (
+            self._calibration.log_ratio(self.scores(pairs, distance))
+            + self._log_prior[self._is_within(*pairs.T)]
+        )
         return np.where(self._known[pairs].all(axis=1), odds, -np.inf)
 
     def likely(self, least: float) -> Links:
-        """All pairs with log odds of at least ``least``; of a track with very many, the likeliest ones."""
+        """All pairs with log odds of at least ``least``; where there are very many, the likeliest ones."""
         found: list[NDArray[np.int64]] = []
         odds: list[NDArray[np.float64]] = []
         rows = np.flatnonzero(self._known)
@@ -153,7 +171,7 @@ class TrackLinks:
             near = distance <= np.maximum(most[start : start + size, None], most[start:]) + _ROUNDING
             first, second = np.nonzero(np.triu(near, 1))
             pairs = np.column_stack([block[first], later[second]])
-            values = self.log_odds(pairs)
+            values = self.log_odds(pairs, distance[first, second].astype(np.float64))
             kept = np.flatnonzero(values >= least)
             kept = kept[np.lexsort((-values[kept], first[kept]))]
             place = np.arange(len(kept)) - np.searchsorted(first[kept], first[kept])
@@ -162,7 +180,11 @@ class TrackLinks:
             odds.append(values[kept])
         if not found:
             return Links(np.zeros((0, 2), np.int64), np.zeros(0))
-        return Links(np.concatenate(found), np.concatenate(odds))
+        pairs, values = np.concatenate(found), np.concatenate(odds)
+        if len(values) > _ALL_PAIRS:
+            best = np.sort(np.argpartition(-values, _ALL_PAIRS)[:_ALL_PAIRS])
+            pairs, values = pairs[best], values[best]
+        return Links(pairs, values)
 
     def _is_within(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
         """1 where both tracks are of one camera, else 0."""

@@ -83,6 +83,14 @@ class OutputOptions:
         metavar="FILE.sqlite",
         role="file",
     )
+    keep_hours: float | None = option(
+        None,
+        "cameras and streams: forget tracks not seen for N hours, so that --index and --identities need no "
+        "more memory and disk however long the run is",
+        group=_GROUP,
+        metavar="N",
+        kind=number(0, open_low=True),
+    )
     apply: str | None = option(
         None,
         "correct the index of an earlier run and write its outputs again: the file that the report page "

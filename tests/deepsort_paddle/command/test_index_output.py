@@ -235,3 +235,11 @@ def test_the_index_of_the_camera_must_be_of_the_same_model(clip: Path, tmp_path:
         )
     with pytest.raises(ValueError, match="--same-camera needs --identities"):
         track_video(clip, **common, same_camera=str(tmp_path / "monday.sqlite"))
+
+
+def test_hours_to_keep_are_for_cameras(clip: Path, tmp_path: Path) -> None:
+    common: dict[str, Any] = {"detector": detect, "reid": MeanColor(), "keep_hours": 2}
+    with pytest.raises(ValueError, match="--keep-hours is for cameras and streams, .* has an end"):
+        track_video(clip, **common, identities=True)
+    with pytest.raises(ValueError, match="--keep-hours is for --index and --identities"):
+        track_video(clip, **common)

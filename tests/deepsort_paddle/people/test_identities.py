@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepsort_paddle.people.identities import find_identities, seen_together
+from deepsort_paddle.people.identities import _most_at_once, find_identities, seen_together
 from deepsort_paddle.people.index_file import TrackIndex
 from deepsort_paddle.people.index_writer import TrackIndexWriter
 from deepsort_paddle.people.model import ReidModel
@@ -98,3 +98,18 @@ def test_a_probability_outside_0_and_1_is_refused(tmp_path: Path, write_run: Wri
     index = write_run(tmp_path / "a.sqlite", {5: stay(1, 5, 20, 0)})
     with pytest.raises(ValueError, match="min_probability must be between 0 and 1, got 1"):
         find_identities(index, min_probability=1)
+
+
+def test_the_interval_of_a_video_begins_at_those_seen_at_once(tmp_path: Path, write_run: Write) -> None:
+    """Without any likely join the lower end is three quarters of the people, but not less than are there."""
+    one_by_one = {track: stay(20 * track - 19, 20 * track, 20, track % 12) for track in range(1, 9)}
+    found = find_identities(write_run(tmp_path / "a.sqlite", one_by_one))
+    assert len(found) == 8
+    assert found.interval == (6, 8)
+    together = {track: stay(1, 60, 20 * track, track) for track in range(1, 9)}
+    assert find_identities(write_run(tmp_path / "b.sqlite", together)).interval == (8, 8)
+
+
+def test_a_frame_holds_the_tracks_whose_runs_it_lies_in(tmp_path: Path, write_run: Write) -> None:
+    run = {1: {**stay(1, 5, 0, 0), **stay(9, 12, 0, 0)}, 2: stay(6, 8, 60, 1), 3: stay(5, 6, 120, 2)}
+    assert _most_at_once(write_run(tmp_path / "a.sqlite", run)) == 2

@@ -209,3 +209,26 @@ def test_a_pipe_or_a_wrong_number_is_refused(tmp_path: Path, model: ReidModel) -
         TrackIndexWriter(tmp_path, model=model, name="a")
     with pytest.raises(ValueError, match="moments_per_track must be 1 or more, got 0"):
         TrackIndexWriter(tmp_path / "a.sqlite", model=model, name="a", moments_per_track=0)
+
+
+def test_a_camera_forgets_who_was_not_seen_for_long(
+    tmp_path: Path, tracked_frame: Frames, model: ReidModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepsort_paddle.people.index_writer._COMMIT_FRAMES", 5)
+    sizes = []
+    rows = embeddings(np.random.default_rng(0), 2)
+    path = tmp_path / "a.sqlite"
+    with TrackIndexWriter(
+        path, model=model, name="a", fps=10.0, live=True, keep_seconds=20, tracks_in_memory=2
+    ) as writer:
+        for number in range(1, 2001):  # somebody new each second, beside one who stays
+            ids = [1, 2 + number // 10]
+            writer.write(tracked_frame(number, ids, [0, 60], rows))
+            sizes.append((tmp_path / "a.sqlite.part").stat().st_size)
+    index = TrackIndex.read(path)
+    assert index.ids.tolist() == [1, *range(182, 203)]
+    assert index.frames[0].tolist() == [1, 2000]
+    assert set(index.owner.tolist()) == set(range(len(index)))
+    assert sizes[-1] < 1.3 * sizes[500]
+    with pytest.raises(ValueError, match="no track 100"):
+        index.row(100)

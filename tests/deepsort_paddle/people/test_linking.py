@@ -72,7 +72,19 @@ def test_likely_pairs_are_all_pairs_above_the_threshold(
     odds = links.log_odds(pairs)
     found = links.likely(-3.0)
     assert sorted(found.pairs.tolist()) == sorted(pairs[odds >= -3.0].tolist())
-    np.testing.assert_allclose(found.log_odds, links.log_odds(found.pairs))
+    np.testing.assert_allclose(found.log_odds, links.log_odds(found.pairs), atol=1e-4)
+
+
+def test_of_very_many_pairs_the_likeliest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, owner, camera, _ = scene(20, 3, noise=0.3)
+    links = TrackLinks(rows, owner, camera)
+    every = links.likely(-20.0)
+    monkeypatch.setattr("deepsort_paddle.people.linking._ALL_PAIRS", len(every.pairs) - 7)
+    some = links.likely(-20.0)
+    assert sorted(some.log_odds) == sorted(every.log_odds)[7:]
+    known = [tuple(pair) for pair in every.pairs.tolist()]
+    rows_of = [known.index(tuple(pair)) for pair in some.pairs.tolist()]
+    assert rows_of == sorted(rows_of)
 
 
 @pytest.mark.parametrize("chunk", [1, 149, 150, 151, 179, 180, 181])  # 150 pairs, 180 crops
@@ -143,5 +155,5 @@ def test_a_calibration_answers_both_ways_and_survives_json() -> None:
 
 
 def test_a_calibration_must_rise() -> None:
-    with pytest.raises(ValueError, match="scores must be rising"):
+    with pytest.raises(ValueError, match="scores must be increasing"):
         LinkCalibration((0.0, -1.0), (1.0, 0.0))
