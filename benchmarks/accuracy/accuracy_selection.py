@@ -36,13 +36,11 @@ from deepsort_paddle.motchallenge.frame_sums import FIGURES, FrameSums, count_fr
 GRIDS: Mapping[str, Mapping[tuple[str, ...], Sequence[tuple[Any, ...]]]] = {
     "strong": {
         ("appearance_weight", "max_iou_distance"): [(0.5, 0.7), (0.6, 0.8)],
-        ("coast", "hidden_coast"): [(2, 0), (1, 10)],
-        ("size_momentum",): [(0.0,), (0.7,)],
+        ("coast_after", "coast_inside"): [(1, False), (4, False), (4, True)],
     },
     "motion": {
         ("uncertainty_weight",): [(0.8,), (1.0,)],
-        ("coast", "hidden_coast"): [(2, 0), (1, 10)],
-        ("size_momentum",): [(0.0,), (0.7,)],
+        ("coast_after", "coast_inside"): [(1, False), (4, False), (4, True)],
     },
 }
 SETS = {
