@@ -291,6 +291,9 @@ class SoundOnly:
             is_corrupt=False,
             time=None,
             side_data={},
+            rotation=0,
+            width=4,
+            height=4,
             colorspace=1,  # BT.709
             to_ndarray=lambda **how: np.zeros((4, 4, 3), np.uint8),
         )

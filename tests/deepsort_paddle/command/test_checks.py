@@ -71,7 +71,7 @@ def test_a_run_says_what_looks_wrong(
     assert "note: --fps applies only to image folders: clip keeps its own rate 10\n" in told
     assert "note: line 'door' lies outside the frame of 96 x 48 pixels\n" in told
     assert "note: zone 'yard' lies outside" in told
-    assert "note: zone '大门' shows as #2 on the video: no font here has all its characters" in told
+    assert "note: zone '大门' shows as zone 2 on the video: no font here has all its characters" in told
     assert "gate" not in told
     assert f"note: {scene.det}: no detection reaches the threshold of 0.1 (--min-confidence)\n" in told
     told = notes_of(capsys, str(scene.folder / "images"), *arguments, "--min-confidence", "0.01")
