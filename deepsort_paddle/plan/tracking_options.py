@@ -95,7 +95,7 @@ class TrackingOptions:
     )
     camera_motion: str | None = option(
         None,
-        "compensate camera motion, estimated from the boxes, from the images (about 1 ms per frame) or from both "
+        "compensate camera motion, estimated from the boxes, from the images (about 1 ms per frame) or both "
         "[both; with --preset deepsort none]",
         group=_TRACKER,
         choices=_CAMERA,

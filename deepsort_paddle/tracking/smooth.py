@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 from deepsort_paddle.motchallenge.text import TrackRecords
 from deepsort_paddle.tracking.camera.box_motion import common_shift, shrinkage
-from deepsort_paddle.tracking.camera.camera_path import CameraPath
+from deepsort_paddle.tracking.camera.camera_path import MAX_MAGNIFICATION, CameraPath, magnification
 
 __all__ = ["LEAST_RUN", "Refined", "link", "refine", "smooth"]
 
@@ -100,7 +100,7 @@ def refine(
         The refined tracks.
     """
     path = None
-    if camera_motion is not None:
+    if camera_motion is not None and magnification(camera_motion) <= MAX_MAGNIFICATION:
         path = CameraPath(camera_motion)
         table = replace(table, boxes=path.stabilized(table.boxes, table.frame))
     if embeddings:

@@ -39,7 +39,8 @@ class BestCrops:
         confidence = detections.confidence[matched.detection_index]
         scores = measure_boxes(boxes, confidence, *image.shape[:2]).score()
         for track_id, score, box in zip(matched.ids.tolist(), scores.tolist(), boxes, strict=True):
-            least = _CLEARLY * self._best.get(track_id, (0.0, b""))[0]
+            known = self._best.get(track_id)
+            least = -1.0 if known is None else _CLEARLY * known[0]  # any image is better than none
             if score <= least:  # sharpness can only lower it
                 continue
             score *= sharp_factor(sharpness(image, box))

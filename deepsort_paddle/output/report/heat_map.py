@@ -89,6 +89,7 @@ def heat_maps(
                 stays = np.diff(samples[:, 0], append=max(end, samples[-1, 0]))
                 np.add.at(seconds, (cells[:, 1], cells[:, 0]), stays)
                 cv2.polylines(mask, [cells[:, None].astype(np.int32)], False, 1)
+                mask[cells[:, 1], cells[:, 0]] = 1  # a line of one point draws nothing
         left, top, wide, high = cv2.boundingRect(mask)
         around = int(np.ceil(_REACH))
         part = np.s_[max(top - around, 0) : top + high + around, max(left - around, 0) : left + wide + around]

@@ -174,7 +174,8 @@ def _in_view(
             first, last = np.searchsorted(starts, [run[0], end], side="right").tolist()
             for row in range(max(first - 1, 0), last):
                 who[row].add(person)
-            changes += [(run[0], -1), (end, 1)]  # an end comes after a begin at the same time
+            # An end comes after a begin at the same time; begins are rounded to milliseconds.
+            changes += [(run[0], -1), (max(run[0], round(end, 3)), 1)]
     peaks = [0] * len(intervals)
     inside = row = 0
     for seconds, change in sorted(changes):

@@ -77,5 +77,5 @@ class PageClock:
         return {"epoch": epoch, "dated": self.dated, "tenths": self.duration < _TENTHS}
 
     def day_seconds(self) -> float:
-        """Seconds from midnight to the begin of the video; 0 when unknown."""
-        return 0.0 if self.wall is None else self.wall.seconds_of_day() + self.start
+        """Seconds from midnight to the first frame, or from the begin of the file where that is unknown."""
+        return self.start + (0.0 if self.wall is None else self.wall.seconds_of_day())

@@ -121,3 +121,20 @@ def test_without_openvino_or_bfloat16_nothing_changes(cache: Path, monkeypatch: 
 
     monkeypatch.setattr(agreement, "computes_bfloat16", missing)
     assert fastest(detector, lambda: images(5)) is detector
+
+
+class NotCompiled(TwoPrecisions):
+    """Stands for a detector with an operator that OpenVINO lacks."""
+
+    def __call__(self, number: int, image: Any) -> Detections:
+        if "bfloat16" in self.computed_by:
+            raise OSError("net.onnx: OpenVINO cannot open it")
+        return super().__call__(number, image)
+
+
+def test_a_detector_that_openvino_cannot_compile_runs_in_float32(cache: Path) -> None:
+    detector: Any = NotCompiled(cache / "net.onnx", 0.0)
+    notes: list[str] = []
+    assert fastest(detector, lambda: images(8), notes.append) is detector
+    assert notes == ["net.onnx runs by onnxruntime in float32: net.onnx: OpenVINO cannot open it"]
+    assert not (cache / "cache").exists()

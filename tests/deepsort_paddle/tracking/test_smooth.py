@@ -99,6 +99,13 @@ def test_a_known_camera_motion_keeps_a_lone_person_on_the_shaken_way() -> None:
     assert np.abs(refine(table).table.boxes - whole).max() > 5  # one person shows no camera motion
 
 
+def test_a_camera_that_keeps_moving_forward_does_not_ruin_boxes() -> None:
+    table = rows(1, list(range(19_951, 20_001)), 100.0 + np.arange(50))
+    forward = np.array([1.002 * np.eye(2, 3)] * 20_000)  # magnifies 2e17 times in all
+    boxes = refine(table, camera_motion=forward).table.boxes
+    assert boxes == pytest.approx(refine(table).table.boxes, abs=0.01)
+
+
 def test_the_smoother_is_the_least_squares_solution() -> None:
     # The same model solved as one linear system: measurements, and the change of velocity between frames.
     x = np.array([0.0, 4.0, 5.0, 9.0, 20.0])

@@ -36,6 +36,11 @@ def test_a_person_who_walks_to_and_fro_passes_once() -> None:
     assert passed.values[20, 20] == 0
 
 
+def test_a_track_of_one_frame_passes() -> None:
+    _, passed = heat_maps({1: path_of([(40, 90)])}, 160, 120)
+    assert passed.values[90, 40] == 1
+
+
 def test_tracks_of_one_person_pass_once() -> None:
     paths = {1: path_of([(20, 60), (100, 60)]), 5: path_of([(20, 60), (100, 60)])}
     assert heat_maps(paths, 160, 120)[1].most == 2

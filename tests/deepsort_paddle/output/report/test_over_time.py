@@ -53,6 +53,12 @@ def section(paths: dict[int, TrackPath], persons: Persons | None, events: list[P
     return count_section(paths, persons, CountHistory(places).counts(of_track), events, intervals, clock)
 
 
+def test_a_track_of_one_frame_is_in_view_whatever_its_time_rounds_to() -> None:
+    path = TrackPath(1, 0)
+    path.add(2, 3, 2 / 30, np.array([0.0, 0.0, 20.0, 60.0]))
+    assert section({1: path}, None, [])["rows"][0]["values"][:2] == [1, 1]
+
+
 def test_people_in_view_count_once_in_an_interval() -> None:
     paths = {1: present(1, (0, 2), (5, 12)), 2: present(2, (1, 3)), 3: present(3, (4, 6))}
     whole = section(paths, None, [])

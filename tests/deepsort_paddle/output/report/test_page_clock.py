@@ -25,3 +25,8 @@ def test_without_a_clock_times_are_of_the_video() -> None:
     assert PageClock(8.0).axis() == ["0.0 s", "2.0 s", "4.0 s", "6.0 s", "8.0 s"]
     assert PageClock(8.0).whole() == ""
     assert PageClock(8.0).for_script()["epoch"] is None
+
+
+def test_intervals_are_those_of_the_file_or_of_the_day() -> None:
+    assert PageClock(100.0, 10.0).day_seconds() == 10
+    assert PageClock(100.0, 10.0, WallClock.parse("2026-05-01T00:01:00")).day_seconds() == 70

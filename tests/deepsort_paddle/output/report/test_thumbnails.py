@@ -40,6 +40,11 @@ def test_a_clear_crop_replaces_a_hidden_one() -> None:
     assert offer(crops, SHARP, [0, 0, 60, 140]) != hidden
 
 
+def test_a_bad_crop_is_better_than_none() -> None:
+    assert offer(BestCrops(), SHARP, [0, 0, 60, 140], confidence=0.0)
+    assert offer(BestCrops(), SHARP, [0, 0, 60, 140], [0, 0, 60, 140])
+
+
 def test_a_box_outside_the_frame_gives_no_thumbnail() -> None:
     assert offer(BestCrops(), SHARP, [500, 500, 560, 640]) == b""
 

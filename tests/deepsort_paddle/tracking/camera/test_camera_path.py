@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepsort_paddle.tracking.camera.camera_path import CameraPath
+from deepsort_paddle.tracking.camera.camera_path import CameraPath, magnification
 
 
 @pytest.fixture
@@ -37,3 +37,12 @@ def test_stabilized_boxes_are_seen_again_as_they_were(motions: NDArray[np.float6
 def test_no_boxes_pass_through(motions: NDArray[np.float64]) -> None:
     none = CameraPath(motions).stabilized(np.zeros((0, 4)), np.zeros(0, np.int64))
     assert none.shape == (0, 4)
+
+
+def test_the_magnification_is_that_of_the_whole_path() -> None:
+    forward = np.array([1.002 * np.eye(2, 3)] * 1001)
+    assert magnification(forward) == pytest.approx(1.002**1000)
+    there_and_back = np.concatenate([forward, np.array([np.eye(2, 3) / 1.002] * 1000)])
+    assert magnification(there_and_back) == pytest.approx(1.002**1000)
+    assert magnification(np.eye(2, 3)[None]) == 1
+    assert magnification(np.array([2.0 * np.eye(2, 3)] * 5000)) > 1e300
