@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ __all__ = ["SUFFIXES", "Annotation", "read_annotation"]
 SUFFIXES = (".xml", ".zip", ".txt")
 # Names of the file in an archive of CVAT or MOTChallenge.
 _IN_ARCHIVES = ("annotations.xml", "gt/gt.txt")
-_LARGEST = 1 << 30  # bytes of a file in an archive
+_LARGEST = 1 << 28  # bytes of a file in an archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,14 @@ def _from_archive(path: Path, numbers: NDArray[np.int64], *, by_place: bool, who
                 if found[0].endswith(".xml"):
                     return _from_cvat(shown, file, numbers, by_place=by_place, whole=whole)
                 return _from_text(shown, file, numbers, whole=whole)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+    ) as error:
         raise ValueError(f"{path}: damaged archive ({' '.join(str(error).split())})") from None
 
 

@@ -29,6 +29,7 @@ _COORDINATES = ("xtl", "ytl", "xbr", "ybr")
 _OTHER_SHAPES = ("polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton")
 _LAST_FRAME = 10_000_000
 _LARGEST = 1e6  # a coordinate in pixels
+_MOST_TRACKS = 100_000  # a small archive can hold millions of empty ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ def read_cvat(file: IO[bytes], shown: str) -> CvatFile:
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise ValueError(f"{shown}, line {error.lineno}: broken XML ({reason})") from None
+    except LookupError as error:
+        raise ValueError(f"{shown}: broken XML ({error})") from None
     return reader.result()
 
 
@@ -210,6 +213,8 @@ class _Reader:
         return (frame, *corners, outside, attributes.get("occluded", "0") == "1")
 
     def _end_track(self) -> None:
+        if len(self._tracks) == _MOST_TRACKS:
+            raise ValueError(f"{self._shown}: more than {_MOST_TRACKS:,} tracks")
         rows = sorted(self._rows)
         frames = np.array([row[0] for row in rows], np.int64)
         twice = np.flatnonzero(np.diff(frames) == 0)

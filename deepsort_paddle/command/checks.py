@@ -67,6 +67,10 @@ def check_plan(plan: RunPlan) -> None:
         raise ValueError("--keep-hours is for --index and --identities, which keep tracks")
     if plan.cvat and plan.mirror:
         raise ValueError("--cvat does not go with --mirror: CVAT shows the video as it is")
+    if plan.cvat and plan.stride is not None:
+        raise ValueError("--cvat does not go with --stride: CVAT shows every frame")
+    if plan.cvat and Path(plan.source).is_dir() and not (plan.start is None and plan.end is None):
+        raise ValueError("--cvat of images does not go with --start and --end: CVAT counts all images")
     if plan.same_camera and not (plan.identities or plan.index):
         raise ValueError("--same-camera needs --identities, which joins the tracks of one person")
     if plan.pick:

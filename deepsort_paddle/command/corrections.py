@@ -61,6 +61,8 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
     if own or plan.save_dir:
         changes |= {**dict.fromkeys(OUTPUTS), **own, "save_dir": plan.save_dir}
     again = replace(recalled(meta.run["plan"], path), source=plan.source, apply=plan.apply, **changes)
+    if own or plan.save_dir:
+        again = replace(again, overwrite=plan.overwrite)
     if is_annotation and not own:  # it may have been corrected in place
         same = {
             path for path in (again.cvat, again.ground_truth) if path and real_path(path) == real_path(said)
@@ -83,7 +85,7 @@ def correct_run(plan: RunPlan, note: Callable[[str], None], *, signals: Sequence
             if real_path(output) == real_path(path):
                 raise ValueError(f"{output} is the index of the run: choose another name for the output")
             Path(output).parent.mkdir(parents=True, exist_ok=True)
-        check_outputs(replace(again, overwrite=plan.overwrite or not own))
+        check_outputs(replace(again, overwrite=plan.overwrite or not (own or plan.save_dir)))
         people_file, indexes = _tracked_together(path, meta, note)
         for index in {real_path(one): one for one in (path, *indexes.values())}.values():
             locks.enter_context(lock_output(index))
@@ -120,6 +122,10 @@ def _annotation(plan: RunPlan, path: Path) -> Annotation:
     """
     if plan.mirror:
         raise ValueError(f"{path}: of a run with --mirror, whose frames annotations do not fit")
+    if plan.stride is not None:
+        raise ValueError(f"{path}: of a run with --stride, whose frames annotations do not fit")
+    if counts_images(plan) and not (plan.start is None and plan.end is None):
+        raise ValueError(f"{path}: of a run with --start or --end, whose images annotations do not fit")
     return read_annotation(
         str(plan.apply),
         frame_numbers(path),

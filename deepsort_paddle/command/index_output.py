@@ -21,7 +21,7 @@ from deepsort_paddle.plan.remembered_plan import remembered
 from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 
-__all__ = ["IndexOutput"]
+__all__ = ["IndexOutput", "check_same_camera"]
 
 
 class IndexOutput:
@@ -97,6 +97,12 @@ class IndexOutput:
             self._finish(complete=self._complete and kind is None)
         else:
             self._writer.__exit__(kind, error, trace)
+
+
+def check_same_camera(plan: RunPlan, components: Components) -> None:
+    """Raise ``OSError`` or ``ValueError`` before anything is tracked if ``--same-camera`` is of no use."""
+    if plan.same_camera:
+        _taught(plan.same_camera, _model(components))
 
 
 def _taught(path: str | None, model: ReidModel) -> float:

@@ -26,7 +26,7 @@ from deepsort_paddle.command.checks import (
 )
 from deepsort_paddle.command.components import Components, about_run, open_components, open_counter
 from deepsort_paddle.command.corrections import correct_run
-from deepsort_paddle.command.index_output import IndexOutput
+from deepsort_paddle.command.index_output import IndexOutput, check_same_camera
 from deepsort_paddle.command.notes import Notes
 from deepsort_paddle.command.outputs import about_outputs, entered, open_outputs
 from deepsort_paddle.command.result import Progress, RunResult
@@ -111,6 +111,7 @@ def run_plan(
         for warning in option_warnings(plan, source):
             notes(warning)
         components = open_components(plan, source, notes, detector=detector, encoder=encoder, saved=saved)
+        check_same_camera(plan, components)
         notes.release()
 
         for path in (path for name in FILES if (path := getattr(plan, name))):

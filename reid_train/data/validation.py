@@ -229,7 +229,9 @@ def _persons(index: ImageIndex) -> set[tuple[str, int]]:
     """Data set and number of each person: splits merged from several data sets label them differently."""
     index = persons_only(index)
     names = [index.domain_names[domain] for domain in index.domains.tolist()]
-    return set(zip(names, index.source_pids.tolist(), strict=True))
+    sources, pids = index.source_pids.tolist(), index.pids.tolist()
+    # Data without a name cannot be told apart by it.
+    return {(name, own if name else pid) for name, own, pid in zip(names, sources, pids, strict=True)}
 
 
 def index_statistics(index: ImageIndex) -> IndexStatistics:

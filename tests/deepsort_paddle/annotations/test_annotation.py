@@ -77,3 +77,16 @@ def test_damaged_archives_are_refused_in_one_line(files: Path) -> None:
 def test_no_person_is_an_annotation_too(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<annotations></annotations>")
     assert read_annotation(tmp_path / "a.xml", NUMBERS).boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_one_line(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("annotations.xml", XML)
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"annotations.xml") + len("annotations.xml")
+    data[begin : begin + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.zip"):
+        read_annotation(path, NUMBERS)

@@ -113,3 +113,11 @@ def test_a_large_file_is_read_in_parts(tmp_path: Path) -> None:
     with path.open("rb") as file:
         (track,) = read_cvat(file, "a.xml").tracks
     assert len(track.frames) == 3000
+
+
+def test_an_unknown_encoding_and_too_many_tracks_are_refused() -> None:
+    with pytest.raises(ValueError, match="broken XML .*foo"):
+        read('<?xml version="1.0" encoding="foo"?><annotations></annotations>')
+    tracks = '<track label="person"></track>' * 100_001
+    with pytest.raises(ValueError, match="more than 100,000 tracks"):
+        read(f"<annotations>{tracks}</annotations>")

@@ -156,6 +156,10 @@ def test_a_run_writes_annotations_of_persons(run: Path) -> None:
     assert np.allclose(truth.boxes, annotation.boxes, atol=0.01)
     with pytest.raises(ValueError, match="--cvat does not go with --mirror"):
         track_video("clip.mp4", **detect, **common, cvat="q.xml", mirror=True)
+    with pytest.raises(ValueError, match="--cvat does not go with --stride"):
+        track_video("clip.mp4", **detect, **common, cvat="q.xml", stride=2)
+    with pytest.raises(ValueError, match="--cvat of images does not go with --start and --end"):
+        track_video(".", **detect, **common, cvat="q.xml", start=0.2)
 
 
 def test_images_of_a_folder_count_by_their_order(run: Path) -> None:

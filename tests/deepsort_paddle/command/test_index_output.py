@@ -233,6 +233,17 @@ def test_the_index_of_the_camera_must_be_of_the_same_model(clip: Path, tmp_path:
         track_video(
             clip, **common, reid=Other(), identities=True, same_camera=str(tmp_path / "monday.sqlite")
         )
+    seen: list[int] = []
+    with pytest.raises(FileNotFoundError, match=r"missing\.sqlite"):
+        track_video(
+            clip,
+            detector=lambda number, _: (seen.append(number), Detections.empty())[1],
+            reid=MeanColor(),
+            identities=True,
+            offline=True,
+            same_camera=str(tmp_path / "missing.sqlite"),
+        )
+    assert seen == []
     with pytest.raises(ValueError, match="--same-camera needs --identities"):
         track_video(clip, **common, same_camera=str(tmp_path / "monday.sqlite"))
 
