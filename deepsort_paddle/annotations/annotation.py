@@ -98,8 +98,7 @@ def _from_archive(path: Path, numbers: NDArray[np.int64], *, by_place: bool, who
         zipfile.BadZipFile,
         zlib.error,
         lzma.LZMAError,
-        NotImplementedError,
-        RuntimeError,
+        RuntimeError,  # encrypted, or packed by a method that is not supported
         EOFError,
     ) as error:
         raise ValueError(f"{path}: damaged archive ({' '.join(str(error).split())})") from None

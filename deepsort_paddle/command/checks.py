@@ -29,8 +29,10 @@ __all__ = [
     "check_outputs",
     "check_plan",
     "check_source",
+    "counts_images",
     "expect_video",
     "option_warnings",
+    "unknown_to_cvat",
 ]
 
 # People at the edge have boxes that reach beyond the frame, but by less, or fewer of them.
@@ -65,12 +67,8 @@ def check_plan(plan: RunPlan) -> None:
         raise ValueError("--output-ids person needs --identities, which finds the persons")
     if plan.keep_hours and not (plan.identities or plan.index):
         raise ValueError("--keep-hours is for --index and --identities, which keep tracks")
-    if plan.cvat and plan.mirror:
-        raise ValueError("--cvat does not go with --mirror: CVAT shows the video as it is")
-    if plan.cvat and plan.stride is not None:
-        raise ValueError("--cvat does not go with --stride: CVAT shows every frame")
-    if plan.cvat and Path(plan.source).is_dir() and not (plan.start is None and plan.end is None):
-        raise ValueError("--cvat of images does not go with --start and --end: CVAT counts all images")
+    if plan.cvat and (option := unknown_to_cvat(plan)):
+        raise ValueError(f"--cvat does not go with {option}: CVAT shows all frames, as they are")
     if plan.same_camera and not (plan.identities or plan.index):
         raise ValueError("--same-camera needs --identities, which joins the tracks of one person")
     if plan.pick:
@@ -284,3 +282,19 @@ def _check_display() -> None:
         raise ValueError(
             "--show needs an OpenCV with windows; install opencv-python, not opencv-python-headless"
         )
+
+
+def counts_images(plan: RunPlan) -> bool:
+    """Whether frames are images of a folder, which annotation tools count by their order."""
+    return Path(plan.source).is_dir()
+
+
+def unknown_to_cvat(plan: RunPlan) -> str | None:
+    """Return the option by which the frames of a run differ from those that CVAT shows; None without one."""
+    if plan.mirror:
+        return "--mirror"
+    if plan.stride is not None:
+        return "--stride"
+    if counts_images(plan) and not (plan.start is None and plan.end is None):
+        return "--start and --end of images"
+    return None

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deepsort_paddle.annotations.annotation import SUFFIXES, Annotation, read_annotation
-from deepsort_paddle.command.checks import check_outputs
-from deepsort_paddle.command.outputs import counts_images
+from deepsort_paddle.command.checks import check_outputs, counts_images, unknown_to_cvat
 from deepsort_paddle.command.result import RunResult
 from deepsort_paddle.command.saved_run import open_again
 from deepsort_paddle.command.write_frames import rewrite_outputs
@@ -120,12 +119,10 @@ def _annotation(plan: RunPlan, path: Path) -> Annotation:
         plan: plan of the run, with ``apply``.
         path: the index.
     """
-    if plan.mirror:
-        raise ValueError(f"{path}: of a run with --mirror, whose frames annotations do not fit")
-    if plan.stride is not None:
-        raise ValueError(f"{path}: of a run with --stride, whose frames annotations do not fit")
-    if counts_images(plan) and not (plan.start is None and plan.end is None):
-        raise ValueError(f"{path}: of a run with --start or --end, whose images annotations do not fit")
+    option = unknown_to_cvat(plan)
+    # Ground truth has the run's own frame numbers.
+    if option and (plan.mirror or Path(str(plan.apply)).suffix.lower() != ".txt"):
+        raise ValueError(f"{path}: of a run with {option}, whose frames annotations do not fit")
     return read_annotation(
         str(plan.apply),
         frame_numbers(path),

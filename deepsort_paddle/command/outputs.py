@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsort_paddle._version import __version__
+from deepsort_paddle.command.checks import counts_images
 from deepsort_paddle.command.components import Components
 from deepsort_paddle.command.index_output import IndexOutput
 from deepsort_paddle.command.result import Progress
@@ -37,7 +38,7 @@ from deepsort_paddle.part_files import name_disk_errors
 from deepsort_paddle.plan.run_plan import RunPlan
 from deepsort_paddle.tracked_frame import TrackedFrame
 
-__all__ = ["about_outputs", "counts_images", "entered", "open_outputs"]
+__all__ = ["about_outputs", "entered", "open_outputs"]
 
 _LOGGER = logging.getLogger("deepsort_paddle")
 _UNKNOWN_FPS = 25.0  # of a video written from images of unknown frame rate
@@ -126,11 +127,6 @@ def _cvat(
         persons=persons,
         places=None if numbers is None else {number: place for place, number in enumerate(numbers)},
     )
-
-
-def counts_images(plan: RunPlan) -> bool:
-    """Whether frames are images of a folder, which annotation tools count by their order."""
-    return Path(plan.source).is_dir()
 
 
 _Writer = TypeVar(

@@ -22,7 +22,7 @@ __all__ = ["extract_archive"]
 # What the standard library raises on damaged or encrypted archives.
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OverflowError),
-    *(RuntimeError, NotImplementedError),
+    RuntimeError,  # encrypted, or packed by a method that is not supported
 )
 
 

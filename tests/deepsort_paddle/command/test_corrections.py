@@ -158,8 +158,23 @@ def test_a_run_writes_annotations_of_persons(run: Path) -> None:
         track_video("clip.mp4", **detect, **common, cvat="q.xml", mirror=True)
     with pytest.raises(ValueError, match="--cvat does not go with --stride"):
         track_video("clip.mp4", **detect, **common, cvat="q.xml", stride=2)
-    with pytest.raises(ValueError, match="--cvat of images does not go with --start and --end"):
+    with pytest.raises(ValueError, match="--cvat does not go with --start and --end of images"):
         track_video(".", **detect, **common, cvat="q.xml", start=0.2)
+
+
+def test_ground_truth_comes_back_to_a_run_with_a_stride_and_cvat_does_not(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detect = {"detector": lambda *_: Detections.of([[20, 20, 50, 100], [130, 20, 160, 100]])}
+    common: dict[str, Any] = {"reid": OneColor(), "preset": "deepsort", "identities": True, "stride": 2}
+    track_video("clip.mp4", **detect, **common, index="s.sqlite", output="s.txt", ground_truth="gt.txt")
+    before = outputs("s.txt")
+    assert track(["clip.mp4", "--apply", "gt.txt", "--index", "s.sqlite", "--quiet"]) == 0
+    assert outputs("s.txt") == before
+    Path("a.xml").write_text("<annotations></annotations>")
+    assert track(["clip.mp4", "--apply", "a.xml", "--index", "s.sqlite", "--quiet"]) == 2
+    assert "of a run with --stride, whose frames annotations do not fit" in capsys.readouterr().err
+    assert outputs("s.txt") == before
 
 
 def test_images_of_a_folder_count_by_their_order(run: Path) -> None:
